@@ -1,0 +1,48 @@
+# The front door: each target works from a fresh clone and sets up what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo repro test check format lock clean
+
+help: ## What there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (about 3 minutes on 2 cores)
+	@demo/run
+
+repro: $(READY) ## The whole pipeline on params.yaml as it stands
+	dvc repro
+
+test: $(READY) ## The test suite
+	python -m pytest
+
+check: $(READY) ## Format, lint, types, workflows
+	ruff format --check .
+	ruff check .
+	mypy
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	zizmor --offline --quiet .github/workflows
+
+format: $(READY) ## Put the code into its format
+	ruff format .
+	ruff check --fix .
+
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
+	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
+	    --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
+	    --output-file requirements.lock
+
+clean: ## Remove what is not tracked and can be made again, except data and results
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+# Only packages whose hashes are in the lock; the project itself goes in as it is.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	    f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another by PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,171 @@
+"""The parameters of a run: one class for each section of params.yaml.
+
+The values live in params.yaml only, so nothing here has a default: a missing key,
+an unknown one and a value out of range are all refused by name. Torch is not
+imported, so a wrong value is reported in a fraction of a second.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from alexnet.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Data(Section):
+    name: Literal["cifar10", "cifar100", "mnist", "fashion-mnist", "digits", "folder"]
+    source: str | list[str] | None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    image_size: Count
+    channels: Literal[1, 3]
+    val_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: Seed
+
+    @property
+    def sources(self) -> list[str]:
+        """Where to look for the data set, in order; empty for its own addresses."""
+        if self.source is None:
+            return []
+        return [self.source] if isinstance(self.source, str) else list(self.source)
+
+    @model_validator(mode="after")
+    def _source_fits_name(self) -> "Data":
+        if self.name == "folder" and not self.sources:
+            raise ValueError(
+                "source: a folder data set needs the path or URL of your images in data.source"
+            )
+        if self.name == "digits" and self.sources:
+            raise ValueError("source: digits comes with scikit-learn; set data.source to null")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction: with test_fraction it leaves no images to train on")
+        return self
+
+
+class Model(Section):
+    variant: Literal["cifar", "imagenet-2012", "one-weird-trick"]
+    dropout: Fraction
+
+
+class Train(Section):
+    seed: Seed
+    device: Device
+    precision: Literal["auto", "bf16", "fp32"]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    momentum: Fraction
+    nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    schedule: Literal["constant", "linear", "cosine"]
+    warmup_fraction: Fraction
+    label_smoothing: Fraction
+    crop_padding: Annotated[int, Field(ge=0)]
+    flip: bool
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "Train":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: needs a momentum above 0")
+        return self
+
+
+class Evaluate(Section):
+    device: Device
+    batch_size: Count
+    calibration_bins: Count
+
+
+class Gate(Section):
+    min_accuracy: Annotated[float, Field(ge=0, le=1)]
+    min_class_recall: Annotated[float, Field(ge=0, le=1)] | None
+    max_calibration_error: Annotated[float, Field(ge=0, le=1)] | None
+
+
+class Plot(Section):
+    num_mistakes: Annotated[int, Field(ge=1, le=100)]
+    num_samples: Annotated[int, Field(ge=1, le=24)]
+
+
+class Export(Section):
+    opset: Annotated[int, Field(ge=18, le=23)]
+    fold: Literal["auto", "off"]
+    max_logit_difference: Positive
+    num_samples: Annotated[int, Field(ge=1, le=100)]
+
+
+class Params(Section):
+    """Everything in params.yaml."""
+
+    data: Data
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    gate: Gate
+    plot: Plot
+    export: Export
+
+    @model_validator(mode="after")
+    def _crop_fits_image(self) -> "Params":
+        if self.train.crop_padding >= self.data.image_size:
+            raise ValueError(
+                f"train.crop_padding: {self.train.crop_padding} does not fit images of "
+                f"{self.data.image_size} pixels (data.image_size)"
+            )
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises UserError that names the file, every offending key and what it allows.
+    """
+    try:
+        # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist; run this in the project's folder or name the file by --params"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} should hold the sections {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{path}: {_explain(detail)}" for detail in error.errors()]
+        raise UserError("\n".join(lines)) from None
+
+
+def _explain(detail: Any) -> str:
+    """One pydantic error as `section.key: what is wrong (got this)`."""
+    kind = detail["type"]
+    # A union reports each branch it tried, as further parts of the key.
+    keys = [str(part) for part in detail["loc"]]
+    known = [part for part in keys if part.isidentifier() and part not in {"str", "list"}]
+    key = ".".join(known)
+    if kind == "extra_forbidden":
+        section: Any = Params
+        for part in known[:-1]:
+            section = section.model_fields[part].annotation
+        return f"{key}: no such key; there are {', '.join(section.model_fields)}"
+    if kind == "missing":
+        return f"{key}: is missing"
+    if kind == "value_error":  # our own checks name the key themselves
+        return f"{key}.{detail['ctx']['error']}".lstrip(".")
+    message = detail["msg"].replace("Input should", "should")
+    return f"{key}: {message} (got {detail['input']!r})"

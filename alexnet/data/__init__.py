@@ -1,0 +1,1 @@
+"""Data sets: fetch one, check it, decode it once, and read it back without copying."""

@@ -1,0 +1,151 @@
+"""The data sets known by name: where they are published, and what they must hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to receive; None where nothing is published to hold it to."""
+
+    name: str
+    num_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published data set.
+
+    `mirrors` are the addresses of the folder that holds `files`, tried in order;
+    `counts` the number of images in each split as published.
+    """
+
+    files: tuple[File, ...]
+    mirrors: tuple[str, ...]
+    classes: tuple[str, ...]
+    counts: Mapping[str, int]
+    image_size: int
+    channels: int
+
+
+_TORONTO = "https://www.cs.toronto.edu/~kriz/"
+_DIGITS = tuple("0123456789")
+
+KNOWN: dict[str, Known] = {
+    "cifar10": Known(
+        files=(
+            File(
+                "cifar-10-binary.tar.gz",
+                170052171,
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            ),
+        ),
+        mirrors=(_TORONTO,),
+        classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),  # noqa: SIM905
+        counts={"train": 50000, "test": 10000},
+        image_size=32,
+        channels=3,
+    ),
+    "cifar100": Known(
+        files=(
+            File(
+                "cifar-100-binary.tar.gz",
+                168513733,
+                "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+            ),
+        ),
+        mirrors=(_TORONTO,),
+        classes=tuple(
+            """
+            apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge
+            bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud
+            cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox
+            girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man
+            maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
+            pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray
+            road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel
+            streetcar sunflower sweet_pepper table tank telephone television tiger tractor train
+            trout tulip turtle wardrobe whale willow_tree wolf woman worm
+            """.split()  # noqa: SIM905
+        ),
+        counts={"train": 50000, "test": 10000},
+        image_size=32,
+        channels=3,
+    ),
+    "mnist": Known(
+        files=(
+            File(
+                "train-images-idx3-ubyte.gz",
+                9912422,
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            ),
+            File(
+                "train-labels-idx1-ubyte.gz",
+                28881,
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            ),
+            File(
+                "t10k-images-idx3-ubyte.gz",
+                1648877,
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            ),
+            File(
+                "t10k-labels-idx1-ubyte.gz",
+                4542,
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ),
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        classes=_DIGITS,
+        counts={"train": 60000, "test": 10000},
+        image_size=28,
+        channels=1,
+    ),
+    "fashion-mnist": Known(
+        files=(
+            File(
+                "train-images-idx3-ubyte.gz",
+                26421880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            File(
+                "train-labels-idx1-ubyte.gz",
+                29515,
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            ),
+            File(
+                "t10k-images-idx3-ubyte.gz",
+                4422102,
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            ),
+            File(
+                "t10k-labels-idx1-ubyte.gz",
+                5148,
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        ),
+        mirrors=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        classes=(
+            *("t-shirt", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "ankle-boot"),
+        ),
+        counts={"train": 60000, "test": 10000},
+        image_size=28,
+        channels=1,
+    ),
+    # Comes with scikit-learn, whose version is locked: nothing to fetch, nothing to hold it to.
+    "digits": Known(
+        files=(File("digits.csv.gz"),),
+        mirrors=(),
+        classes=_DIGITS,
+        counts={"train": 1797},
+        image_size=8,
+        channels=1,
+    ),
+}

@@ -1,0 +1,94 @@
+"""CIFAR-10 and CIFAR-100 in their binary form, which holds no pickles.
+
+A record is a label byte (CIFAR-100: a coarse and a fine one) and 3,072 bytes of
+pixels: the R plane, the G plane, the B plane, 32 rows of 32 each. The archive is
+streamed twice, once for the labels and once for the images.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alexnet.data.catalog import KNOWN
+from alexnet.data.image import Pixels
+from alexnet.data.listing import Item, Listing
+from alexnet.data.tree import walk
+from alexnet.errors import UserError
+
+PIXEL_BYTES = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The files of a split in their order, the bytes of a label, and where names stand."""
+
+    splits: dict[str, str]
+    label_bytes: int
+    names: str
+
+
+_FORMS = {
+    "cifar10": _Form(
+        {f"data_batch_{i}.bin": "train" for i in range(1, 6)} | {"test_batch.bin": "test"},
+        label_bytes=1,
+        names="batches.meta.txt",
+    ),
+    "cifar100": _Form(
+        {"train.bin": "train", "test.bin": "test"}, label_bytes=2, names="fine_label_names.txt"
+    ),
+}
+
+
+def read_cifar(name: str, archive: Path) -> Listing:
+    """List `cifar10` or `cifar100`. Raises UserError if the archive is not the binary form."""
+    form = _FORMS[name]
+    classes = KNOWN[name].classes
+    labels: dict[str, Pixels] = {}
+    stems = set()
+    for member in walk(archive):
+        stems.add(member.path.stem)
+        if member.path.name in form.splits:
+            records = _records(member.path.name, member.read(), form)
+            # The last label byte is the fine one.
+            labels[member.path.name] = records[:, form.label_bytes - 1].copy()
+        elif member.path.name == form.names:
+            classes = tuple(member.read().decode(errors="replace").split())
+    missing = [file for file in form.splits if file not in labels]
+    if missing:
+        hint = "is the version in Python pickles" if Path(missing[0]).stem in stems else "lacks it"
+        raise UserError(
+            f"{archive.name}: {missing[0]} is expected but this archive {hint}; "
+            f"give {KNOWN[name].files[0].name}"
+        )
+    all_labels = np.concatenate([labels[file] for file in form.splits]).astype(np.int64)
+    if len(classes) != len(KNOWN[name].classes) or all_labels.max() >= len(classes):
+        raise UserError(
+            f"{archive.name}: {len(classes)} class names, labels up to {all_labels.max()}; "
+            f"{name} has {len(KNOWN[name].classes)} classes"
+        )
+    sizes = [len(labels[file]) for file in form.splits]
+    first = dict(zip(form.splits, np.cumsum([0, *sizes]).tolist(), strict=False))
+
+    def items() -> Iterator[Item]:
+        for member in walk(archive):
+            file = member.path.name
+            if file not in form.splits:
+                continue
+            planes = _records(file, member.read(), form)[:, form.label_bytes :]
+            images = planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            for row, image in enumerate(images):
+                yield Item(first[file] + row, f"{file}[{row}]", image)
+
+    return Listing(classes, all_labels, np.repeat(list(form.splits.values()), sizes), items)
+
+
+def _records(file: str, content: bytes, form: _Form) -> Pixels:
+    """uint8 (N, label and pixel bytes)."""
+    record_bytes = form.label_bytes + PIXEL_BYTES
+    if not content or len(content) % record_bytes:
+        raise UserError(
+            f"{file}: {len(content):,} bytes are no whole number of records of {record_bytes:,}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(-1, record_bytes)

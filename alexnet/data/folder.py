@@ -1,0 +1,124 @@
+"""Images in folders: `<split>/<class>/<image>`, or `<class>/<image>` to be split by us."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from alexnet.data.listing import SPLITS, Item, Listing
+from alexnet.data.tree import is_litter, some, walk
+from alexnet.errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+_EXPECTED = "expected train/<class>/<image>, test/ and val/ alike, or <class>/<image>"
+
+
+def read_folder(files: Path, say: Callable[[str], None]) -> Listing:
+    """List a folder of images, or the one archive of them that `files` holds.
+
+    Classes are sorted by name and images by path, so neither the order in an archive
+    nor that of a file system shows. One folder around everything is looked through.
+    Raises UserError that names what does not fit: stray files, a class without
+    images, a single class, splits of unlike classes.
+    """
+    root = _root(files)
+    paths, folders = _list(root, say)
+    top = _wrapping_folder(paths | folders)
+    places = {path: path.relative_to(top).parts for path in sorted(paths)}
+    parents = {path.relative_to(top).parts for path in folders if path.is_relative_to(top)}
+
+    has_splits = any(len(parts) == 3 and parts[0] in SPLITS for parts in places.values())
+    _check_top(root.name, {parts[0] for parts in parents if parts}, has_splits)
+    depth = 3 if has_splits else 2
+    stray = [
+        str(path)
+        for path, parts in places.items()
+        if len(parts) != depth or path.suffix.lower() not in EXTENSIONS
+    ]
+    if stray:
+        raise UserError(
+            f"{root.name}: {some(stray)} does not belong in a folder of images "
+            f"({', '.join(EXTENSIONS)}); remove it. {_EXPECTED.capitalize()}"
+        )
+    if not has_splits:
+        places = {path: ("train", *parts) for path, parts in places.items()}
+        parents = {("train", *parts) for parts in parents}
+    classes = _classes(root.name, parents, {parts[:2] for parts in places.values()})
+
+    label_of = {name: label for label, name in enumerate(classes)}
+    index_of = {path: index for index, path in enumerate(places)}
+
+    def items() -> Iterator[Item]:
+        for member in walk(root):
+            if member.path in index_of:
+                yield Item(index_of[member.path], str(member.path), member.read())
+
+    return Listing(
+        classes,
+        labels=np.array([label_of[parts[1]] for parts in places.values()], np.int64),
+        given=np.array([parts[0] for parts in places.values()]),
+        items=items,
+    )
+
+
+def _root(files: Path) -> Path:
+    """`files` itself, or the only file in it: an archive, under whatever name it came."""
+    entries = list(files.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_file() else files
+
+
+def _list(root: Path, say: Callable[[str], None]) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
+    """The files and the folders that count."""
+    paths: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    num_skipped = 0
+    for member in walk(root):
+        if is_litter(member.path):
+            num_skipped += not member.is_folder
+        elif member.is_folder:
+            folders.add(member.path)
+        elif member.path in paths:
+            raise UserError(f"{root.name}: holds {member.path} twice; keep one")
+        else:
+            paths.add(member.path)
+            folders.update(member.path.parents)
+    if num_skipped:
+        say(f"{root.name}: skipped {num_skipped} hidden or system file(s)")
+    if not paths:
+        raise UserError(f"{root.name}: holds no images; {_EXPECTED}")
+    return paths, folders
+
+
+def _wrapping_folder(paths: set[PurePosixPath]) -> PurePosixPath:
+    """The one folder around everything, as archives often have, or `.`."""
+    tops = {path.parts[0] for path in paths if path.parts}
+    if len(tops) == 1 and not tops & set(SPLITS) and any(len(path.parts) > 2 for path in paths):
+        return PurePosixPath(tops.pop())
+    return PurePosixPath()
+
+
+def _check_top(root: str, tops: set[str], has_splits: bool) -> None:
+    others = sorted(tops - set(SPLITS))
+    if has_splits and others:
+        raise UserError(f"{root}: {some(others)} beside train/; only test/ and val/ may be there")
+    if has_splits and "train" not in tops:
+        raise UserError(f"{root}: has {some(sorted(tops))} but no train/; {_EXPECTED}")
+    if not has_splits and tops and not others:
+        raise UserError(f"{root}: no folder for each class in {some(sorted(tops))}; {_EXPECTED}")
+
+
+def _classes(
+    root: str, folders: set[tuple[str, ...]], filled: set[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The classes, sorted. `folders` holds (split,) and (split, class) for each folder."""
+    empty = sorted("/".join(parts) for parts in folders - filled if len(parts) == 2)
+    if empty:
+        raise UserError(f"{root}: {some(empty)} holds no images; add some or remove the folder")
+    classes = {name for split, name in filled if split == "train"}
+    if len(classes) < 2:
+        raise UserError(f"{root}: holds only the class {some(sorted(classes))}; two are needed")
+    for split in sorted(parts[0] for parts in folders if len(parts) == 1):
+        unlike = sorted(classes ^ {name for other, name in filled if other == split})
+        if unlike:
+            raise UserError(f"{root}: {some(unlike)} is in only one of train/ and {split}/")
+    return tuple(sorted(classes))

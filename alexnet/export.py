@@ -1,0 +1,153 @@
+"""Handing the network over: an ONNX file that needs nothing of this project to run.
+
+The graph takes images as they are decoded from a file and gives names to what comes
+out, so that its receiver neither normalises nor applies a softmax:
+
+    images         uint8 (batch, height, width, channels)
+    logits         float32 (batch, num_classes)
+    probabilities  float32 (batch, num_classes)
+    label          int64 (batch)
+"""
+
+import copy
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from alexnet import __version__
+from alexnet.checkpoint import Card
+from alexnet.describe import describe
+from alexnet.errors import UserError
+from alexnet.model import AlexNet, fold_average_pool
+from alexnet.progress import progress
+
+BATCH_SIZES = (1, 2, 7, 256)
+
+
+class FromImages(nn.Module):
+    """The network with the steps before and behind it that its receiver would get wrong."""
+
+    def __init__(self, model: AlexNet, card: Card) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("shift", torch.tensor(card.mean) * 255)
+        self.register_buffer("scale", torch.tensor(card.std) * 255)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = (images.float() - self.shift) / self.scale  # (N, H, W, C)
+        x = x.permute(0, 3, 1, 2)  #                      (N, C, H, W)
+        logits = self.model(x)  #                         (N, num_classes)
+        return logits, logits.softmax(dim=1), logits.argmax(dim=1)
+
+
+def can_fold(model: AlexNet, image_size: int) -> bool:
+    """Whether the average pool only copies, so that fc1 can do without the copies."""
+    shapes = {layer.name: layer.output_shape for layer in describe(model, image_size)}
+    return "avgpool" in shapes and shapes["pool5"][1:] == (1, 1)
+
+
+def write_onnx(path: Path, model: AlexNet, card: Card, *, opset: int, fold: bool) -> None:
+    """Export `model` as one file, with what a receiver has to know in its metadata."""
+    model = copy.deepcopy(model).cpu().eval()
+    if fold:
+        fold_average_pool(model)
+    side = card.image_size
+    example = torch.zeros(2, side, side, card.channels, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The exporter warns of its own internals; what matters is checked in `verify`.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            FromImages(model, card),
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["images"],
+            output_names=["logits", "probabilities", "label"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    exported = program.model_proto
+    _strip(exported)
+    onnx.helper.set_model_props(exported, _properties(card))
+    onnx.save(exported, path)
+
+
+def _properties(card: Card) -> dict[str, str]:
+    """What the file says of itself, for programs that have nothing else of this project."""
+    return {
+        "variant": card.variant,
+        "classes": json.dumps(card.classes, ensure_ascii=False),
+        "image_size": str(card.image_size),
+        "channels": str(card.channels),
+        "mean": json.dumps(card.mean),
+        "std": json.dumps(card.std),
+        "Image.BitmapPixelFormat": "Gray8" if card.channels == 1 else "Rgb8",
+        "Image.NominalPixelRange": "NominalRange_0_255",
+    }
+
+
+def _strip(exported: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on where in the source (and on whose disk) nodes came from."""
+    exported.producer_name = "alexnet"
+    exported.producer_version = __version__
+    del exported.metadata_props[:]
+    del exported.graph.metadata_props[:]
+    exported.doc_string = exported.graph.doc_string = ""
+    graph = exported.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray]:  # type: ignore[type-arg]
+    """Every output of the file for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    results = []
+    with progress("run onnx", len(images)) as advance:
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            results.append(session.run(names, {"images": batch}))
+            advance(len(batch))
+    columns = zip(*results, strict=True)
+    return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
+
+
+def verify(
+    path: Path, images: NDArray[np.uint8], expected: NDArray[np.float32], max_difference: float
+) -> dict[str, float]:
+    """Hold the file to PyTorch's logits (N, K) on all `images`, in batches of several sizes.
+
+    Raises UserError if the graph is not valid, a label differs, or a logit differs
+    by more than `max_difference`.
+    """
+    onnx.checker.check_model(path, full_check=True)
+    largest = 0.0
+    for batch_size in BATCH_SIZES:
+        # All images at the largest size; the smaller ones need only a few batches.
+        num_images = len(images) if batch_size == max(BATCH_SIZES) else 4 * batch_size
+        part, logits = images[:num_images], expected[:num_images]
+        outputs = run_onnx(path, part, batch_size)
+        wrong = int((outputs["label"] != logits.argmax(axis=1)).sum())
+        # not (a <= b): a difference that is not a number must not pass.
+        difference = float(np.abs(outputs["logits"] - logits).max())
+        if wrong or not difference <= max_difference:
+            raise UserError(
+                f"the exported model differs from PyTorch's at batch size {batch_size}: "
+                f"{wrong} of {len(part)} labels, largest logit difference {difference:.2e} "
+                f"(export.max_logit_difference is {max_difference:.0e}); nothing was exported"
+            )
+        largest = max(largest, difference)
+    return {"num_images": len(images), "num_labels_differing": 0, "max_logit_difference": largest}

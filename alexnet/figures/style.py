@@ -1,0 +1,115 @@
+"""The one place for colours, fonts and sizes, and for how a picture becomes a file.
+
+The colours are Okabe and Ito's (Color Universal Design, 2008), which readers with
+any of the common colour-vision deficiencies can tell apart. All pictures have the
+same width, so that a point of type is the same size in each of them on the page.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from alexnet.files import replacing
+
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+PURPLE = "#CC79A7"
+
+INK = "#1f2328"
+MUTED = "#5b636d"
+FAINT = "#e4e7eb"
+PAPER = "#ffffff"
+
+TRAINING = BLUE
+VALIDATION = VERMILLION
+RIGHT = BLUE
+WRONG = VERMILLION
+
+# Keyed by the kinds of `alexnet.describe.Layer`; the order is the legend's.
+KINDS = {
+    "conv": ("convolution", BLUE),
+    "fc": ("fully connected", ORANGE),
+    "max pool": ("max pool", GREEN),
+    "average pool": ("average pool", SKY),
+    "relu": ("ReLU", "#a3abb5"),
+    "lrn": ("local response normalisation", PURPLE),
+    "dropout": ("dropout", VERMILLION),
+    "flatten": ("flatten", "#4d5560"),
+    "identity": ("identity", FAINT),
+}
+
+WIDTH = 7.4  # inches, of every picture
+DPI = 160
+FONT = "DejaVu Sans"  # comes with matplotlib
+TITLE, TEXT, SMALL = 11.0, 8.5, 7.5  # points
+
+_SETTINGS = {
+    "font.family": FONT,
+    "font.size": TEXT,
+    # A class may be called "$5": never read as a formula.
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": TEXT,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid.axis": "y",
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    # Outlines instead of text: legible where the font is not installed.
+    "svg.fonttype": "path",
+    # Element ids are hashes; with a fixed salt the same picture has the same bytes.
+    "svg.hashsalt": "alexnet",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """This style and nothing else: neither a reader's matplotlibrc nor a caller's changes.
+
+    Also a decorator: `@applied()` above each function that draws.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+@applied()
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `<name>.png` and `<name>.svg` into `folder`; the same figure gives the same bytes."""
+    for extension, metadata in (
+        ("png", {"Software": None}),
+        ("svg", {"Date": None, "Creator": None}),
+    ):
+        with replacing(folder / f"{name}.{extension}") as temporary:
+            figure.savefig(temporary, format=extension, dpi=DPI, metadata=metadata)
+
+
+def shades(colour: str) -> LinearSegmentedColormap:
+    """A colour map from paper white to `colour`."""
+    return LinearSegmentedColormap.from_list(f"white to {colour}", [PAPER, colour])
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.914 as "91.4 %"."""
+    return f"{100 * share:.{digits}f} %"

@@ -1,0 +1,1 @@
+"""The pipeline's commands. Each reads params.yaml, calls the library, writes its files."""

@@ -1,0 +1,40 @@
+"""What every command has in common: its --params option, and how it fails."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alexnet.errors import UserError
+from stages import paths
+
+ParamsFile = Annotated[
+    Path, typer.Option("--params", help="The file of parameters.", show_default=True)
+]
+PARAMS = paths.PARAMS
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a single command, as `python -m stages.<name>` does."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    run_app(app)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run an app; a mistake of the user's ends in its message and exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error))
+    except OSError as error:  # a full disk, a missing permission: it names the file
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted", code=130)
+
+
+def fail(message: str, code: int = 1) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

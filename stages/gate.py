@@ -1,0 +1,26 @@
+"""gate: only a model that is good enough goes on."""
+
+from alexnet import config
+from alexnet.files import read_json, write_json
+from alexnet.gate import check, report
+from stages import paths
+from stages.command import PARAMS, ParamsFile, fail, run
+
+
+def gate(params: ParamsFile = PARAMS) -> None:
+    """Hold the test figures to the bars in params.yaml; fail the run below them."""
+    bars = config.load(params).gate
+    metrics = read_json(paths.METRICS)
+    checks = check(metrics, bars)
+    write_json(paths.GATE, report(checks, metrics["weights_sha256"]))
+    failed = [str(result) for result in checks if not result.passed]
+    if failed:
+        fail(
+            f"gate: {'; '.join(failed)}. Nothing is exported: train better, or change the "
+            f"bar under gate in {params}"
+        )
+    print("gate: " + "; ".join(map(str, checks)))
+
+
+if __name__ == "__main__":
+    run(gate)

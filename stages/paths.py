@@ -1,0 +1,22 @@
+"""Where the stages put their files, seen from the project's folder."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+
+WEIGHTS = Path("models/weights.safetensors")
+HISTORY = Path("reports/train/history.csv")
+TRAIN_METRICS = Path("reports/train/metrics.json")
+
+METRICS = Path("reports/evaluate/metrics.json")
+PREDICTIONS = Path("reports/evaluate/predictions.csv")
+GATE = Path("reports/gate.json")
+
+FIGURES = Path("reports/figures")
+REPORT = Path("reports/report.html")
+
+ARTIFACTS = Path("artifacts")
+EXPORT_METRICS = Path("reports/export/metrics.json")

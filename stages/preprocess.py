@@ -1,0 +1,18 @@
+"""preprocess: decode the images and split them."""
+
+from alexnet import config
+from stages import paths
+from stages.command import PARAMS, ParamsFile, run
+
+
+def preprocess(params: ParamsFile = PARAMS) -> None:
+    """Decode, resize and split the images; measure their mean and deviation."""
+    values = config.load(params)
+
+    from alexnet.data.preprocess import preprocess
+
+    preprocess(values.data, paths.RAW, paths.PROCESSED)
+
+
+if __name__ == "__main__":
+    run(preprocess)
