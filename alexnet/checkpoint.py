@@ -83,5 +83,7 @@ def load_weights(path: Path) -> tuple[AlexNet, Card]:
         ) from None
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
-        raise UserError(f"{path}: {', '.join(broken)} holds values that are not finite; train again")
+        raise UserError(
+            f"{path}: {', '.join(broken)} holds values that are not finite; train again"
+        )
     return model.eval(), card

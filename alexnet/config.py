@@ -70,6 +70,7 @@ class Train(Section):
     momentum: Fraction
     nesterov: bool
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clip_norm: Positive | None
     schedule: Literal["constant", "linear", "cosine"]
     warmup_fraction: Fraction
     label_smoothing: Fraction

@@ -5,6 +5,7 @@ device: shapes are computed, numbers are not. Nothing about the network is writt
 down here a second time.
 """
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,7 +27,9 @@ class Layer:
     stride: int | None
     padding: int | None
     groups: int | None
-    receptive_field: int | None  # side of the input square that one value sees; None: the whole image
+    receptive_field: (
+        int | None
+    )  # side of the input square that one value sees; None: the whole image
     parameters: int
     macs: int  # multiply-adds for one image, without biases
 
@@ -50,8 +53,8 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
     for name, layer in model.named_children():
         weights = {key: value.to("meta") for key, value in layer.state_dict().items()}
         input_channels = x.shape[1]
-        # eval: dropout passes its input through, and no random state is touched.
-        x = functional_call(layer.eval() if not weights else layer, weights, (x,))
+        # A copy in eval: dropout draws no random numbers, and the model stays as it is.
+        x = functional_call(copy.copy(layer).eval(), weights, (x,))
         output_shape = tuple(x.shape[1:])
 
         kernel, stride, padding, groups = _window(layer)

@@ -66,9 +66,7 @@ def judge(
         "n": len(actual),
         "accuracy": metrics.accuracy(actual, predicted),
         "loss": metrics.cross_entropy(actual, log_probabilities),
-        "calibration_error": metrics.calibration_error(
-            actual == predicted, confidence, num_bins
-        ),
+        "calibration_error": metrics.calibration_error(actual == predicted, confidence, num_bins),
     }
     if len(classes) > TOP:  # with 5 classes or fewer it would always be 1
         figures["top5_accuracy"] = metrics.top_accuracy(actual, probabilities, TOP)

@@ -87,7 +87,9 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} is not valid JSON ({error}); run the stage that writes it") from None
+        raise UserError(
+            f"{path} is not valid JSON ({error}); run the stage that writes it"
+        ) from None
 
 
 def existing(path: Path) -> Path:

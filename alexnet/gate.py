@@ -37,9 +37,7 @@ def check(metrics: dict[str, Any], bars: config.Gate) -> list[Check]:
         )
     if bars.max_calibration_error is not None:
         value = metrics["calibration_error"]
-        checks.append(
-            Check("calibration error", value, bars.max_calibration_error, at_least=False)
-        )
+        checks.append(Check("calibration error", value, bars.max_calibration_error, at_least=False))
     return checks
 
 

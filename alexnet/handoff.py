@@ -20,6 +20,7 @@ from alexnet.files import replacing_folder, sha256, write_json, write_text
 from alexnet.model import AlexNet
 
 SCHEMA = 1
+BATCH_SIZE = 256
 
 
 def hand_over(
@@ -31,7 +32,6 @@ def hand_over(
     data: dict[str, Any],
     weights_sha256: str,
     params: config.Export,
-    batch_size: int,
 ) -> dict[str, Any]:
     """Export, verify on all test `images` uint8 (N, H, W, C), and write the folder.
 
@@ -40,7 +40,7 @@ def hand_over(
     model does not agree with PyTorch; then whatever stood in `folder` stays.
     """
     fold = params.fold == "auto" and export.can_fold(model, card.image_size)
-    expected = logits_of(model, card, images, torch.device("cpu"), batch_size).numpy()
+    expected = logits_of(model, card, images, torch.device("cpu"), BATCH_SIZE).numpy()
     pixels = images.numpy()
     with replacing_folder(folder) as new:
         onnx_file = new / "model.onnx"

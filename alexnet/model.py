@@ -42,7 +42,11 @@ class AlexNet(nn.Module):
         """Raises ValueError if the layers cannot take images of this size (pixels)."""
         small, large = cls.smallest_size, cls.largest_size
         if min(height, width) < small or (large is not None and max(height, width) > large):
-            limit = f"at least {small}x{small}" if large is None else f"{small}x{small} to {large}x{large}"
+            limit = (
+                f"at least {small}x{small}"
+                if large is None
+                else f"{small}x{small} to {large}x{large}"
+            )
             raise ValueError(
                 f"variant {cls.variant} takes images of {limit} pixels, got {height}x{width}"
             )
@@ -65,9 +69,9 @@ class AlexNetCifar(AlexNet):
     copies to the 6x6 that the paper's fc1 expects.
 
     Weights start as He et al. (arXiv 1502.01852, PyTorch's kaiming_normal_) have it,
-    which keeps the signal's size from layer to layer; fc3 starts as in the 2012
-    paper, with a deviation of 0.01, so that the first logits are near 0 and the
-    first loss near log(num_classes). PyTorch's default, uniform within
+    which keeps the signal's size from layer to layer; fc3 starts ten times
+    smaller than in the 2012 paper, with a deviation of 0.001, so that the first logits
+    are near 0 and the first loss near log(num_classes). PyTorch's default, uniform within
     1/sqrt(fan_in), starts at the same loss but shrinks the signal in each layer:
     on small data this network then stands still for its first epochs. With He's
     deviation in fc3 too, the first loss would be far above log(num_classes) and
@@ -106,7 +110,7 @@ class AlexNetCifar(AlexNet):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.fc3.weight, std=0.01)
+        nn.init.normal_(self.fc3.weight, std=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_channels, 32, 32), normalised, to logits (N, num_classes)."""
@@ -151,7 +155,7 @@ class AlexNetImageNet2012(AlexNet):
     variant = "imagenet-2012"
     image_size = 227
     smallest_size = 227
-    largest_size = 234  # from 235 pixels on, more than 6x6 positions would reach fc1
+    largest_size = 258  # from 259 pixels on, more than 6x6 positions would reach fc1
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
@@ -299,7 +303,7 @@ def fold_average_pool(model: AlexNet) -> AlexNet:
     weight = model.fc1.weight  #                          (4096, 256 * 6 * 6)
     channels = weight.shape[1] // (height * width)  # type: ignore[operator]
     summed = weight.view(weight.shape[0], channels, -1).sum(dim=2)  # (4096, 256)
-    folded = nn.Linear(channels, weight.shape[0], device=weight.device)
+    folded = nn.Linear(channels, weight.shape[0], device=weight.device, dtype=weight.dtype)
     folded.weight.copy_(summed)
     folded.bias.copy_(model.fc1.bias)
     model.fc1 = folded

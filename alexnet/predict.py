@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
-from alexnet.data.image import open_image
+from alexnet.data.decode import decode_item
+from alexnet.data.listing import Item
 from alexnet.errors import UserError
 
 
@@ -33,7 +33,7 @@ class Predictor:
 
     def __init__(self, path: Path) -> None:
         model = path / "model.onnx" if path.is_dir() else path
-        if not model.exists():
+        if not model.is_file():
             raise UserError(f"{model} does not exist; give the path of an exported model")
         try:
             self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -49,19 +49,20 @@ class Predictor:
                 f"{model} does not name its classes and image size; was it exported by `alexnet`?"
             ) from None
 
-    def probabilities(self, images: list[Image.Image]) -> NDArray[np.float32]:
-        """(N, num_classes) for images of any size and mode."""
-        from alexnet.data.image import fit_image
-
-        batch = np.stack([fit_image(image, self.image_size, self.channels) for image in images])
-        (result,) = self.session.run(["probabilities"], {"images": batch})
-        return np.asarray(result)
-
-    def classify(self, path: Path, top: int) -> list[Guess]:
-        """The `top` most probable classes of an image file, best first.
+    def probabilities(self, path: Path) -> NDArray[np.float32]:
+        """(num_classes) for an image file of any size and mode, prepared as for training.
 
         Raises UserError if the file is missing or is not an image.
         """
-        (row,) = self.probabilities([open_image(path)])
-        best = np.argsort(-row, kind="stable")[:top]
-        return [Guess(self.classes[k], float(row[k])) for k in best]
+        if not path.is_file():
+            raise UserError(f"{path} does not exist, or is not a file; give images")
+        item = Item(0, str(path), path.read_bytes())
+        image = decode_item(item, self.image_size, self.channels)
+        (result,) = self.session.run(["probabilities"], {"images": image[None]})
+        return np.asarray(result)[0]
+
+    def classify(self, path: Path, top: int) -> list[Guess]:
+        """The `top` most probable classes of an image file, best first."""
+        probabilities = self.probabilities(path)
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return [Guess(self.classes[k], float(probabilities[k])) for k in best]

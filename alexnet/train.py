@@ -24,8 +24,8 @@ from alexnet.device import autocast, choose_device, choose_precision, describe_d
 from alexnet.errors import UserError
 from alexnet.history import Epoch
 from alexnet.model import AlexNet
+from alexnet.optimizer import clip_gradient, set_learning_rate, sgd
 from alexnet.progress import progress
-from alexnet.schedule import learning_rate
 
 # The host asks the device for the loss only every so many steps; it would
 # otherwise wait for every single one.
@@ -76,14 +76,7 @@ def fit(
     machine = Machine(device, choose_precision(params.precision, device))
     train, val = train.to(device), val.to(device)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=params.learning_rate,
-        momentum=params.momentum,
-        nesterov=params.nesterov,
-        weight_decay=params.weight_decay,
-        fused=True,
-    )
+    optimizer = sgd(model, card.image_size, params)
     _introduce(model, card, train, params, machine, say)
 
     for epoch in range(params.epochs):
@@ -137,6 +130,7 @@ def train_epoch(
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=params.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
+            clip_gradient(model, params)
             optimizer.step()
 
             meter.add(logits, labels, loss)
@@ -202,15 +196,6 @@ def steps_per_epoch(train: Split, params: config.Train) -> int:
     return math.ceil(len(train) / params.batch_size)
 
 
-def set_learning_rate(
-    optimizer: torch.optim.Optimizer, step: int, num_steps: int, params: config.Train
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(
-            step, num_steps, params.learning_rate, params.warmup_fraction, params.schedule
-        )
-
-
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in an epoch: a permutation, int64 (num_images)."""
     generator = torch.Generator().manual_seed(fold(seed, -1 - epoch))
@@ -237,9 +222,12 @@ def _introduce(
     a larger one means an initialisation that has to be unlearned first.
     """
     layers = describe(model, card.image_size)
-    first = Split(train.images[: params.batch_size], train.labels[: params.batch_size])
+    batch = epoch_order(len(train), params.seed, epoch=0)[: params.batch_size]
+    first = Split(train.images[batch], train.labels[batch])
     initial_loss, _ = validate(model, first, card, params, machine)
-    say(f"device {describe_device(machine.device)}, {str(machine.precision).removeprefix('torch.')}")
+    say(
+        f"device {describe_device(machine.device)}, {str(machine.precision).removeprefix('torch.')}"
+    )
     say(
         f"variant {card.variant}: {num_parameters(model):,} parameters, "
         f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "

@@ -7,9 +7,9 @@ import typer
 
 
 def diagram(
-    out: Annotated[Path, typer.Argument(help="Where to write it: a .png, .svg or .pdf file.")] = Path(
-        "alexnet.png"
-    ),
+    out: Annotated[
+        Path, typer.Argument(help="Where to write it: a .png, .svg or .pdf file.")
+    ] = Path("alexnet.png"),
     variant: Annotated[
         str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
     ] = "cifar",

@@ -9,7 +9,7 @@ from stages.command import PARAMS, ParamsFile, run
 
 def export(params: ParamsFile = PARAMS) -> None:
     """Write the model that passed the gate as ONNX and verify it against PyTorch."""
-    values = config.load(params)
+    values = config.load(params).export
     verdict = read_json(paths.GATE)
     if not verdict["passed"]:
         raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is exported")
@@ -36,8 +36,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         metrics,
         data,
         digest,
-        values.export,
-        values.evaluate.batch_size,
+        values,
     )
     write_json(paths.EXPORT_METRICS, proof)
     print(

@@ -5,6 +5,7 @@ from stages import paths
 from stages.command import PARAMS, ParamsFile, run
 
 NUM_AUGMENTED = 4
+SETTINGS = ("data", "model", "train", "evaluate")  # what decided the run's figures
 
 
 def plot(params: ParamsFile = PARAMS) -> None:
@@ -22,7 +23,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     from alexnet.describe import describe
     from alexnet.evaluate import read_predictions
     from alexnet.figures.draw import draw_all
-    from alexnet.figures.page import write_report
+    from alexnet.figures.report import write_report
     from alexnet.files import read_json, replacing_folder
 
     meta = load_meta(paths.PROCESSED)
@@ -73,7 +74,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
             "epochs": str(len(epochs)),
             "training time": f"{sum(epoch['seconds'] for epoch in epochs):,.0f} s",
         },
-        settings=values.model_dump(),
+        settings=values.model_dump(include=set(SETTINGS)),
         metrics=metrics,
         layers=layers,
         history=epochs,

@@ -148,17 +148,15 @@ def _obtain(address: str, file: File, partials: Path) -> Path:
 
 
 def _check(address: str, path: Path, file: File) -> None:
+    hint = "it is damaged or another version: get it again, or see data.sha256"
     num_bytes = path.stat().st_size
     if file.num_bytes not in (None, num_bytes):
         raise UserError(
             f"{address}: {file.name} should have {file.num_bytes:,} bytes, this one has "
-            f"{'at least ' if is_url(address) else ''}{num_bytes:,}"
+            f"{'at least ' if is_url(address) else ''}{num_bytes:,}; {hint}"
         )
     if file.sha256 and (found := files.sha256(path)) != file.sha256:
-        raise UserError(
-            f"{address}: its sha256 should be {file.sha256}, but is {found}; get the "
-            "published file, or set data.sha256 if you know a better digest"
-        )
+        raise UserError(f"{address}: its sha256 should be {file.sha256}, but is {found}; {hint}")
 
 
 def _address(origin: str, name: str, several: bool) -> str:

@@ -121,7 +121,8 @@ class _StrictTarInfo(tarfile.TarInfo):
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictTarInfo":
         try:
             return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # the zeros at the end
+        # Not in typeshed: what the zeros at the end raise.
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
@@ -137,7 +138,8 @@ def _decompressed(path: Path) -> IO[bytes]:
     }
     for prefix, opener in openers.items():
         if magic.startswith(prefix):
-            return opener(path)  # type: ignore[no-any-return]
+            stream: IO[bytes] = opener(path)
+            return stream
     return path.open("rb")
 
 

@@ -1,5 +1,7 @@
 """Which class is taken for which."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
@@ -62,7 +64,7 @@ def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
     axes.set_yticks(shown, labels, fontsize=SMALL)
     axes.tick_params(length=0 if step == 1 else 2, pad=4, labelcolor=INK)
     canvas = page.canvas()
-    quiet = {"color": MUTED, "ha": "center", "va": "center", "fontsize": TEXT}
+    quiet: dict[str, Any] = {"color": MUTED, "ha": "center", "va": "center", "fontsize": TEXT}
     canvas.text(left + side / 2, below - 0.12, "answer of the network", **quiet)
     canvas.text(MARGIN + 0.08, side / 2, "true class", rotation=90, **quiet)
     _scale(page, left + side + 0.2, side)
@@ -136,7 +138,7 @@ def _write_cells(axes: Axes, matrix: NDArray[np.int64], cell: float) -> None:
             continue
         # On the square-root scale, where the ground is dark: white is the legible ink.
         colour = PAPER if share[i, j] > (0.35 if i == j else 0.45) else INK
-        centred = {"ha": "center", "va": "center", "color": colour}
+        centred: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
         if two_lines:
             axes.text(j, i - up, f"{count:,}", fontsize=size, **centred)
             axes.text(j, i + down, f"{100 * share[i, j]:.0f} %", fontsize=size * 0.75, **centred)

@@ -8,6 +8,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from alexnet.figures.page import MARGIN, Page
 from alexnet.figures.style import (
+    DPI,
     FAINT,
     INK,
     MUTED,
@@ -33,6 +34,9 @@ HOW_TRAINING_IS_MEASURED = (
     "weights that still change. Validation is measured after it, on the images as they are. So "
     "training may look the worse of the two. Ring: best epoch on validation."
 )
+HOW_LOSS_IS_MEASURED = HOW_TRAINING_IS_MEASURED + (
+    " Label smoothing, where the run has it, is part of the training loss only."
+)
 
 
 @applied()
@@ -40,7 +44,7 @@ def loss_curves(history: History) -> Figure:
     """Training and validation loss over the epochs; the lowest validation loss is ringed."""
     best = min(_checked(history), key=lambda row: row["val_loss"])
     title = f"Loss: lowest on validation in epoch {int(best['epoch'])}, {best['val_loss']:.3f}"
-    page = Page(HEIGHT, title, HOW_TRAINING_IS_MEASURED)
+    page = Page(HEIGHT, title, HOW_LOSS_IS_MEASURED)
     axes = _axes(page, history, "loss (cross-entropy)")
     ends = [
         _line(axes, history, "train_loss", TRAINING),
@@ -132,7 +136,7 @@ def _label_ends(axes: Axes, labels: Sequence[str], values: Sequence[float]) -> N
     """Write each label beside the end of its line, moved apart where they would touch."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)  # no autoscaling from here on
-    line_height = TEXT * 1.3 / 72 / (axes.get_position().height * axes.figure.get_figheight())
+    line_height = TEXT * 1.3 / 72 / (axes.bbox.height / DPI)
     heights = [(value - low) / (high - low) for value in values]
     for label, height, colour in zip(
         labels, _apart(heights, line_height), _colours(len(labels)), strict=True

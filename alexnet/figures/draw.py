@@ -14,6 +14,7 @@ from alexnet.figures.diagram import architecture
 from alexnet.figures.filters import conv1_filters
 from alexnet.figures.samples import mistakes, training_samples
 from alexnet.figures.style import save
+from alexnet.metrics import confusion
 
 
 class Images(Protocol):
@@ -56,7 +57,7 @@ def draw_all(
         "loss": loss_curves(history),
         "accuracy": accuracy_curves(history),
         "learning_rate": learning_rate(history),
-        "confusion_matrix": confusion_matrix(count(actual, predicted, len(classes)), classes),
+        "confusion_matrix": confusion_matrix(confusion(actual, predicted, len(classes)), classes),
         "mistakes": mistakes(
             np.asarray(images, dtype=np.uint8),
             [classes[actual[index]] for index in worst],
@@ -69,15 +70,6 @@ def draw_all(
         save(figure, folder, name)
         say(name)
     return list(pictures)
-
-
-def count(
-    actual: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
-    """The confusion matrix (num_classes, num_classes): rows true, columns answered."""
-    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(matrix, (actual, predicted), 1)
-    return matrix
 
 
 def most_confident_mistakes(

@@ -5,6 +5,7 @@ overlaps and nothing is cut off, whatever the classes are called.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ class Page:
         axes.axis("off")
         return axes
 
-    def _lines(self, lines: Sequence[str], y: float, side: str, **how: object) -> None:
+    def _lines(self, lines: Sequence[str], y: float, side: str, **how: Any) -> None:
         if lines:
             self.figure.text(
                 MARGIN / WIDTH,

@@ -71,8 +71,8 @@ PICTURES = (
     Picture(
         "architecture",
         "The network",
-        "From the input image at the top to one logit for each class at the bottom: the "
-        "blocks narrow as the picture is turned into a decision.",
+        "From the input image at the top to one logit for each class at the bottom: "
+        "the wider a block, the more values pass there on their way to a decision.",
     ),
 )
 

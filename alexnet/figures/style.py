@@ -8,6 +8,7 @@ same width, so that a point of type is the same size in each of them on the page
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
@@ -51,7 +52,7 @@ DPI = 160
 FONT = "DejaVu Sans"  # comes with matplotlib
 TITLE, TEXT, SMALL = 11.0, 8.5, 7.5  # points
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": FONT,
     "font.size": TEXT,
     # A class may be called "$5": never read as a formula.
@@ -94,15 +95,25 @@ def applied() -> Iterator[None]:
         yield
 
 
-@applied()
+# Neither a date nor a version: the same figure gives the same bytes.
+_METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `<name>.png` and `<name>.svg` into `folder`; the same figure gives the same bytes."""
-    for extension, metadata in (
-        ("png", {"Software": None}),
-        ("svg", {"Date": None, "Creator": None}),
-    ):
-        with replacing(folder / f"{name}.{extension}") as temporary:
-            figure.savefig(temporary, format=extension, dpi=DPI, metadata=metadata)
+    """Write `<name>.png` and `<name>.svg` into `folder`."""
+    for suffix in (".png", ".svg"):
+        save_file(figure, folder / f"{name}{suffix}")
+
+
+@applied()
+def save_file(figure: Figure, path: Path) -> None:
+    """Write a .png, .svg or .pdf file."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=_METADATA[path.suffix])
 
 
 def shades(colour: str) -> LinearSegmentedColormap:

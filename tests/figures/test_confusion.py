@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alexnet.figures.confusion import confusion_matrix, confusions, shares
+
 from .layout import all_text, assert_legible
 
 CAT_DOG = np.array([[40, 2], [7, 33]])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alexnet.figures.curves import accuracy_curves, learning_rate, loss_curves
+
 from .conftest import make_history
 from .layout import all_text, assert_legible
 

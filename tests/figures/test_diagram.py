@@ -8,6 +8,7 @@ from alexnet.describe import describe
 from alexnet.figures.diagram import architecture, operation
 from alexnet.figures.style import KINDS
 from alexnet.model import VARIANTS
+
 from .layout import all_text, assert_legible
 
 CASES = [
@@ -43,7 +44,7 @@ def test_totals_and_conditions_are_stated():
 
 def test_blocks_are_as_wide_as_the_root_of_their_values():
     _, figure = draw("cifar")
-    blocks = [patch for patch in figure.findobj(FancyBboxPatch)]
+    blocks = list(figure.findobj(FancyBboxPatch))
     widths = [block.get_path().get_extents().width for block in blocks]
     conv1, conv2 = 1, 3  # 96 x 8 x 8 and 256 x 8 x 8, behind the input and relu1
     assert widths[conv1] / widths[conv2] == pytest.approx(sqrt(96 / 256))

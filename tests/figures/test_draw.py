@@ -1,7 +1,7 @@
 import matplotlib
 import numpy as np
 
-from alexnet.figures.draw import count, draw_all, most_confident_mistakes
+from alexnet.figures.draw import draw_all, most_confident_mistakes
 from alexnet.figures.report import PICTURES
 
 
@@ -22,11 +22,6 @@ def test_pictures_are_the_same_to_the_byte_whatever_the_readers_settings(run, dr
         assert dict(matplotlib.rcParams) == before  # and the reader keeps them
     for file in drawn.iterdir():
         assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
-
-
-def test_count_puts_true_classes_in_rows():
-    matrix = count(np.array([0, 0, 1, 0]), np.array([0, 1, 1, 1]), 3)
-    np.testing.assert_array_equal(matrix, [[1, 2, 0], [0, 1, 0], [0, 0, 0]])
 
 
 def test_mistakes_are_taken_by_confidence():

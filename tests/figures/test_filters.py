@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alexnet.figures.filters import as_images, conv1_filters, mosaic
+
 from .layout import all_text, assert_legible
 
 

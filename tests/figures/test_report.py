@@ -39,7 +39,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes another tag"
 
     def handle_data(self, data):
-        self.text += data
+        self.text += f"{data} "
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from alexnet.figures.samples import mistakes, training_samples
+
 from .layout import all_text, assert_legible
 
 LONG = "a wholly unreasonable class name that no picture has room for"

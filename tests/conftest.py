@@ -1,0 +1,77 @@
+"""What tests share: real images, a small data set on disk, and the commands."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from alexnet import config
+from alexnet.checkpoint import Card
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason="needs a CUDA GPU")
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def params() -> config.Params:
+    """The project's own params.yaml."""
+    return config.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def card() -> Card:
+    """Colour images of 32x32 pixels in ten classes."""
+    return Card("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """Real images: scikit-learn's 1,797 digits, uint8 (N, 32, 32, 3), and labels int64 (N)."""
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    pixels = torch.from_numpy(scans.images * 255 / 16).round().to(torch.uint8)
+    images = pixels.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3)
+    return images.contiguous(), torch.from_numpy(scans.target).long()
+
+
+def write_params(folder: Path, **changes: object) -> None:
+    """params.yaml of the digits demo in `folder`, with changes given as section__key=value."""
+    yaml = YAML()
+    values = yaml.load(ROOT / "demo" / "params.yaml")
+    for name, value in changes.items():
+        section, key = name.split("__")
+        values[section][key] = value
+    yaml.dump(values, folder / "params.yaml")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command of `alexnet` as its user would, in `tmp_path`; never raises."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "stages.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

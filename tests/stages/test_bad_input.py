@@ -1,0 +1,202 @@
+"""What a user can get wrong, at the command line: one message, exit code 1, no traceback,
+and nothing half-written in the place of something good."""
+
+import io
+import resource
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from tests.conftest import ROOT, write_params
+
+GOOD = "the output of an earlier run"
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[bytes]:
+    """Twelve different real photographs, as JPEG files."""
+    crops = []
+    for image in load_sample_images().images:
+        for left in range(0, 600, 100):
+            buffer = io.BytesIO()
+            Image.fromarray(image[100:200, left : left + 100]).save(buffer, "JPEG")
+            crops.append(buffer.getvalue())
+    return crops
+
+
+@pytest.fixture
+def images(tmp_path, photos) -> Path:
+    """train/ and test/ with six and three photographs of two classes each."""
+    folder = tmp_path / "images"
+    for split, numbers in (("train", range(6)), ("test", range(6, 9))):
+        for name, offset in (("cat", 0), ("dog", 3)):
+            (folder / split / name).mkdir(parents=True)
+            for number in numbers:
+                photo = photos[(number + offset) % len(photos)]
+                (folder / split / name / f"{number}.jpg").write_bytes(photo)
+    return folder
+
+
+@pytest.fixture
+def attempt(tmp_path, run):
+    """Download and preprocess a source; returns what the user is told when one of them fails."""
+
+    def attempt(source: Path | None, **changes: object) -> str:
+        if source is not None:
+            changes = {"data__name": "folder", "data__source": str(source)} | changes
+        write_params(tmp_path, **changes)
+        for stage, out in (("download", "raw"), ("preprocess", "processed")):
+            earlier = tmp_path / "data" / out / "earlier"
+            earlier.parent.mkdir(parents=True, exist_ok=True)
+            earlier.write_text(GOOD)
+            start = time.perf_counter()
+            result = run(stage)
+            if result.returncode == 0:
+                assert not earlier.exists(), "a good run replaces what stood there"
+                continue
+            assert time.perf_counter() - start < 15, "and a few seconds on a quiet machine"
+            assert result.returncode == 1
+            assert result.stderr.startswith("error: "), result.stderr
+            assert "Traceback" not in result.stderr + result.stdout
+            assert earlier.read_text() == GOOD
+            left = {path.name for path in (tmp_path / "data").iterdir()}
+            assert left <= {"raw", "processed", ".partial"}, "nothing temporary is left"
+            return result.stderr
+        pytest.fail("accepted")
+
+    return attempt
+
+
+def test_good_images_are_accepted(tmp_path, images, run):
+    write_params(tmp_path, data__name="folder", data__source=str(images))
+    for stage in ("download", "preprocess"):
+        result = run(stage)
+        assert result.returncode == 0, result.stderr
+    assert "2 classes, train 10, val 2, test 6 images of 32x32x3" in result.stdout
+
+
+def test_an_unknown_data_set(attempt):
+    assert "params.yaml: data.name: should be 'cifar10'" in attempt(None, data__name="cifar11")
+
+
+def test_an_unknown_key(attempt):
+    message = attempt(None, train__epoch=3)
+    assert "params.yaml: train.epoch: no such key; there are seed, " in message
+
+
+def test_a_negative_number(attempt):
+    message = attempt(None, train__batch_size=-4)
+    assert "train.batch_size: should be greater than or equal to 1 (got -4)" in message
+
+
+def test_a_missing_path(attempt, tmp_path):
+    assert f"{tmp_path}/nowhere does not exist" in attempt(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["tar.xz", "tar.gz", "zip"])
+@pytest.mark.parametrize("damage", ["truncated", "corrupt"])
+def test_a_damaged_archive(attempt, tmp_path, images, kind, damage):
+    path = tmp_path / f"images.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in sorted(images.rglob("*.jpg")):
+                archive.write(file, file.relative_to(images))
+    else:
+        with tarfile.open(path, f"w:{kind[4:]}") as archive:
+            archive.add(images, "")
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[:300] = bytes(300)
+    path.write_bytes(content)
+    message = attempt(path)
+    assert f"images.{kind} cannot be read" in message
+    assert "get it again" in message
+
+
+def test_an_image_that_does_not_decode(attempt, images):
+    (images / "train/cat/3.jpg").write_bytes((images / "train/cat/3.jpg").read_bytes()[:500])
+    assert "train/cat/3.jpg does not decode as an image" in attempt(images)
+
+
+def test_a_class_with_no_images(attempt, images):
+    (images / "train/eel").mkdir()
+    assert "train/eel holds no images" in attempt(images)
+
+
+def test_one_class_only(attempt, images):
+    for split in ("train", "test"):
+        for file in (images / split / "dog").iterdir():
+            file.unlink()
+        (images / split / "dog").rmdir()
+    assert "holds only the class cat" in attempt(images)
+
+
+def test_test_classes_that_differ_from_those_of_train(attempt, images):
+    (images / "test/dog").rename(images / "test/wolf")
+    message = attempt(images)
+    assert "dog, wolf" in message
+    assert "train/ and test/" in message
+
+
+def test_stray_files(attempt, images):
+    (images / "train/cat/notes.txt").write_text("?")
+    message = attempt(images)
+    assert "train/cat/notes.txt does not belong in a folder of images" in message
+    assert "remove it" in message
+
+
+def test_a_wrong_digest(attempt, tmp_path, images):
+    path = tmp_path / "images.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(images, "")
+    assert "its sha256 should be " + "0" * 64 in attempt(path, data__sha256="0" * 64)
+
+
+def test_a_full_disk(tmp_path, images, run):
+    """A limit on the size of files stands for it: the write fails in the middle."""
+    write_params(tmp_path, data__name="folder", data__source=str(images))
+    assert run("download").returncode == 0
+    (tmp_path / "data/processed").mkdir()
+    (tmp_path / "data/processed/earlier").write_text(GOOD)
+    result = subprocess.run(
+        [sys.executable, "-m", "stages.preprocess"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in (tmp_path / "data/processed").iterdir()] == ["earlier"]
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"raw", "processed"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"),
+    [
+        ("preprocess", "data/raw/source.json"),
+        ("train", "data/processed/meta.json"),
+        ("evaluate", "models/weights.safetensors"),
+        ("gate", "reports/evaluate/metrics.json"),
+        ("plot", "data/processed/meta.json"),
+        ("export", "reports/gate.json"),
+    ],
+)
+def test_a_stage_without_what_it_reads(tmp_path, run, stage, missing):
+    write_params(tmp_path)
+    result = run(stage)
+    assert result.returncode == 1
+    assert f"error: {missing} does not exist; run the stage that writes it" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"params.yaml"}

@@ -1,0 +1,112 @@
+"""The commands, as typed by a person."""
+
+import json
+import sys
+
+import pytest
+
+COMMANDS = [
+    *("download", "preprocess", "train", "evaluate", "gate", "plot", "export"),
+    *("summary", "diagram", "predict"),
+]
+
+
+def test_help_names_every_command(run):
+    result = run("--help")
+    assert result.returncode == 0
+    for command in COMMANDS:
+        assert f" {command} " in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command):
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert f"{command} [OPTIONS]" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_help_needs_no_torch(run, tmp_path):
+    """Someone who has only received a model has not installed it."""
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    assert run("--help").returncode == 0
+    assert run("predict", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variant", "parameters"),
+    [("cifar", 58_322_314), ("imagenet-2012", 60_965_224), ("one-weird-trick", 61_100_840)],
+)
+def test_summary(run, variant, parameters):
+    result = run("summary", "--variant", variant)
+    assert result.returncode == 0, result.stderr
+    assert f"{parameters:,}" in result.stdout
+    assert "…" not in result.stdout, "nothing is cut off"
+    network = json.loads(run("summary", "--variant", variant, "--json").stdout)
+    assert network["parameters"] == parameters
+    assert sum(layer["parameters"] for layer in network["layers"]) == parameters
+
+
+def test_summary_of_another_shape(run):
+    network = json.loads(
+        run("summary", "--image-size", 64, "--num-classes", 3, "--channels", 1, "--json").stdout
+    )
+    assert network["input_shape"] == [1, 64, 64]
+    assert network["layers"][0]["parameters"] == 96 * 11 * 11 + 96
+    assert network["layers"][-1]["output_shape"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "vgg"], "--variant vgg: there are cifar, imagenet-2012, one-weird-trick"),
+        (["--image-size", "26"], "takes images of at least 27x27 pixels, got 26x26"),
+        (["--variant", "imagenet-2012", "--image-size", "224"], "227x227 to 258x258 pixels"),
+        (["--num-classes", "1"], "at least 2 classes"),
+        (["--channels", "0"], "--channels 0: an image has at least 1 channel"),
+    ],
+)
+def test_summary_refuses(run, arguments, message):
+    result = run("summary", *arguments)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_diagram(run, tmp_path, suffix):
+    result = run("diagram", f"network.{suffix}")
+    assert result.returncode == 0, result.stderr
+    magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
+    assert (tmp_path / f"network.{suffix}").read_bytes().startswith(magic)
+
+
+def test_diagram_refuses_other_files(run, tmp_path):
+    result = run("diagram", "network.gif")
+    assert result.returncode == 1
+    assert "ends in .png, .svg or .pdf" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_version(run):
+    import alexnet
+
+    assert run("--version").stdout == f"alexnet {alexnet.__version__}\n"
+
+
+def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
+    """Only mistakes of the user's are told without one."""
+    import subprocess
+
+    from tests.conftest import ROOT
+
+    script = "from stages.command import run\ndef defect() -> None:\n    [].pop()\nrun(defect)"
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0
+    assert "IndexError" in result.stderr
+    assert "Traceback" in result.stderr

@@ -1,0 +1,92 @@
+"""params.yaml: a wrong value is refused by name."""
+
+import time
+
+import pytest
+
+from alexnet import config
+from alexnet.errors import UserError
+from tests.conftest import ROOT, write_params
+
+
+def test_the_projects_own_files_are_valid():
+    config.load(ROOT / "params.yaml")
+    config.load(ROOT / "demo" / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data__name": "cifar11"}, r"data\.name: should be 'cifar10', .* \(got 'cifar11'\)"),
+        ({"train__epochs": 0}, r"train\.epochs: should be greater than or equal to 1 \(got 0\)"),
+        ({"train__epochs": -3}, r"train\.epochs: .* \(got -3\)"),
+        ({"train__epochs": 2.5}, r"train\.epochs: should be a valid integer"),
+        ({"train__epochs": "ten"}, r"train\.epochs: should be a valid integer .*\(got 'ten'\)"),
+        ({"train__epochs": True}, r"train\.epochs: should be a valid integer"),
+        ({"train__learning_rate": -0.1}, r"train\.learning_rate: should be greater than 0"),
+        ({"train__learning_rate": float("nan")}, r"train\.learning_rate"),
+        ({"train__epoch": 3}, r"train\.epoch: no such key; there are seed, device, .*epochs"),
+        ({"train__momentum": 1.0}, r"train\.momentum: should be less than 1"),
+        ({"train__momentum": 0.0}, r"train\.nesterov: needs a momentum above 0"),
+        ({"train__crop_padding": 32}, r"train\.crop_padding: 32 does not fit images of 32 pixels"),
+        ({"data__name": "folder"}, r"data\.source: a folder data set needs the path or URL"),
+        ({"data__source": "here"}, r"data\.source: digits comes with scikit-learn"),
+        ({"data__sha256": "abc"}, r"data\.sha256: .*pattern"),
+        ({"data__source": 3}, r"data\.source: should be a valid string"),
+        ({"data__channels": 4}, r"data\.channels: should be 1 or 3"),
+        ({"data__val_fraction": 0.9}, r"data\.val_fraction: with test_fraction it leaves no"),
+        ({"gate__min_accuracy": 97}, r"gate\.min_accuracy: should be less than or equal to 1"),
+        ({"model__variant": "vgg"}, r"model\.variant: should be 'cifar', 'imagenet-2012' or"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
+    write_params(tmp_path, **change)
+    with pytest.raises(UserError, match=message):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_every_mistake_is_named_at_once(tmp_path):
+    write_params(tmp_path, train__epochs=-1, export__opset=3)
+    with pytest.raises(UserError, match=r"train\.epochs(.|\n)*export\.opset"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_a_missing_key(tmp_path):
+    text = (ROOT / "params.yaml").read_text().replace("  momentum: 0.9\n", "")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"train\.momentum: is missing"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="params.yaml does not exist"):
+        config.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "", "\0"])
+def test_a_file_that_is_not_parameters(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"is not valid YAML|should hold the sections data, model"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("weight_decay: 0.0005", "weight_decay: 5e-4")
+    (tmp_path / "params.yaml").write_text(text)
+    assert config.load(tmp_path / "params.yaml").train.weight_decay == 5e-4
+
+
+def test_a_wrong_value_is_told_in_under_a_second(tmp_path, run):
+    """Before torch is imported: that alone takes longer."""
+    write_params(tmp_path, train__epochs=-1)
+    seconds = []
+    for _ in range(3):  # the fastest of three: other work on the machine is not the command's
+        start = time.perf_counter()
+        result = run("train")
+        seconds.append(time.perf_counter() - start)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: params.yaml: train.epochs: should be greater than or equal to 1 (got -1)\n"
+    )
+    assert min(seconds) < 1

@@ -1,0 +1,98 @@
+"""Files are whole or not there."""
+
+import hashlib
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from alexnet.errors import UserError
+from alexnet.files import read_json, replacing, replacing_folder, sha256, write_json, write_text
+from tests.conftest import ROOT
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "good")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("ha")
+        raise RuntimeError
+    assert path.read_text() == "good"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
+    path = tmp_path / "folder"
+    with replacing_folder(path) as new:
+        (new / "a").write_text("good")
+    with pytest.raises(RuntimeError), replacing_folder(path) as new:
+        (new / "a").write_text("ha")
+        raise RuntimeError
+    assert (path / "a").read_text() == "good"
+    assert list(tmp_path.iterdir()) == [path]
+    with replacing_folder(path) as new:
+        (new / "b").write_text("better")
+    assert [file.name for file in path.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_round_trip(tmp_path):
+    write_json(tmp_path / "a.json", {"näme": [1, 2.5, None]})
+    assert read_json(tmp_path / "a.json") == {"näme": [1, 2.5, None]}
+
+
+def test_json_that_is_not(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match=r"a.json is not valid JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match="does not exist"):
+        read_json(tmp_path / "b.json")
+
+
+def test_a_figure_that_is_not_a_number_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"accuracy": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 100_000)
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"x" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize("writer", ["weights", "text"])
+def test_no_room_on_the_disk(tmp_path, writer):
+    """A limit on the size of files stands for a full disk: the write fails in the middle."""
+    (tmp_path / "out").write_text("good")
+    what = {
+        "text": "files.write_text(path, 'x' * 500_000)",
+        "weights": "checkpoint.save_weights(path, AlexNetCifar(), "
+        "checkpoint.Card('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
+    }[writer]
+    script = f"""
+from pathlib import Path
+from alexnet import checkpoint, files
+from alexnet.model import AlexNetCifar
+from stages.command import run
+
+def write() -> None:
+    path = Path("out")
+    {what}
+
+run(write)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert "File too large" in result.stderr
+    assert (tmp_path / "out").read_text() == "good"
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
