@@ -55,7 +55,10 @@ def save_weights(path: Path, model: AlexNet, card: Card) -> None:
     }
     header = {key: json.dumps(value) for key, value in vars(card).items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        try:
+            save_file(tensors, temporary, metadata=header)
+        except SafetensorError as error:  # its own name for a full disk
+            raise OSError(f"{path} could not be written: {error}") from None
 
 
 def load_weights(path: Path) -> tuple[AlexNet, Card]:

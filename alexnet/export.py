@@ -14,6 +14,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,6 +35,9 @@ BATCH_SIZES = (1, 2, 7, 256)
 
 class FromImages(nn.Module):
     """The network with the steps before and behind it that its receiver would get wrong."""
+
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, model: AlexNet, card: Card) -> None:
         super().__init__()
@@ -109,7 +113,7 @@ def _strip(exported: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray]:  # type: ignore[type-arg]
+def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray[Any]]:
     """Every output of the file for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

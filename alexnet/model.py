@@ -30,6 +30,9 @@ class AlexNet(nn.Module):
     smallest_size: ClassVar[int]
     largest_size: ClassVar[int | None] = None  # None: any
 
+    conv1: nn.Conv2d  # where images enter
+    fc1: nn.Linear  # where the convolutions' maps do
+
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
         if num_classes < 2:

@@ -1,5 +1,6 @@
 """alexnet: the console script, all commands under one name."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -26,10 +27,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (download, preprocess, train, evaluate, gate, plot, export):
-    app.command(rich_help_panel="Stages, in the order they run")(command)
-for command in (summary, diagram, predict):
-    app.command(rich_help_panel="Tools")(command)
+STAGES: list[Callable[..., None]] = [download, preprocess, train, evaluate, gate, plot, export]
+TOOLS: list[Callable[..., None]] = [summary, diagram, predict]
+for stage in STAGES:
+    app.command(rich_help_panel="Stages, in the order they run")(stage)
+for tool in TOOLS:
+    app.command(rich_help_panel="Tools")(tool)
 
 
 def _print_version(wanted: bool) -> None:

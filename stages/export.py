@@ -40,8 +40,8 @@ def export(params: ParamsFile = PARAMS) -> None:
     )
     write_json(paths.EXPORT_METRICS, proof)
     print(
-        f"{paths.ARTIFACTS / 'model.onnx'} ({proof['model_bytes'] / 1e6:.1f} MB): the same label as "
-        f"PyTorch on all {proof['num_images']:,} test images, largest logit difference "
+        f"{paths.ARTIFACTS / 'model.onnx'} ({proof['model_bytes'] / 1e6:.1f} MB): the same label "
+        f"as PyTorch on all {proof['num_images']:,} test images, largest logit difference "
         f"{proof['max_logit_difference']:.1e}"
     )
 

@@ -1,9 +1,12 @@
 """summary: the network as a table."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from stages.network import Network
 
 
 def summary(
@@ -29,7 +32,7 @@ def summary(
         _print_table(network)
 
 
-def _print_table(network) -> None:  # type: ignore[no-untyped-def]
+def _print_table(network: "Network") -> None:
     from rich.console import Console
     from rich.table import Table
 

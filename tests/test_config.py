@@ -59,7 +59,7 @@ def test_a_missing_key(tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match="params.yaml does not exist"):
+    with pytest.raises(UserError, match=r"params.yaml does not exist"):
         config.load(tmp_path / "params.yaml")
 
 

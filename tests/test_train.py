@@ -48,7 +48,7 @@ def test_a_run_learns_and_says_what_it_did(card, digits, small):
     settings = small.model_copy(
         update={"epochs": 12, "crop_padding": 0, "flip": False, "label_smoothing": 0.0}
     )
-    model, rows, lines = train(card, digits, settings, num_images=32)
+    _, rows, lines = train(card, digits, settings, num_images=32)
     assert [row.epoch for row in rows] == list(range(1, 13))
     assert rows[-1].train_accuracy == 1.0
     assert rows[-1].train_loss < 0.05 < 2 < rows[0].train_loss

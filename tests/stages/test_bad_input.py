@@ -170,7 +170,8 @@ def test_a_full_disk(tmp_path, images, run):
     result = subprocess.run(
         [sys.executable, "-m", "stages.preprocess"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        # Without the second, Python would leave half-written bytecode of what it imports.
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PATH": ""},
         capture_output=True,
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),

@@ -114,8 +114,10 @@ def test_evaluate_and_export_agree(project):
 
 def test_the_console_script_predicts_with_what_came_out(project):
     result = subprocess.run(
-        [sys.executable, "-m", "stages.cli", "predict", "artifacts", "artifacts/samples/00.png"]
-        + ["--json", "--top", "2"],
+        [
+            *(sys.executable, "-m", "stages.cli", "predict", "artifacts"),
+            *("artifacts/samples/00.png", "--json", "--top", "2"),
+        ],
         cwd=project,
         capture_output=True,
         text=True,

@@ -1,0 +1,91 @@
+"""The README's commands work as written, and what it points to exists."""
+
+import re
+import shlex
+
+import pytest
+
+from alexnet.model import VARIANTS
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+LINES = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+def commands(program: str) -> list[list[str]]:
+    return [line[1:] for line in LINES if line and line[0] == program]
+
+
+def test_no_command_is_left_out():
+    known = {"git", "make", "source", "alexnet", "dvc"}
+    assert {line[0] for line in LINES if line} <= known
+
+
+@pytest.mark.parametrize("target", {line[0] for line in commands("make")})
+def test_make_targets_exist(target):
+    assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [line for line in commands("alexnet") if line[0] in {"summary", "diagram"}],
+    ids=" ".join,
+)
+def test_alexnet_commands_run(run, arguments):
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [line for line in commands("alexnet") if line[0] == "predict"], ids=" ".join
+)
+def test_predict_reaches_for_the_model_that_it_names(run, arguments):
+    """Its options are accepted; only the model is missing here."""
+    result = run(*arguments)
+    assert result.returncode == 1
+    assert "artifacts/model.onnx does not exist" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", commands("dvc"), ids=" ".join)
+def test_dvc_commands_are_dvcs(arguments):
+    import subprocess
+    import sys
+
+    words = [word for word in arguments if word.isalpha()]
+    options = [word for word in arguments if word.startswith("-")]
+    result = subprocess.run(
+        [sys.executable, "-m", "dvc", *words, "--help"], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert all(option in result.stdout for option in options)
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_table_of_variants_is_the_networks(run):
+    import torch
+
+    from alexnet.describe import describe, totals
+
+    for name, variant in VARIANTS.items():
+        with torch.device("meta"):
+            sums = totals(describe(variant()))
+        size = f"{variant.image_size}x{variant.image_size}"
+        row = f"| `{name}` | {size} | {sums['parameters']:,} | {sums['macs']:,} |"
+        assert row in README
+
+
+def test_each_paper_has_its_own_link():
+    citation = (ROOT / "CITATION.cff").read_text()
+    for text in (README, citation):
+        assert "papers.nips.cc/paper/4824-" in text
+        assert "arxiv.org/abs/1404.5997" in text
+    assert not re.search(r"ImageNet Classification[^\]]*\]\([^)]*1404", README)
