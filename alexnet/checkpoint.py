@@ -5,7 +5,7 @@ so that a file of weights is usable on its own, and reading it never runs code.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -53,7 +53,8 @@ def save_weights(path: Path, model: AlexNet, card: Card) -> None:
         name: value.detach().to("cpu", torch.float32).contiguous()
         for name, value in model.state_dict().items()
     }
-    header = {key: json.dumps(value) for key, value in vars(card).items()}
+    # One entry: the library writes several in an order that differs from run to run.
+    header = {"card": json.dumps(asdict(card))}
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=header)
@@ -69,7 +70,7 @@ def load_weights(path: Path) -> tuple[AlexNet, Card]:
     """
     try:
         with safe_open(existing(path), framework="pt") as file:
-            header = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            header = json.loads((file.metadata() or {})["card"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         card = Card(
             variant=header["variant"],

@@ -32,7 +32,7 @@ class Predictor:
     """
 
     def __init__(self, path: Path) -> None:
-        model = path / "model.onnx" if path.is_dir() else path
+        model = path if path.suffix == ".onnx" else path / "model.onnx"
         if not model.is_file():
             raise UserError(f"{model} does not exist; give the path of an exported model")
         try:

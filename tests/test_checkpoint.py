@@ -48,7 +48,7 @@ def test_a_truncated_file(saved, cut):
 def test_a_file_of_something_else(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(3)}, path)
-    with pytest.raises(UserError, match=r"does not hold the weights.*variant"):
+    with pytest.raises(UserError, match=r"does not hold the weights.*card"):
         load_weights(path)
 
 

@@ -67,7 +67,7 @@ def test_outputs_equal_pytorchs(handed_over, digits, batch_size):
             ["logits", "probabilities", "label"], {"images": images[batch].numpy()}
         )
         assert np.abs(logits - expected[batch].numpy()).max() <= 1e-4
-        np.testing.assert_allclose(probabilities, expected[batch].softmax(1).numpy(), atol=1e-5)
+        np.testing.assert_allclose(probabilities, expected[batch].softmax(1).numpy(), atol=1e-4)
         np.testing.assert_array_equal(label, expected[batch].argmax(1).numpy())
 
 
@@ -164,7 +164,7 @@ def test_a_model_that_differs_is_not_exported(handed_over, tmp_path, digits, par
         with torch.no_grad():  # as if the exporter had written other weights
             loaded = onnx.load(path)
             for tensor in loaded.graph.initializer:
-                if tensor.dims == [10]:
+                if tensor.dims == [10, 4096]:
                     values = onnx.numpy_helper.to_array(tensor) + np.float32(0.01)
                     tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
             onnx.save(loaded, path)

@@ -19,11 +19,11 @@ def small(params):
     )
 
 
-def train(card, digits, settings, num_images=76):
+def train(card, digits, settings, num_images=76, dropout=0.5):
     """(model, rows of the history, lines said) of a run on real images."""
     images, labels = digits
     torch.manual_seed(settings.seed)
-    model = build(card, dropout=0.5)
+    model = build(card, dropout)
     rows, lines = [], []
     split = Split(images[:num_images], labels[:num_images])
     val = Split(images[-30:], labels[-30:])
@@ -46,10 +46,10 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(card, digi
 @pytest.mark.slow
 def test_a_run_learns_and_says_what_it_did(card, digits, small):
     settings = small.model_copy(
-        update={"epochs": 12, "crop_padding": 0, "flip": False, "label_smoothing": 0.0}
+        update={"epochs": 15, "crop_padding": 0, "flip": False, "label_smoothing": 0.0}
     )
-    _, rows, lines = train(card, digits, settings, num_images=32)
-    assert [row.epoch for row in rows] == list(range(1, 13))
+    _, rows, lines = train(card, digits, settings, num_images=32, dropout=0.0)
+    assert [row.epoch for row in rows] == list(range(1, 16))
     assert rows[-1].train_accuracy == 1.0
     assert rows[-1].train_loss < 0.05 < 2 < rows[0].train_loss
     assert rows[-1].learning_rate < rows[2].learning_rate
