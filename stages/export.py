@@ -27,7 +27,7 @@ def export(params: ParamsFile = PARAMS) -> None:
     images, _ = load_split(paths.PROCESSED, "test")
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
-    data = {"name": meta.name, "source_sha256": meta.source_sha256, "counts": meta.counts}
+    data = {"name": meta.title, "source_sha256": meta.source_sha256, "counts": meta.counts}
     proof = hand_over(
         paths.ARTIFACTS,
         model,

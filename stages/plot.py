@@ -65,9 +65,9 @@ def plot(params: ParamsFile = PARAMS) -> None:
         )
     write_report(
         paths.REPORT,
-        title=f"AlexNet on {meta.name}",
+        title=f"AlexNet on {meta.title}",
         summary={
-            "data set": meta.name,
+            "data set": meta.title,
             "variant": card.variant,
             "training images": f"{len(train_images):,}",
             "test images": f"{len(test_images):,}",

@@ -34,6 +34,13 @@ class Meta:
     def num_classes(self) -> int:
         return len(self.classes)
 
+    @property
+    def title(self) -> str:
+        """What a person would call it: images of one's own by the name of their source."""
+        if self.name != "folder":
+            return self.name
+        return self.source.rstrip("/").rsplit("/", 1)[-1].split("?")[0]
+
     def num_images(self, split: str) -> int:
         return sum(self.counts[split].values())
 

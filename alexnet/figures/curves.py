@@ -81,9 +81,12 @@ def accuracy_curves(history: History) -> Figure:
 
 @applied()
 def learning_rate(history: History) -> Figure:
-    """The learning rate of each epoch."""
+    """The learning rate of each epoch's last step."""
     peak = max(_checked(history), key=lambda row: row["learning_rate"])
-    title = f"Learning rate: highest in epoch {int(peak['epoch'])}, {peak['learning_rate']:.3g}"
+    title = (
+        "Learning rate in the last step of each epoch: "
+        f"highest in epoch {int(peak['epoch'])}, {peak['learning_rate']:.3g}"
+    )
     page = Page(HEIGHT * 0.7, title)
     axes = _axes(page, history, "learning rate")
     end = _line(axes, history, "learning_rate", INK)
