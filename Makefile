@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (about 3 minutes on 2 cores)
+demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute on 2 cores)
 	@demo/run
 
 repro: $(READY) ## The whole pipeline on params.yaml as it stands

@@ -47,7 +47,9 @@ def hand_over(
         export.write_onnx(onnx_file, model, card, opset=params.opset, fold=fold)
         proof = export.verify(onnx_file, pixels, expected, params.max_logit_difference)
         write_json(new / "labels.json", list(card.classes))
-        write_samples(new / "samples", onnx_file, card, pixels[: params.num_samples])
+        # Spread over the split, so that the samples are of several classes.
+        chosen = np.linspace(0, len(pixels) - 1, params.num_samples).astype(int)
+        write_samples(new / "samples", onnx_file, card, pixels[chosen])
         facts = {
             "schema": SCHEMA,
             "variant": card.variant,

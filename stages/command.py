@@ -31,6 +31,13 @@ def run_app(app: typer.Typer) -> None:
         fail(str(error))
     except OSError as error:  # a full disk, a missing permission: it names the file
         fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in {"alexnet", "stages"}:
+            raise
+        fail(
+            f"this command needs {error.name}, which the base installation leaves out; "
+            "install the package with its extra: pip install '.[train]'"
+        )
     except KeyboardInterrupt:
         fail("interrupted", code=130)
 

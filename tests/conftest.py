@@ -6,6 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# Before torch is imported, here and in the commands that tests start: two processes of
+# tests with a thread for each core would stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from ruamel.yaml import YAML

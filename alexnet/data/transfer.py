@@ -103,7 +103,7 @@ def fetch(
             raise UserError(f"{url}: {error}") from None
     raise UserError(
         f"{url}: failed {NUM_ATTEMPTS} times, last with: {reason}. What has arrived is kept; "
-        "run again to go on from there"
+        "run again to go on from there, or name a mirror or a local copy in data.source"
     )
 
 

@@ -86,6 +86,15 @@ def test_diagram_refuses_other_files(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_command_whose_packages_are_not_installed(run, tmp_path):
+    """`pip install alexnet` brings no PyTorch; its absence is told, not traced."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no', name='torch')")
+    result = run("summary")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: this command needs torch")
+    assert "pip install '.[train]'" in result.stderr
+
+
 def test_version(run):
     import alexnet
 
