@@ -43,6 +43,34 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(card, digi
     assert not torch.equal(first.fc3.weight, other.fc3.weight)
 
 
+def test_the_seed_decides_augmentation_and_dropout(card, digits, small, monkeypatch):
+    """Same initial weights, same order of the images: what differs is drawn within the steps."""
+    monkeypatch.setattr("alexnet.train.epoch_order", lambda num, seed, epoch: torch.arange(num))
+    monkeypatch.setattr("torch.manual_seed", manual_seed := CountingSeed())
+    losses = []
+    for seed in (0, 1):
+        manual_seed.real(7)
+        model = build(card, dropout=0.5)
+        rows = []
+        settings = small.model_copy(update={"epochs": 1, "seed": seed})
+        split = Split(digits[0][:32], digits[1][:32])
+        fit(model, card, split, split, settings, rows.append, lambda line: None)
+        losses.append(rows[0].train_loss)
+    assert losses[0] != losses[1]
+    assert len(set(manual_seed.seen)) == 4, "two steps of two runs"
+
+
+class CountingSeed:
+    """torch.manual_seed that remembers what it was given."""
+
+    def __init__(self):
+        self.real, self.seen = torch.manual_seed, []
+
+    def __call__(self, seed):
+        self.seen.append(seed)
+        return self.real(seed)
+
+
 @pytest.mark.slow
 def test_a_run_learns_and_says_what_it_did(card, digits, small):
     settings = small.model_copy(
