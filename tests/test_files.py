@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,24 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
     with replacing_folder(path) as new:
         (new / "b").write_text("better")
     assert [file.name for file in path.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    path = tmp_path / "folder"
+    with replacing_folder(path) as new:
+        (new / "a").write_text("good")
+    rename = Path.rename
+
+    def refuse(source, target):
+        if source.name == "new":
+            raise OSError("no")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no"), replacing_folder(path) as new:
+        (new / "b").write_text("better")
+    assert (path / "a").read_text() == "good"
     assert list(tmp_path.iterdir()) == [path]
 
 
