@@ -31,6 +31,7 @@ format: $(READY) ## Put the code into its format
 	ruff check --fix .
 
 lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
+	command -v uv >/dev/null || pip install --quiet uv
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 	    --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
 	    --output-file requirements.lock
