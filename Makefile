@@ -33,7 +33,7 @@ format: $(READY) ## Put the code into its format
 lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
 	command -v uv >/dev/null || pip install --quiet uv
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
-	    --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
+	    --python-version 3.11 --no-header \
 	    --output-file requirements.lock
 
 clean: ## Remove what is not tracked and can be made again, except data and results

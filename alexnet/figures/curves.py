@@ -93,7 +93,7 @@ def learning_rate(history: History) -> Figure:
     epochs = [row["epoch"] for row in history]
     axes.fill_between(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=0)
     axes.set_ylim(0, peak["learning_rate"] * 1.1 or 1.0)
-    _label_ends(axes, [f"last epoch {end:.3g}"], [end])
+    _label_ends(axes, [f"last {end:.2g}"], [end])
     return page.figure
 
 

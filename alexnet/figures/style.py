@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from alexnet.files import replacing
 
-BLACK = "#000000"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
 GREEN = "#009E73"
