@@ -1,40 +1,85 @@
 """From stored images to the network's input: augmentation, then normalisation.
 
-Both work on a whole batch where it lies, so nothing is copied image by image.
+What happens to an image is drawn on the CPU, for a whole epoch at once and by the
+image's number (`Draws`); it is then done to whole batches where they lie. So the same
+image is changed in the same way on every device, in every batch size and in every
+process.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from alexnet import config
+from alexnet.randomness import generator_for
 
-def crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
-    """Shift each image by up to `padding` pixels and mirror every second one, at random.
 
-    images: uint8 (N, H, W, C); the result has the same shape. A shifted image is
-    filled at its border with its own mirrored pixels, as a crop from an image with
-    reflected padding would be. Draws from the device's default generator.
+@dataclass(frozen=True)
+class Draws:
+    """What is done to each of N images in one epoch; each tensor has N rows."""
 
-    Crop and flip are one gather: for each image the rows and columns to read.
+    top: Tensor  # int64: the row of the image at which the crop starts; may lie outside
+    left: Tensor  # int64: the column
+    mirrored: Tensor  # bool
+    hole_top: Tensor  # int64: the first row of the crop that is hidden
+    hole_left: Tensor  # int64
+    light: Tensor  # float32 (N, 3): how far along each of the colours' principal components
+
+    def tensors(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def take(self, index: Tensor | slice) -> "Draws":
+        return Draws(*(value[index] for value in self.tensors()))
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Draws":
+        return Draws(*(value.to(device, non_blocking=non_blocking) for value in self.tensors()))
+
+
+def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> Draws:
+    """What `epoch` does to each of the images (N, H, W, C), cropped to `crop_size` pixels.
+
+    A crop starts up to `crop_padding` pixels outside the image. `flip: alternating`
+    (Jordan, arXiv 2404.00498) mirrors each image in every second epoch, so that two
+    epochs show both sides of all. Light is drawn as in the 2012 paper, section 4.1.
     """
-    n, height, width, _ = images.shape
-    device = images.device
-    rows = torch.arange(height, device=device).expand(n, height)
-    columns = torch.arange(width, device=device).expand(n, width)
-    if padding:
-        rows = _reflect(rows + _shifts(n, padding, device), height)
-        columns = _reflect(columns + _shifts(n, padding, device), width)
-    if flip:
-        mirrored = torch.rand(n, 1, device=device) < 0.5
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    index = torch.arange(n, device=device)[:, None, None]
-    return images[index, rows[:, :, None], columns[:, None, :]]
+    generator = generator_for(params.seed, "augmentation", epoch)
+    n, image_size, padding = len(images), images.shape[1], params.crop_padding
+
+    def whole(low: int, high: int) -> Tensor:
+        return torch.randint(low, high + 1, (n,), generator=generator)
+
+    furthest = image_size - crop_size + padding
+    top, left = whole(-padding, furthest), whole(-padding, furthest)
+    if params.flip == "alternating":
+        first = torch.randint(2, (n,), generator=generator_for(params.seed, "mirrored first"))
+        mirrored = (first + epoch) % 2 == 1
+    else:
+        mirrored = (whole(0, 1) == 1) & (params.flip == "random")
+    # The hole's centre is anywhere in the image, so that at an edge part of it is cut off.
+    half = params.cutout // 2
+    hole_top, hole_left = whole(-half, crop_size - 1 - half), whole(-half, crop_size - 1 - half)
+    light = torch.randn(n, 3, generator=generator) * params.lighting
+    return Draws(top, left, mirrored, hole_top, hole_left, light)
 
 
-def _shifts(n: int, padding: int, device: torch.device) -> Tensor:
-    """One whole number from -padding to padding for each image: (N, 1)."""
-    return torch.randint(-padding, padding + 1, (n, 1), device=device)
+def crop_and_flip(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
+    """Cut a square of `crop_size` out of each image, and mirror some.
+
+    images: uint8 (N, H, W, C) to (N, crop_size, crop_size, C). Where a crop reaches
+    outside, the image's own pixels go on, mirrored at its edge. Crop and flip are one
+    gather: for each image the rows and columns to read.
+    """
+    n, height, width, channels = images.shape
+    steps = torch.arange(crop_size, device=images.device)
+    rows = _reflect(draws.top[:, None] + steps, height)  #                       (N, crop)
+    across = torch.where(draws.mirrored[:, None], crop_size - 1 - steps, steps)  # (N, crop)
+    columns = _reflect(draws.left[:, None] + across, width)
+    first_row = torch.arange(n, device=images.device)[:, None] * height
+    pixels = (first_row + rows)[:, :, None] * width + columns[:, None, :]  #     (N, crop, crop)
+    cropped = images.reshape(-1, channels).index_select(0, pixels.reshape(-1))
+    return cropped.view(n, crop_size, crop_size, channels)
 
 
 def _reflect(position: Tensor, size: int) -> Tensor:
@@ -43,12 +88,53 @@ def _reflect(position: Tensor, size: int) -> Tensor:
     return last - (last - position.abs()).abs()
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalise(
+    images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
+) -> Tensor:
     """uint8 (N, H, W, C) to float (N, C, H, W) of mean 0 and deviation 1 per channel.
 
     mean, std: of pixel / 255, per channel. The result is a view in channels-last
     order, which is how convolutions run fastest; no value is moved.
     """
-    scale = torch.tensor(std, device=images.device) * 255
-    shift = torch.tensor(mean, device=images.device) * 255
+    shift = torch.as_tensor(mean, device=images.device) * 255
+    scale = torch.as_tensor(std, device=images.device) * 255
     return ((images.float() - shift) / scale).permute(0, 3, 1, 2)
+
+
+def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
+    """Set a square of `size` pixels in each image to the mean, which is 0 by now.
+
+    Cutout (DeVries & Taylor, arXiv 1708.04552): the network must not rest on one part.
+    x: (N, C, H, W), normalised.
+    """
+    rows = torch.arange(x.shape[2], device=x.device) - draws.hole_top[:, None]  #     (N, H)
+    columns = torch.arange(x.shape[3], device=x.device) - draws.hole_left[:, None]  # (N, W)
+    in_row, in_column = (rows >= 0) & (rows < size), (columns >= 0) & (columns < size)
+    inside = in_row[:, None, :, None] & in_column[:, None, None, :]  #                (N, 1, H, W)
+    return x.masked_fill(inside, 0.0)
+
+
+def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:
+    """Shift each image's colours along the principal components of all pixels.
+
+    Section 4.1 of the 2012 paper. x: (N, 3, H, W), normalised; components: (3, 3), in
+    the same unit, one in each column, as long as its deviation.
+    """
+    return x + (draws.light @ components.T)[:, :, None, None]
+
+
+def colour_components(images: Tensor, std: Sequence[float], most: int = 10_000) -> Tensor:
+    """The principal components of the images' pixels (3, 3), for `relight`.
+
+    images: uint8 (N, H, W, 3), of which at most `most`, evenly spread, are read.
+    """
+    sample = images[:: max(1, len(images) // most)]
+    pixels = sample.reshape(-1, 3).double() / 255 / torch.tensor(std, dtype=torch.float64)
+    variances, directions = torch.linalg.eigh(torch.cov(pixels.T))
+    return (directions * variances.clamp(min=0).sqrt()).float()
+
+
+def centre_crop(images: Tensor, size: int) -> Tensor:
+    """The middle `size` x `size` pixels of images (N, H, W, C): a view."""
+    top, left = (images.shape[1] - size) // 2, (images.shape[2] - size) // 2
+    return images[:, top : top + size, left : left + size]

@@ -1,93 +1,131 @@
-"""Trained weights on disk: a safetensors file that says what it holds.
+"""Checkpoints: what an interrupted training needs to go on as if nothing had happened.
 
-The header names the variant, its classes, the image size and the normalisation,
-so that a file of weights is usable on its own, and reading it never runs code.
+They lie outside the stage's outputs, in a folder named after everything that decides the
+run's bytes: the parameters, the data, the code, and the kind of machine. A run with
+anything else finds nothing there. Two are kept, each with its digest beside it; they
+are removed when the run is complete.
 """
 
+import fcntl
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from alexnet.errors import UserError
-from alexnet.files import existing, replacing
-from alexnet.model import VARIANTS, AlexNet
+from alexnet.files import replacing, sha256, write_json, write_text
+
+NUM_KEPT = 2
 
 
 @dataclass(frozen=True)
-class Card:
-    """What the weights belong to. mean and std are of pixel / 255, per channel."""
+class State:
+    """A run between two steps: tensors by name, and facts that JSON can hold."""
 
-    variant: str
-    classes: tuple[str, ...]
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @property
-    def channels(self) -> int:
-        return len(self.mean)
+    step: int  # how many steps have been taken
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
 
 
-def build(card: Card, dropout: float) -> AlexNet:
-    """A network with fresh weights for what the card describes.
-
-    Raises UserError if the variant does not take images of that size.
-    """
-    variant = VARIANTS[card.variant]
-    try:
-        variant.check_image_size(card.image_size, card.image_size)
-        return variant(len(card.classes), card.channels, dropout)
-    except ValueError as error:
-        raise UserError(
-            f"{error}; change model.variant or data.image_size ({card.image_size})"
-        ) from None
+def scratch_folder() -> Path:
+    """Where checkpoints of all runs lie: $ALEXNET_CHECKPOINTS, or in the user's cache."""
+    if chosen := os.environ.get("ALEXNET_CHECKPOINTS"):
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "alexnet" / "checkpoints"
 
 
-def save_weights(path: Path, model: AlexNet, card: Card) -> None:
-    """Write the model's weights, float32 in the usual layout whatever it trained in."""
-    tensors = {
-        name: value.detach().to("cpu", torch.float32).contiguous()
-        for name, value in model.state_dict().items()
-    }
-    # One entry: the library writes several in an order that differs from run to run.
-    header = {"card": json.dumps(asdict(card))}
-    with replacing(path) as temporary:
+class Checkpoints:
+    """The checkpoints of one run, which `decides` names: all that its bytes depend on."""
+
+    def __init__(self, scratch: Path, decides: Mapping[str, Any]) -> None:
+        """Raises UserError if another process is in the middle of the same run."""
+        text = json.dumps(decides, sort_keys=True)
+        self.folder = scratch / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
         try:
-            save_file(tensors, temporary, metadata=header)
-        except SafetensorError as error:  # its own name for a full disk
-            raise OSError(f"{path} could not be written: {error}") from None
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is in the middle of this very run (it holds {self.folder}); "
+                "wait for it or stop it"
+            ) from None
+        for left_over in self.folder.glob(".*.tmp"):
+            left_over.unlink()
+        write_json(self.folder / "run.json", decides)  # for people who find the folder
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint, then remove all but the newest two.
+
+        Raises OSError if it cannot be written; the older ones are then untouched.
+        """
+        path = self.folder / f"step-{state.step:09}.safetensors"
+        with replacing(path) as temporary:
+            try:
+                save_file(state.tensors, temporary, metadata={"facts": json.dumps(state.facts)})
+            except SafetensorError as error:  # its own name for a full disk
+                raise OSError(f"{path} could not be written: {error}") from None
+            digest = sha256(temporary)
+        write_text(path.with_suffix(".sha256"), digest + "\n")
+        for old in self._paths()[NUM_KEPT:]:
+            old.with_suffix(".sha256").unlink(missing_ok=True)
+            old.unlink()
+
+    def newest(self, say: Callable[[str], None]) -> State | None:
+        """The newest checkpoint that is whole; a damaged one is said and passed over."""
+        for path in self._paths():
+            digest = path.with_suffix(".sha256")
+            if not digest.exists():  # interrupted between the two files
+                continue
+            if digest.read_text().strip() != sha256(path):
+                say(f"checkpoint {path} is damaged (its SHA-256 is wrong) and is not used")
+                continue
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                facts = json.loads(file.metadata()["facts"])
+            return State(int(path.stem.removeprefix("step-")), tensors, facts)
+        return None
+
+    def remove(self) -> None:
+        """The run is complete: nothing will be taken up again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def _paths(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
 
-def load_weights(path: Path) -> tuple[AlexNet, Card]:
-    """Read weights and build the network that they belong to, ready for inference.
+def machine_facts(device: torch.device, num_processes: int) -> dict[str, Any]:
+    """What of the machine decides how sums are rounded."""
+    if device.type == "cuda":
+        name, threads = torch.cuda.get_device_name(device), 0
+    else:
+        name, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    return {
+        "torch": torch.__version__,
+        "device": name,
+        "threads": threads,
+        "num_processes": num_processes,
+    }
 
-    Raises UserError if the file is missing, damaged, of something else, or holds
-    numbers that are not finite.
-    """
-    try:
-        with safe_open(existing(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {})["card"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        card = Card(
-            variant=header["variant"],
-            classes=tuple(header["classes"]),
-            image_size=header["image_size"],
-            mean=tuple(header["mean"]),
-            std=tuple(header["std"]),
-        )
-        model = build(card, dropout=0.0)
-        model.load_state_dict(tensors)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"{path} does not hold the weights of a network of ours ({error}); train again"
-        ) from None
-    broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise UserError(
-            f"{path}: {', '.join(broken)} holds values that are not finite; train again"
-        )
-    return model.eval(), card
+
+def digest_of(paths: list[Path]) -> str:
+    """One SHA-256 over the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.name} {sha256(path)}\n".encode())
+    return digest.hexdigest()

@@ -64,18 +64,30 @@ class Train(Section):
     seed: Seed
     device: Device
     precision: Literal["auto", "bf16", "fp32"]
+    deterministic: bool
+    fold: Literal["auto", "off"]
     epochs: Count
     batch_size: Count
     learning_rate: Positive
+    muon_learning_rate: Positive | None
     momentum: Fraction
     nesterov: bool
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     clip_norm: Positive | None
     schedule: Literal["constant", "linear", "cosine"]
     warmup_fraction: Fraction
+    ema_decay: Fraction
     label_smoothing: Fraction
+    crop_size: Count | None
     crop_padding: Annotated[int, Field(ge=0)]
-    flip: bool
+    flip: Literal["none", "random", "alternating"]
+    cutout: Annotated[int, Field(ge=0)]
+    lighting: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    num_processes: Literal["auto"] | Count
+    data_device: Literal["auto", "device", "host"]
+    checkpoint_seconds: Positive
+    checkpoint_error: Literal["continue", "stop"]
+    tensorboard: bool
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "Train":
@@ -84,9 +96,20 @@ class Train(Section):
         return self
 
 
+# How a run is carried out: no effect on its result beyond rounding.
+CARRIES_OUT = {
+    "num_processes",
+    "data_device",
+    "checkpoint_seconds",
+    "checkpoint_error",
+    "tensorboard",
+}
+
+
 class Evaluate(Section):
     device: Device
     batch_size: Count
+    views: Literal["none", "mirrored", "ten-crop"]
     calibration_bins: Count
 
 
@@ -119,13 +142,21 @@ class Params(Section):
     plot: Plot
     export: Export
 
+    @property
+    def crop_size(self) -> int:
+        """The side in pixels of what the network sees."""
+        return self.train.crop_size or self.data.image_size
+
     @model_validator(mode="after")
-    def _crop_fits_image(self) -> "Params":
-        if self.train.crop_padding >= self.data.image_size:
-            raise ValueError(
-                f"train.crop_padding: {self.train.crop_padding} does not fit images of "
-                f"{self.data.image_size} pixels (data.image_size)"
-            )
+    def _augmentation_fits_image(self) -> "Params":
+        for key in ("crop_padding", "crop_size", "cutout"):
+            value, size = getattr(self.train, key) or 0, self.data.image_size
+            if value >= size and not (key == "crop_size" and value == size):
+                raise ValueError(
+                    f"train.{key}: {value} does not fit images of {size} pixels (data.image_size)"
+                )
+        if self.train.lighting and self.data.channels != 3:
+            raise ValueError("train.lighting: shifts colours; with data.channels 1 it must be 0")
         return self
 
 

@@ -1,10 +1,31 @@
-"""Where the numbers are computed, and in which precision."""
+"""Where the numbers are computed, in which precision, and what happens when memory runs out."""
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
 from alexnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What computes, and in which type."""
+
+    device: torch.device
+    precision: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the forward pass computes in `precision`."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.precision)
+
+    def __str__(self) -> str:
+        return f"{describe_device(self.device)}, {str(self.precision).removeprefix('torch.')}"
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -18,7 +39,9 @@ def choose_device(wanted: str) -> torch.device:
             "device: cuda is asked for, but PyTorch finds no CUDA GPU here; "
             "set it to auto or cpu, or check the driver with nvidia-smi"
         )
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    # torchrun numbers the processes of a machine; each has the GPU of its number.
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device(f"cuda:{local_rank}" if available and wanted != "cpu" else "cpu")
 
 
 def describe_device(device: torch.device) -> str:
@@ -48,8 +71,30 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[object]:
-    """The context in which the forward pass computes in `precision`."""
-    if precision == torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=precision)
+def make_deterministic(wanted: bool) -> None:
+    """Only kernels that give the same bytes every time, on a GPU too."""
+    # Read by cuBLAS when it starts: a workspace of its own for each stream.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted)
+    # Memory that nothing has written yet need not be filled: nothing here reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def explaining_memory(batch_size: int) -> Iterator[None]:
+    """Raises UserError where PyTorch says that memory ran out: how much, and what to try."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError):
+            needed = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
+        elif "can't allocate memory" in text:
+            needed = re.search(r"you tried to allocate (\d+ bytes)", text)
+        else:
+            raise
+        raise UserError(
+            f"out of memory with train.batch_size {batch_size}: "
+            f"{needed[1] if needed else 'more'} could not be had at once; lower "
+            "train.batch_size, or set train.data_device to host"
+        ) from None

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from alexnet import metrics
 from alexnet.augment import normalise
-from alexnet.checkpoint import Card
 from alexnet.errors import UserError
 from alexnet.files import existing, replacing
 from alexnet.model import AlexNet
 from alexnet.progress import progress
+from alexnet.weights import Card
 
 TOP = 5
 
@@ -43,6 +43,34 @@ def logits_of(
             results.append(model(x).cpu())
             advance(len(batch))
     return torch.cat(results)
+
+
+def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
+    """Images (N, H, W, C) as several views (N, size, size, C).
+
+    `mirrored`: the middle and its mirror image. `ten-crop`: the four corners and the
+    middle, and their mirror images (the 2012 paper, section 4.1). Raises UserError if
+    the images leave no room for corners.
+    """
+    top, left = images.shape[1] - size, images.shape[2] - size
+    places = [(top // 2, left // 2)]
+    if views == "ten-crop":
+        if min(top, left) < 1:
+            raise UserError(
+                f"evaluate.views: ten-crop needs stored images larger than the {size} pixels "
+                "that the network takes; set data.image_size and train.crop_size"
+            )
+        places += [(0, 0), (0, left), (top, 0), (top, left)]
+    for y, x in places:
+        crop = images[:, y : y + size, x : x + size]
+        yield crop
+        yield crop.flip(2)
+
+
+def accuracy_of_views(logits: list[Tensor], labels: Tensor) -> float:
+    """Accuracy of the mean of the views' probabilities; logits: (N, K) for each view."""
+    mean = torch.stack([view.double().softmax(dim=1) for view in logits]).mean(dim=0)
+    return float((mean.argmax(dim=1) == labels).double().mean())
 
 
 def batches(images: Tensor, batch_size: int) -> Iterator[Tensor]:

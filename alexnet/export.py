@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet import __version__
-from alexnet.checkpoint import Card
-from alexnet.describe import describe
 from alexnet.errors import UserError
-from alexnet.model import AlexNet, fold_average_pool
+from alexnet.fold import fold_for_inference
+from alexnet.model import AlexNet
 from alexnet.progress import progress
+from alexnet.weights import Card
 
 BATCH_SIZES = (1, 2, 7, 256)
 
@@ -52,17 +52,11 @@ class FromImages(nn.Module):
         return logits, logits.softmax(dim=1), logits.argmax(dim=1)
 
 
-def can_fold(model: AlexNet, image_size: int) -> bool:
-    """Whether the average pool only copies, so that fc1 can do without the copies."""
-    shapes = {layer.name: layer.output_shape for layer in describe(model, image_size)}
-    return "avgpool" in shapes and shapes["pool5"][1:] == (1, 1)
-
-
 def write_onnx(path: Path, model: AlexNet, card: Card, *, opset: int, fold: bool) -> None:
     """Export `model` as one file, with what a receiver has to know in its metadata."""
     model = copy.deepcopy(model).cpu().eval()
     if fold:
-        fold_average_pool(model)
+        model = fold_for_inference(model)
     side = card.image_size
     example = torch.zeros(2, side, side, card.channels, dtype=torch.uint8)
     with warnings.catch_warnings():

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet import config, export
-from alexnet.checkpoint import Card
 from alexnet.describe import num_parameters
 from alexnet.evaluate import logits_of
 from alexnet.files import replacing_folder, sha256, write_json, write_text
+from alexnet.fold import can_fold
 from alexnet.model import AlexNet
+from alexnet.weights import Card
 
 SCHEMA = 1
 BATCH_SIZE = 256
@@ -39,7 +40,7 @@ def hand_over(
     set. Returns the figures of the verification. Raises UserError if the exported
     model does not agree with PyTorch; then whatever stood in `folder` stays.
     """
-    fold = params.fold == "auto" and export.can_fold(model, card.image_size)
+    fold = params.fold == "auto" and can_fold(model, card.image_size)
     expected = logits_of(model, card, images, torch.device("cpu"), BATCH_SIZE).numpy()
     pixels = images.numpy()
     with replacing_folder(folder) as new:

@@ -1,4 +1,8 @@
-"""What each epoch of a training run came to: reports/train/history.csv."""
+"""What each epoch of a training run came to: reports/train/history.csv.
+
+Only what the seed decides stands here, so that the same run gives the same bytes; how
+fast it went is printed, and summed up in the stage's metrics.
+"""
 
 import csv
 from dataclasses import asdict, dataclass, fields
@@ -18,8 +22,6 @@ class Epoch:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
-    seconds: float  # of the training steps, without validation
-    images_per_second: float
 
 
 def write(path: Path, epochs: list[Epoch]) -> None:

@@ -18,7 +18,6 @@ pixels into floor((W - K + 2P) / S) + 1.
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 
@@ -289,26 +288,3 @@ class AlexNetOneWeirdTrick(AlexNet):
 VARIANTS: dict[str, type[AlexNetCifar | AlexNetImageNet2012 | AlexNetOneWeirdTrick]] = {
     cls.variant: cls for cls in (AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick)
 }
-
-
-@torch.no_grad()
-def fold_average_pool(model: AlexNet) -> AlexNet:
-    """Merge a copying average pool into fc1: the same logits from a smaller network.
-
-    Where pool5 leaves one position (32x32 images), `avgpool` copies each of its 256
-    values 36 times and fc1 multiplies the copies with 36 weights. Their sum does the
-    same: fc1 becomes 256 -> 4096 and the model is 21.6 M instead of 58.3 M parameters.
-    Holds in inference only; the model is changed in place. Valid only for inputs
-    whose pool5 output is 1x1.
-    """
-    assert isinstance(model, AlexNetCifar | AlexNetOneWeirdTrick)
-    height, width = model.avgpool.output_size  # type: ignore[misc]
-    weight = model.fc1.weight  #                          (4096, 256 * 6 * 6)
-    channels = weight.shape[1] // (height * width)  # type: ignore[operator]
-    summed = weight.view(weight.shape[0], channels, -1).sum(dim=2)  # (4096, 256)
-    folded = nn.Linear(channels, weight.shape[0], device=weight.device, dtype=weight.dtype)
-    folded.weight.copy_(summed)
-    folded.bias.copy_(model.fc1.bias)
-    model.fc1 = folded
-    model.avgpool = nn.Identity()  # type: ignore[assignment]
-    return model

@@ -16,12 +16,15 @@ from rich.progress import (
 
 class Advance(Protocol):
     def __call__(self, num_done: int = 1, note: str = "") -> None:
-        """Say that `num_done` more are done; `note` replaces the text behind the bar."""
+        """Say that `num_done` more are done; a `note` replaces the text behind the bar."""
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Advance]:
-    """Yield a function that advances a bar of `total` units; the bar goes when it ends."""
+def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
+    """Yield a function that advances a bar of `total` units; the bar goes when it ends.
+
+    `done` of the units were done before.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -32,9 +35,11 @@ def progress(title: str, total: int) -> Iterator[Advance]:
     )
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with bar:
-        task = bar.add_task(title, total=total, note="")
+        task = bar.add_task(title, total=total, completed=done, note="")
 
         def advance(num_done: int = 1, note: str = "") -> None:
-            bar.update(task, advance=num_done, note=note)
+            bar.update(task, advance=num_done)
+            if note:
+                bar.update(task, note=note)
 
         yield advance

@@ -1,243 +1,317 @@
-"""Training, in plain sight: `fit` is the run, `train_epoch` is the loop.
+"""Training, in plain sight: `fit` is the run, `train_epoch` the loop, `step` its five verbs.
 
-The whole split lies on the device as uint8 (CIFAR-10: 138 MB); each step gathers
-its batch from there, augments it, and takes one step of stochastic gradient
-descent. Randomness is a function of the seed and the step, never of what was drawn
-before: step 700 of a run draws the same numbers however one gets there.
+The images lie on the device as uint8; each step gathers its batch there, augments it,
+and takes one step of stochastic gradient descent. Randomness is a function of the seed
+and of the epoch or step, never of what was drawn before: step 700 of a run is the same
+however one gets there, so that an interrupted run, taken up again, ends in the same bytes.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.func import functional_call
 
-from alexnet import config
-from alexnet.augment import crop_and_flip, normalise
-from alexnet.checkpoint import Card
+from alexnet import augment, config
+from alexnet.augment import crop_and_flip, hide, normalise, relight
+from alexnet.checkpoint import Checkpoints, State
 from alexnet.describe import describe, num_parameters, totals, training_flops
-from alexnet.device import autocast, choose_device, choose_precision, describe_device
+from alexnet.device import Machine
 from alexnet.errors import UserError
+from alexnet.feed import Batch, Split, batches, place
+from alexnet.fold import can_fold, fold_for_training, num_copies, unfold
 from alexnet.history import Epoch
+from alexnet.interrupt import Interrupted, Listening
+from alexnet.meter import IMAGES, Meter, check_finite, loss_and_accuracy
 from alexnet.model import AlexNet
-from alexnet.optimizer import clip_gradient, set_learning_rate, sgd
+from alexnet.optimizer import Average, build, clip_gradient, schedule, set_learning_rate
+from alexnet.processes import ALONE, Processes
 from alexnet.progress import progress
+from alexnet.randomness import generator_for, seed_for
+from alexnet.replay import Replayed
+from alexnet.weights import Card
 
-# The host asks the device for the loss only every so many steps; it would
-# otherwise wait for every single one.
-LOOK_EVERY = 20
+LOOK_SECONDS = 1.0  # between two looks at the loss: each of them waits for the device
+VALIDATION_BATCH = 500
 
-
-@dataclass(frozen=True)
-class Split:
-    """Images uint8 (N, H, W, C) and labels int64 (N) on the device that computes."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device) -> "Split":
-        return Split(self.images.to(device), self.labels.to(device))
+OnEpoch = Callable[[Epoch, float], None]  # its figures, and how many seconds it took
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What computes, and in which type."""
+class Trainer:
+    """One training run. `model` is trained in place."""
 
-    device: torch.device
-    precision: torch.dtype
-
-
-def fit(
-    model: AlexNet,
-    card: Card,
-    train: Split,
-    val: Split,
-    params: config.Train,
-    on_epoch: Callable[[Epoch], None],
-    say: Callable[[str], None] = print,
-) -> None:
-    """Train `model` in place; call `on_epoch` with the figures of each epoch.
-
-    Raises UserError if the batch is larger than the training split, the device or
-    precision asked for is not there, or the loss stops being finite.
-    """
-    if params.batch_size > len(train):
-        raise UserError(
-            f"train.batch_size: {params.batch_size} is more than the {len(train)} training images"
-        )
-    device = choose_device(params.device)
-    machine = Machine(device, choose_precision(params.precision, device))
-    train, val = train.to(device), val.to(device)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = sgd(model, card.image_size, params)
-    _introduce(model, card, train, params, machine, say)
-
-    for epoch in range(params.epochs):
-        start = time.perf_counter()
-        train_loss, train_accuracy = train_epoch(
-            model, optimizer, train, card, params, machine, epoch
-        )
-        seconds = time.perf_counter() - start
-        val_loss, val_accuracy = validate(model, val, card, params, machine)
-        on_epoch(
-            Epoch(
-                epoch=epoch + 1,
-                learning_rate=optimizer.param_groups[0]["lr"],
-                train_loss=train_loss,
-                train_accuracy=train_accuracy,
-                val_loss=val_loss,
-                val_accuracy=val_accuracy,
-                seconds=seconds,
-                images_per_second=len(train) / seconds,
-            )
-        )
-
-
-def train_epoch(
-    model: AlexNet,
-    optimizer: torch.optim.Optimizer,
-    train: Split,
-    card: Card,
-    params: config.Train,
-    machine: Machine,
-    epoch: int,
-) -> tuple[float, float]:
-    """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
-    num_steps = steps_per_epoch(train, params)
-    order = epoch_order(len(train), params.seed, epoch).to(machine.device)
-    meter = Meter(machine.device)
-    model.train()
-    with progress(f"epoch {epoch + 1}/{params.epochs}", num_steps) as advance:
-        for i in range(num_steps):
-            step = epoch * num_steps + i
-            torch.manual_seed(fold(params.seed, step))
-            set_learning_rate(optimizer, step, num_steps * params.epochs, params)
-
-            batch = order[i * params.batch_size : (i + 1) * params.batch_size]
-            images = crop_and_flip(train.images[batch], params.crop_padding, params.flip)
-            x = normalise(images, card.mean, card.std)
-            labels = train.labels[batch]
-
-            with autocast(machine.device, machine.precision):
-                logits = model(x)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=params.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            clip_gradient(model, params)
-            optimizer.step()
-
-            meter.add(logits, labels, loss)
-            if i % LOOK_EVERY == LOOK_EVERY - 1 or i == num_steps - 1:
-                meter.check_finite(first_step=epoch * num_steps)
-                advance(i % LOOK_EVERY + 1, note=f"loss {meter.loss:.3f}")
-    return meter.loss, meter.accuracy
-
-
-@torch.inference_mode()
-def validate(
-    model: AlexNet, split: Split, card: Card, params: config.Train, machine: Machine
-) -> tuple[float, float]:
-    """(mean loss, accuracy) on images as they are, without label smoothing."""
-    model.eval()
-    meter = Meter(machine.device)
-    for start in range(0, len(split), params.batch_size):
-        batch = slice(start, start + params.batch_size)
-        labels = split.labels[batch]
-        with autocast(machine.device, machine.precision):
-            logits = model(normalise(split.images[batch], card.mean, card.std))
-        meter.add(logits, labels, F.cross_entropy(logits.float(), labels))
-    return meter.loss, meter.accuracy
-
-
-class Meter:
-    """Mean loss and accuracy, summed on the device so that no step waits for the host."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.num_correct = torch.zeros((), dtype=torch.int64, device=device)
-        self.num_finite_steps = torch.zeros((), dtype=torch.int64, device=device)
-        self.num_images = 0
-
-    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """logits (N, K) and labels (N) of a batch, and its mean loss."""
-        self.loss_sum += loss.detach() * len(labels)
-        self.num_correct += (logits.detach().argmax(dim=1) == labels).sum()
-        self.num_images += len(labels)
-        # Once a loss is not finite the sum stays so: this counts the steps before it.
-        self.num_finite_steps += torch.isfinite(self.loss_sum)
-
-    @property
-    def loss(self) -> float:
-        return self.loss_sum.item() / self.num_images
-
-    @property
-    def accuracy(self) -> float:
-        return self.num_correct.item() / self.num_images
-
-    def check_finite(self, first_step: int) -> None:
-        """Raises UserError that names the step at which the loss stopped being finite."""
-        if not math.isfinite(self.loss_sum.item()):
-            step = first_step + int(self.num_finite_steps.item())
+    def __init__(
+        self,
+        model: AlexNet,
+        card: Card,
+        train: Split,
+        val: Split,
+        params: config.Train,
+        machine: Machine,
+        processes: Processes = ALONE,
+        checkpoints: Checkpoints | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Raises UserError if the batch is larger than the training split."""
+        if params.batch_size > len(train):
             raise UserError(
-                f"the loss is not finite at step {step}: training has diverged and nothing was "
-                "saved; lower train.learning_rate or raise train.warmup_fraction"
+                f"train.batch_size: {params.batch_size} is more than the "
+                f"{len(train)} training images"
             )
+        self.model, self.card, self.params = model, card, params
+        self.machine, self.processes = machine, processes
+        self.checkpoints = checkpoints
+        self.say = say if processes.is_first else _silence
+        self.device = device = machine.device
+        self.train = place(train, device, params.data_device)
+        self.val = place(val, device, params.data_device)
+        self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
+        self.num_steps = self.steps_per_epoch * params.epochs
 
+        # What computes: the network as it was written, or the same without fc1's copies.
+        self.folds = params.fold == "auto" and can_fold(model, card.image_size)
+        self.network = fold_for_training(model) if self.folds else model
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        copies = num_copies(model, card.image_size)
+        self.optimizer = build(self.network, copies, params, machine.precision)
+        self.average = Average(self.network, params.ema_decay) if params.ema_decay else None
+        self.meter = Meter(device)
+        self.mean = torch.tensor(card.mean, device=device)
+        self.std = torch.tensor(card.std, device=device)
+        self.colours: Tensor | None = None
+        if params.lighting:
+            self.colours = augment.colour_components(train.images, card.std).to(device)
 
-def steps_per_epoch(train: Split, params: config.Train) -> int:
-    """The last step of an epoch takes what is left, so that each image is seen once."""
-    return math.ceil(len(train) / params.batch_size)
+        # Where the run has got to.
+        self.step = 0
+        self.first_epoch = 0  # the first one that is not over
+        self.rows: list[Epoch] = []
+        self.seconds = 0.0  # of the epoch under way
+        self.total_seconds = 0.0  # of the epochs before
+        self._resume()
+
+        # On a GPU the step is compiled, and replayed as a graph where one process is enough.
+        self.forward = processes.wrap(self.network)
+        self.take_step: Callable[[Batch], None] = self.train_step
+        if device.type == "cuda":
+            self.forward = torch.compile(self.forward)  # type: ignore[assignment]
+            if processes.size == 1:
+                self.take_step = Replayed(self.train_step)
+
+    def fit(self, on_epoch: OnEpoch) -> None:
+        """Train to the end; call `on_epoch` after each epoch, those before a resume included.
+
+        Raises UserError if the loss stops being finite, and Interrupted on SIGTERM or
+        SIGINT, once a checkpoint is written.
+        """
+        params = self.params
+        self._introduce()  # every process takes part, the first one speaks
+        for row in self.rows:
+            on_epoch(row, math.nan)
+        self.last_save = time.monotonic()
+        with Listening() as self.told:
+            for epoch in range(self.first_epoch, params.epochs):
+                train_loss, train_accuracy = self.train_epoch(epoch)
+                val_loss, val_accuracy = self.validate(self.val)
+                rate = params.learning_rate * schedule(self.step - 1, self.num_steps, params)
+                row = Epoch(epoch + 1, rate, train_loss, train_accuracy, val_loss, val_accuracy)
+                self.rows.append(row)
+                on_epoch(row, self.seconds)
+                self.total_seconds += self.seconds
+                self.seconds = 0.0
+                self.meter.reset()
+        self.network.load_state_dict(self._result())
+        self.model.to("cpu")
+        if self.folds:
+            unfold(self.network.to("cpu"), self.model)
+
+    def train_epoch(self, epoch: int) -> tuple[float, float]:
+        """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
+        params = self.params
+        draws = augment.draw(self.train.images, self.card.image_size, params, epoch)
+        order = epoch_order(len(self.train), params.seed, epoch).split(params.batch_size)
+        done = self.step - epoch * self.steps_per_epoch  # more than 0 after a resume
+        start = looked = time.perf_counter() - self.seconds
+        self.network.train()
+        with progress(f"epoch {epoch + 1}/{params.epochs}", len(order), done) as advance:
+            for batch in batches(self.train, draws, order[done:], self.device, self.processes):
+                torch.manual_seed(seed_for(params.seed, "step", self.step, self.processes.rank))
+                set_learning_rate(self.optimizer, self.step, self.num_steps, params)
+                self.take_step(batch)
+                self.step += 1
+                now = time.perf_counter()
+                self.seconds = now - start
+                if now - looked > LOOK_SECONDS:
+                    looked = now
+                    advance(0, self._look(epoch))
+                advance(1)
+                self._keep_or_stop()
+        sums = self.processes.sum(self.meter.sums).tolist()
+        check_finite(sums, epoch * self.steps_per_epoch)
+        self.seconds = time.perf_counter() - start  # now that the device has finished, too
+        return loss_and_accuracy(sums)
+
+    def train_step(self, batch: Batch) -> None:
+        """One step of gradient descent: logits, loss, zero_grad, backward, step."""
+        x = self.prepare(batch)  #         (N, C, H, W)
+        with self.machine.autocast():
+            logits = self.forward(x)  #    (N, num_classes)
+        loss = self.criterion(logits, batch.labels)
+        self.optimizer.zero_grad()
+        (loss / batch.share).backward()
+        clip_gradient(self.optimizer, self.params)
+        self.optimizer.step()
+
+        self.meter.add(logits, batch.labels, loss)
+        if self.average:
+            self.average.update()
+
+    def prepare(self, batch: Batch) -> Tensor:
+        """Augmented and normalised images, float (N, C, H, W)."""
+        images = crop_and_flip(batch.images, batch.draws, self.card.image_size)
+        x = normalise(images, self.mean, self.std)
+        if self.colours is not None:
+            x = relight(x, batch.draws, self.colours)
+        if self.params.cutout:
+            x = hide(x, batch.draws, self.params.cutout)
+        return x
+
+    def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The sum of the images' losses; divided by their number, the step's loss."""
+        smoothing = self.params.label_smoothing
+        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="sum")
+
+    @torch.inference_mode()
+    def validate(self, split: Split) -> tuple[float, float]:
+        """(mean loss, accuracy) on images as they are, without label smoothing.
+
+        Measures the average of the weights where one is kept: it will be the result.
+        """
+        meter = Meter(self.device)
+        weights = self._result()
+        self.network.eval()
+        for start in range(0, len(split), VALIDATION_BATCH):
+            # Every process takes the next batch in turn.
+            if start // VALIDATION_BATCH % self.processes.size == self.processes.rank:
+                rows = slice(start, start + VALIDATION_BATCH)
+                labels = split.labels[rows].to(self.device)
+                images = augment.centre_crop(split.images[rows], self.card.image_size)
+                x = normalise(images.to(self.device), self.mean, self.std)
+                with self.machine.autocast():
+                    logits = functional_call(self.network, weights, (x,))
+                meter.add(logits, labels, F.cross_entropy(logits.float(), labels, reduction="sum"))
+        return loss_and_accuracy(self.processes.sum(meter.sums).tolist())
+
+    def _result(self) -> dict[str, Tensor]:
+        """The weights as the run would end now: their average where one is kept."""
+        if self.average and self.step:
+            return self.average.after(self.step)
+        return self.network.state_dict()
+
+    def _look(self, epoch: int) -> str:
+        """How this epoch has gone so far, on this process's share; it must be finite."""
+        sums = self.meter.sums.tolist()
+        check_finite(sums, epoch * self.steps_per_epoch)
+        loss, accuracy = loss_and_accuracy(sums)
+        speed = sums[IMAGES] * self.processes.size / self.seconds
+        return f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:,.0f} images/s"
+
+    def _keep_or_stop(self) -> None:
+        """Write a checkpoint if it is time to, or if training was told to stop; then stop.
+
+        All processes do so after the same step: when the first one's time has come, or
+        when any of them was told.
+        """
+        told = self.processes.highest(self.told.signum)
+        waited = time.monotonic() - self.last_save
+        due = self.checkpoints is not None and waited >= self.params.checkpoint_seconds
+        if told or self.processes.highest(due):
+            self._save()
+            self.last_save = time.monotonic()
+        if told:
+            raise Interrupted(told, f"after step {self.step:,} of {self.num_steps:,}")
+
+    def _live(self) -> dict[str, Tensor]:
+        """All that changes from step to step, by name: the tensors themselves, not copies."""
+        live = {}
+        for name, parameter in self.network.named_parameters():
+            live[f"weight {name}"] = parameter.detach()
+            for kind, value in self.optimizer.state[parameter].items():
+                live[f"{kind} {name}"] = value
+        if self.average:
+            for name, value in zip(self.average.names, self.average.sums, strict=True):
+                live[f"average {name}"] = value
+        return live
+
+    def _save(self) -> None:
+        sums = self.processes.gather(self.meter.sums)
+        if self.checkpoints is None:
+            return
+        check_finite(sums.sum(dim=0).tolist(), self.step // self.steps_per_epoch)
+        tensors = {name: value.cpu().contiguous() for name, value in self._live().items()}
+        seconds = self.seconds, self.total_seconds
+        facts = {"rows": [asdict(row) for row in self.rows], "seconds": seconds}
+        try:
+            self.checkpoints.save(State(self.step, tensors | {"meter": sums.cpu()}, facts))
+        except OSError as error:
+            if self.params.checkpoint_error == "stop":
+                raise
+            self.say(f"warning: no checkpoint at step {self.step:,} ({error}); training goes on")
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one: the first process reads it."""
+        state = self.checkpoints.newest(self.say) if self.checkpoints else None
+        self.step = self.processes.highest(state.step if state else 0)
+        if not self.step:
+            return
+        live = self._live() | {"meter": self.processes.gather(self.meter.sums)}
+        if state:
+            for name, value in live.items():
+                value.copy_(state.tensors[name])
+            self.rows = [Epoch(**row) for row in state.facts["rows"]]
+            self.seconds, self.total_seconds = state.facts["seconds"]
+            self.say(f"going on from the checkpoint at step {self.step:,} of {self.num_steps:,}")
+        self.first_epoch = self.processes.highest(len(self.rows))
+        self.processes.spread(live.values())
+        self.meter.sums.copy_(live["meter"][self.processes.rank])
+
+    def _introduce(self) -> None:
+        """Say what is about to run, and the loss before the first step.
+
+        A fresh network knows nothing, so its loss should be near log(num_classes);
+        a larger one means an initialisation that has to be unlearned first.
+        """
+        layers = describe(self.model, self.card.image_size)
+        params, num_classes = self.params, len(self.card.classes)
+        others = f", {self.processes.size} processes" if self.processes.size > 1 else ""
+        self.say(f"device {self.machine}{others}")
+        self.say(
+            f"variant {self.card.variant}: {num_parameters(self.model):,} parameters, "
+            f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
+            f"{training_flops(layers) / 1e6:.2f} forward and backward"
+        )
+        if self.folds:
+            folded = num_parameters(self.network)
+            self.say(f"fc1 without its copies while training: {folded:,} numbers to learn")
+        self.say(
+            f"{len(self.train):,} images, {params.batch_size} a step, "
+            f"{self.steps_per_epoch} steps an epoch, {params.epochs} epochs"
+        )
+        if self.step == 0:
+            some = epoch_order(len(self.train), params.seed, epoch=0)[: params.batch_size]
+            some = some.to(self.train.images.device)
+            loss, _ = self.validate(Split(self.train.images[some], self.train.labels[some]))
+            self.say(f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}")
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in an epoch: a permutation, int64 (num_images)."""
-    generator = torch.Generator().manual_seed(fold(seed, -1 - epoch))
-    return torch.randperm(num_images, generator=generator)
+    return torch.randperm(num_images, generator=generator_for(seed, "order", epoch))
 
 
-def fold(seed: int, number: int) -> int:
-    """One seed for each (seed, number): steps count up from 0, epochs down from -1."""
-    digest = hashlib.blake2b(f"{seed},{number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
-
-
-def _introduce(
-    model: AlexNet,
-    card: Card,
-    train: Split,
-    params: config.Train,
-    machine: Machine,
-    say: Callable[[str], None],
-) -> None:
-    """Say what is about to run, and the loss before the first step.
-
-    A fresh network knows nothing, so its loss should be near log(num_classes);
-    a larger one means an initialisation that has to be unlearned first.
-    """
-    layers = describe(model, card.image_size)
-    batch = epoch_order(len(train), params.seed, epoch=0)[: params.batch_size]
-    first = Split(train.images[batch], train.labels[batch])
-    initial_loss, _ = validate(model, first, card, params, machine)
-    say(
-        f"device {describe_device(machine.device)}, {str(machine.precision).removeprefix('torch.')}"
-    )
-    say(
-        f"variant {card.variant}: {num_parameters(model):,} parameters, "
-        f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
-        f"{training_flops(layers) / 1e6:.2f} forward and backward"
-    )
-    say(
-        f"{len(train):,} images, {params.batch_size} a step, "
-        f"{steps_per_epoch(train, params)} steps an epoch, {params.epochs} epochs"
-    )
-    say(
-        f"initial loss {initial_loss:.3f}, log({len(card.classes)}) = "
-        f"{math.log(len(card.classes)):.3f}"
-    )
+def _silence(line: str) -> None:
+    pass

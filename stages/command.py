@@ -1,5 +1,6 @@
 """What every command has in common: its --params option, and how it fails."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from alexnet.errors import UserError
+from alexnet.interrupt import Interrupted
 from stages import paths
 
 ParamsFile = Annotated[
@@ -38,6 +40,9 @@ def run_app(app: typer.Typer) -> None:
             f"this command needs {error.name}, which the base installation leaves out; "
             "install the package with its extra: pip install '.[train]'"
         )
+    except Interrupted as stopped:
+        name = signal.Signals(stopped.signum).name
+        fail(f"stopped by {name} {stopped}; run it again to go on from there", 128 + stopped.signum)
     except KeyboardInterrupt:
         fail("interrupted", code=130)
 

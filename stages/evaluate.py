@@ -9,17 +9,24 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     """Measure the trained network on the test images; write figures and predictions."""
     values = config.load(params).evaluate
 
-    from alexnet.checkpoint import load_weights
+    from alexnet.augment import centre_crop
     from alexnet.data.dataset import load_split
     from alexnet.device import choose_device, describe_device
-    from alexnet.evaluate import judge, logits_of, write_predictions
+    from alexnet.evaluate import accuracy_of_views, judge, logits_of, views_of, write_predictions
     from alexnet.files import sha256, write_json
+    from alexnet.weights import load_weights
 
     device = choose_device(values.device)
     model, card = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
-    logits = logits_of(model, card, images, device, values.batch_size)
+    middle = centre_crop(images, card.image_size)
+    logits = logits_of(model, card, middle, device, values.batch_size)
     figures, predictions = judge(logits, labels, card.classes, values.calibration_bins)
+    if values.views != "none":
+        views = views_of(images, card.image_size, values.views)
+        figures[f"accuracy_{values.views.replace('-', '_')}"] = accuracy_of_views(
+            [logits_of(model, card, view, device, values.batch_size) for view in views], labels
+        )
 
     write_predictions(paths.PREDICTIONS, predictions, card.classes)
     write_json(paths.METRICS, figures | {"weights_sha256": sha256(paths.WEIGHTS)})

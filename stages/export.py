@@ -19,12 +19,13 @@ def export(params: ParamsFile = PARAMS) -> None:
             f"{paths.GATE} is of other weights than {paths.WEIGHTS}; run evaluate and gate again"
         )
 
-    from alexnet.checkpoint import load_weights
+    from alexnet.augment import centre_crop
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.handoff import hand_over
+    from alexnet.weights import load_weights
 
     model, card = load_weights(paths.WEIGHTS)
-    images, _ = load_split(paths.PROCESSED, "test")
+    images = centre_crop(load_split(paths.PROCESSED, "test")[0], card.image_size)
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
     data = {"name": meta.title, "source_sha256": meta.source_sha256, "counts": meta.counts}

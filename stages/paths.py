@@ -10,6 +10,7 @@ PROCESSED = Path("data/processed")
 WEIGHTS = Path("models/weights.safetensors")
 HISTORY = Path("reports/train/history.csv")
 TRAIN_METRICS = Path("reports/train/metrics.json")
+EVENTS = Path("runs")
 
 METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")

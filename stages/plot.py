@@ -17,14 +17,14 @@ def plot(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from alexnet import history
-    from alexnet.augment import crop_and_flip
-    from alexnet.checkpoint import load_weights
+    from alexnet.augment import centre_crop, crop_and_flip, draw
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.describe import describe
     from alexnet.evaluate import read_predictions
     from alexnet.figures.draw import draw_all
     from alexnet.figures.report import write_report
     from alexnet.files import read_json, replacing_folder
+    from alexnet.weights import load_weights
 
     meta = load_meta(paths.PROCESSED)
     model, card = load_weights(paths.WEIGHTS)
@@ -33,18 +33,20 @@ def plot(params: ParamsFile = PARAMS) -> None:
     predictions = read_predictions(paths.PREDICTIONS, card.classes)
     layers = describe(model, card.image_size)
     train_images, train_labels = load_split(paths.PROCESSED, "train")
-    test_images, _ = load_split(paths.PROCESSED, "test")
+    test_images = centre_crop(load_split(paths.PROCESSED, "test")[0], card.image_size)
 
     # Spread over the split, so that the samples are of several classes.
     chosen = torch.linspace(0, len(train_images) - 1, values.plot.num_samples).long()
     samples = train_images[chosen]
-    torch.manual_seed(values.train.seed)
-    augmented = torch.stack(
-        [
-            crop_and_flip(samples, values.train.crop_padding, values.train.flip)
-            for _ in range(NUM_AUGMENTED)
-        ]
-    )
+    augmented = [
+        crop_and_flip(
+            samples,
+            draw(train_images, card.image_size, values.train, epoch).take(chosen),
+            card.image_size,
+        )
+        for epoch in range(NUM_AUGMENTED)
+    ]
+    samples = centre_crop(samples, card.image_size)
     with replacing_folder(paths.FIGURES) as folder:
         names = draw_all(
             folder,
@@ -56,7 +58,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
             test_images=test_images.numpy(),
             conv1_weight=model.conv1.weight.detach().numpy(),
             samples=samples.numpy(),
-            augmented=augmented.numpy(),
+            augmented=torch.stack(augmented).numpy(),
             sample_labels=train_labels[chosen].numpy(),
             layers=layers,
             variant=card.variant,
@@ -72,7 +74,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
             "training images": f"{len(train_images):,}",
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
-            "training time": f"{sum(epoch['seconds'] for epoch in epochs):,.0f} s",
+            "training time": f"{read_json(paths.TRAIN_METRICS)['seconds']:,.0f} s",
         },
         settings=values.model_dump(include=set(SETTINGS)),
         metrics=metrics,

@@ -1,53 +1,133 @@
 """train: from images to weights."""
 
+import math
+import resource
+import sys
+import time
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alexnet import config
 from stages import paths
 from stages.command import PARAMS, ParamsFile, run
+
+if TYPE_CHECKING:
+    from alexnet.checkpoint import Checkpoints
+    from alexnet.device import Machine
+    from alexnet.processes import Processes
 
 
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = config.load(params)  # first: a wrong value is told before torch is imported
 
+    from alexnet.device import Machine, choose_device, choose_precision, make_deterministic
+    from alexnet.processes import choose_number, join, leave, start, started_by_torchrun
+
+    device = choose_device(values.train.device)
+    if not started_by_torchrun():
+        number = choose_number(values.train.num_processes, device)
+        if number > 1:
+            return start(number, ["-m", "stages.train", "--params", str(params)])
+    make_deterministic(values.train.deterministic)
+    machine = Machine(device, choose_precision(values.train.precision, device))
+    processes = join(device)
+    try:
+        _train(values, machine, processes)
+    finally:
+        leave(processes)
+
+
+def _train(values: config.Params, machine: "Machine", processes: "Processes") -> None:
+    """This process's part; the first one writes."""
     import torch
 
     from alexnet import history
-    from alexnet.checkpoint import Card, build, save_weights
     from alexnet.data.dataset import load_meta, load_split
+    from alexnet.device import explaining_memory
+    from alexnet.events import Events
+    from alexnet.feed import Split
     from alexnet.files import write_json
-    from alexnet.train import Split, fit
+    from alexnet.train import Trainer
+    from alexnet.weights import Card, build, save_weights
 
     meta = load_meta(paths.PROCESSED)
-    card = Card(values.model.variant, meta.classes, meta.image_size, meta.mean, meta.std)
+    card = Card(values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std)
     torch.manual_seed(values.train.seed)
     model = build(card, values.model.dropout)
-    epochs: list[history.Epoch] = []
+    checkpoints = _checkpoints(values, machine, processes) if processes.is_first else None
+    writes_events = processes.is_first and values.train.tensorboard
+    events = Events(paths.EVENTS / time.strftime("%Y%m%d-%H%M%S")) if writes_events else None
+    rows: list[history.Epoch] = []
+    seconds: list[float] = []
 
-    def on_epoch(epoch: history.Epoch) -> None:
-        epochs.append(epoch)
-        history.write(paths.HISTORY, epochs)
+    def on_epoch(row: history.Epoch, took: float) -> None:
+        if not processes.is_first:
+            return
+        rows.append(row)
+        history.write(paths.HISTORY, rows)
+        if events:
+            events.add(row)
+        if math.isnan(took):  # of a run that this one goes on from
+            return
+        seconds.append(took)
+        left = (values.train.epochs - row.epoch) * sum(seconds) / len(seconds)
         print(
-            f"epoch {epoch.epoch}/{values.train.epochs}  "
-            f"train loss {epoch.train_loss:.4f} accuracy {epoch.train_accuracy:.2%}  "
-            f"val loss {epoch.val_loss:.4f} accuracy {epoch.val_accuracy:.2%}  "
-            f"{epoch.seconds:.1f} s, {epoch.images_per_second:,.0f} images/s",
+            f"epoch {row.epoch}/{values.train.epochs}  "
+            f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}  "
+            f"val loss {row.val_loss:.4f} accuracy {row.val_accuracy:.2%}  "
+            f"{took:.1f} s, {meta.num_images('train') / took:,.0f} images/s, "
+            f"{left / 60:.0f} min left",
             flush=True,
         )
 
-    fit(
-        model,
-        card,
-        Split(*load_split(paths.PROCESSED, "train")),
-        Split(*load_split(paths.PROCESSED, "val")),
-        values.train,
-        on_epoch,
-    )
+    with explaining_memory(values.train.batch_size):
+        trainer = Trainer(
+            model,
+            card,
+            Split(*load_split(paths.PROCESSED, "train")),
+            Split(*load_split(paths.PROCESSED, "val")),
+            values.train,
+            machine,
+            processes,
+            checkpoints,
+        )
+        trainer.fit(on_epoch)
+    if not processes.is_first:
+        return
     save_weights(paths.WEIGHTS, model, card)
-    seconds = sum(epoch.seconds for epoch in epochs)
-    write_json(paths.TRAIN_METRICS, asdict(epochs[-1]) | {"seconds": seconds})
-    print(f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}")
+    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"seconds": trainer.total_seconds})
+    if checkpoints:
+        checkpoints.remove()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}; "
+        f"{trainer.total_seconds:,.0f} s of training, peak memory {peak:,.0f} MiB"
+    )
+
+
+def _checkpoints(
+    values: config.Params, machine: "Machine", processes: "Processes"
+) -> "Checkpoints":
+    """The checkpoints of exactly this run: of these values, this data, this code, this machine."""
+    from alexnet.checkpoint import Checkpoints, digest_of, machine_facts, scratch_folder
+    from alexnet.config import CARRIES_OUT
+
+    # The library's modules that this run has imported, as they stand.
+    files = [module.__file__ for name, module in sys.modules.items() if name.startswith("alexnet.")]
+    modules = [Path(file) for file in files if file]
+    names = ("meta.json", "train.safetensors", "val.safetensors")
+    return Checkpoints(
+        scratch_folder(),
+        {
+            "model": values.model.model_dump(),
+            "train": values.train.model_dump(exclude=CARRIES_OUT),
+            "data": digest_of([paths.PROCESSED / name for name in names]),
+            "code": digest_of(modules),
+            "machine": machine_facts(machine.device, processes.size),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from ruamel.yaml import YAML
 
 from alexnet import config
-from alexnet.checkpoint import Card
+from alexnet.weights import Card
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

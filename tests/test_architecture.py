@@ -15,7 +15,9 @@ CARRIERS = {
     "alexnet/__init__.py",
     "alexnet/config.py",
     "alexnet/errors.py",
+    "alexnet/events.py",
     "alexnet/files.py",
+    "alexnet/interrupt.py",
     "alexnet/progress.py",
     "alexnet/data/__init__.py",
     "alexnet/figures/__init__.py",
@@ -126,10 +128,13 @@ def test_the_model_imports_torch_alone():
 
 
 LAYERS = [
-    ["alexnet/errors.py", "alexnet/model.py"],
+    ["alexnet/errors.py", "alexnet/model.py", "alexnet/randomness.py", "alexnet/interrupt.py"],
     ["alexnet/config.py", "alexnet/files.py", "alexnet/progress.py", "alexnet/metrics.py"],
     ["alexnet/describe.py", "alexnet/augment.py", "alexnet/device.py", "alexnet/history.py"],
-    ["alexnet/checkpoint.py", "alexnet/optimizer.py", *modules("alexnet/data")],
+    ["alexnet/muon.py", "alexnet/meter.py", "alexnet/processes.py", "alexnet/checkpoint.py"],
+    ["alexnet/fold.py", "alexnet/weights.py", "alexnet/optimizer.py", *modules("alexnet/data")],
+    ["alexnet/feed.py", "alexnet/events.py"],
+    ["alexnet/replay.py"],
     ["alexnet/train.py", "alexnet/evaluate.py", "alexnet/gate.py", *modules("alexnet/figures")],
     ["alexnet/export.py", "alexnet/predict.py", "alexnet/handoff.py"],
 ]

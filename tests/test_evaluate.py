@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from alexnet.augment import normalise
-from alexnet.checkpoint import build
 from alexnet.errors import UserError
 from alexnet.evaluate import judge, logits_of, read_predictions, write_predictions
+from alexnet.weights import build
 
 
 def test_logits_in_batches_equal_logits_at_once(card, digits):

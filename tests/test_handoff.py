@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from alexnet import export
-from alexnet.checkpoint import Card, build
 from alexnet.errors import UserError
 from alexnet.evaluate import logits_of
 from alexnet.handoff import hand_over
 from alexnet.predict import Predictor
+from alexnet.weights import Card, build
 from tests.conftest import CLASSES
 
 METRICS = {

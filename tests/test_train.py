@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
-from alexnet.checkpoint import build
 from alexnet.errors import UserError
 from alexnet.train import Meter, Split, epoch_order, fit, fold, steps_per_epoch
+from alexnet.weights import build
 
 
 @pytest.fixture

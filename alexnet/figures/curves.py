@@ -22,7 +22,7 @@ from alexnet.figures.style import (
 )
 
 # One mapping per epoch: epoch (from 1), learning_rate, train_loss, train_accuracy,
-# val_loss, val_accuracy, seconds, images_per_second.
+# val_loss, val_accuracy.
 History = Sequence[Mapping[str, float]]
 
 HEIGHT = 3.1

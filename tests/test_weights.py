@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alexnet.checkpoint import Card, build, load_weights, save_weights
 from alexnet.errors import UserError
+from alexnet.weights import Card, build, load_weights, save_weights
 
 
 @pytest.fixture
