@@ -6,6 +6,7 @@ image is changed in the same way on every device, in every batch size and in eve
 process.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -123,12 +124,47 @@ def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:
     return x + (draws.light @ components.T)[:, :, None, None]
 
 
+class Preparation:
+    """All that happens to the images of a batch before the network sees them."""
+
+    def __init__(
+        self,
+        images: Tensor,
+        crop_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        params: config.Train,
+        device: torch.device,
+    ) -> None:
+        """images: those of the training split, whose colours `lighting` goes by."""
+        self.crop_size, self.cutout = crop_size, params.cutout
+        self.mean = torch.tensor(mean, device=device)
+        self.std = torch.tensor(std, device=device)
+        self.components: Tensor | None = None
+        if params.lighting:
+            self.components = colour_components(images, std).to(device)
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """uint8 (N, H, W, C), as stored, to float (N, C, crop_size, crop_size)."""
+        x = normalise(crop_and_flip(images, draws, self.crop_size), self.mean, self.std)
+        if self.components is not None:
+            x = relight(x, draws, self.components)
+        if self.cutout:
+            x = hide(x, draws, self.cutout)
+        return x
+
+    def seen(self, images: Tensor, draws: Draws) -> Tensor:
+        """The same as pixels for people: uint8 (N, crop_size, crop_size, C)."""
+        x = self(images, draws).permute(0, 2, 3, 1)
+        return ((x * self.std + self.mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
 def colour_components(images: Tensor, std: Sequence[float], most: int = 10_000) -> Tensor:
     """The principal components of the images' pixels (3, 3), for `relight`.
 
     images: uint8 (N, H, W, 3), of which at most `most`, evenly spread, are read.
     """
-    sample = images[:: max(1, len(images) // most)]
+    sample = images[:: math.ceil(len(images) / most)]
     pixels = sample.reshape(-1, 3).double() / 255 / torch.tensor(std, dtype=torch.float64)
     variances, directions = torch.linalg.eigh(torch.cov(pixels.T))
     return (directions * variances.clamp(min=0).sqrt()).float()

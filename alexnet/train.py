@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from alexnet import augment, config
-from alexnet.augment import crop_and_flip, hide, normalise, relight
+from alexnet.augment import normalise
 from alexnet.checkpoint import Checkpoints, State
 from alexnet.describe import describe, num_parameters, totals, training_flops
 from alexnet.device import Machine
@@ -80,11 +80,9 @@ class Trainer:
         self.optimizer = build(self.network, copies, params, machine.precision)
         self.average = Average(self.network, params.ema_decay) if params.ema_decay else None
         self.meter = Meter(device)
-        self.mean = torch.tensor(card.mean, device=device)
-        self.std = torch.tensor(card.std, device=device)
-        self.colours: Tensor | None = None
-        if params.lighting:
-            self.colours = augment.colour_components(train.images, card.std).to(device)
+        self.prepare = augment.Preparation(
+            train.images, card.image_size, card.mean, card.std, params, device
+        )
 
         # Where the run has got to.
         self.step = 0
@@ -150,16 +148,16 @@ class Trainer:
                     advance(0, self._look(epoch))
                 advance(1)
                 self._keep_or_stop()
-        sums = self.processes.sum(self.meter.sums).tolist()
+        sums = self.processes.gather(self.meter.sums)
         check_finite(sums, epoch * self.steps_per_epoch)
         self.seconds = time.perf_counter() - start  # now that the device has finished, too
-        return loss_and_accuracy(sums)
+        return loss_and_accuracy(sums.sum(dim=0).tolist())
 
     def train_step(self, batch: Batch) -> None:
         """One step of gradient descent: logits, loss, zero_grad, backward, step."""
-        x = self.prepare(batch)  #         (N, C, H, W)
+        x = self.prepare(batch.images, batch.draws)  # (N, C, H, W)
         with self.machine.autocast():
-            logits = self.forward(x)  #    (N, num_classes)
+            logits = self.forward(x)  #                (N, num_classes)
         loss = self.criterion(logits, batch.labels)
         self.optimizer.zero_grad()
         (loss / batch.share).backward()
@@ -169,16 +167,6 @@ class Trainer:
         self.meter.add(logits, batch.labels, loss)
         if self.average:
             self.average.update()
-
-    def prepare(self, batch: Batch) -> Tensor:
-        """Augmented and normalised images, float (N, C, H, W)."""
-        images = crop_and_flip(batch.images, batch.draws, self.card.image_size)
-        x = normalise(images, self.mean, self.std)
-        if self.colours is not None:
-            x = relight(x, batch.draws, self.colours)
-        if self.params.cutout:
-            x = hide(x, batch.draws, self.params.cutout)
-        return x
 
     def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The sum of the images' losses; divided by their number, the step's loss."""
@@ -200,7 +188,7 @@ class Trainer:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
                 images = augment.centre_crop(split.images[rows], self.card.image_size)
-                x = normalise(images.to(self.device), self.mean, self.std)
+                x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
                 with self.machine.autocast():
                     logits = functional_call(self.network, weights, (x,))
                 meter.add(logits, labels, F.cross_entropy(logits.float(), labels, reduction="sum"))
@@ -214,10 +202,10 @@ class Trainer:
 
     def _look(self, epoch: int) -> str:
         """How this epoch has gone so far, on this process's share; it must be finite."""
-        sums = self.meter.sums.tolist()
-        check_finite(sums, epoch * self.steps_per_epoch)
-        loss, accuracy = loss_and_accuracy(sums)
-        speed = sums[IMAGES] * self.processes.size / self.seconds
+        sums = self.meter.sums.cpu()
+        check_finite(sums[None], epoch * self.steps_per_epoch)
+        loss, accuracy = loss_and_accuracy(sums.tolist())
+        speed = float(sums[IMAGES]) * self.processes.size / self.seconds
         return f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:,.0f} images/s"
 
     def _keep_or_stop(self) -> None:
@@ -251,7 +239,7 @@ class Trainer:
         sums = self.processes.gather(self.meter.sums)
         if self.checkpoints is None:
             return
-        check_finite(sums.sum(dim=0).tolist(), self.step // self.steps_per_epoch)
+        check_finite(sums, len(self.rows) * self.steps_per_epoch)
         tensors = {name: value.cpu().contiguous() for name, value in self._live().items()}
         seconds = self.seconds, self.total_seconds
         facts = {"rows": [asdict(row) for row in self.rows], "seconds": seconds}

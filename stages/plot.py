@@ -17,7 +17,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     import torch
 
     from alexnet import history
-    from alexnet.augment import centre_crop, crop_and_flip, draw
+    from alexnet.augment import Preparation, centre_crop, draw
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.describe import describe
     from alexnet.evaluate import read_predictions
@@ -38,15 +38,15 @@ def plot(params: ParamsFile = PARAMS) -> None:
     # Spread over the split, so that the samples are of several classes.
     chosen = torch.linspace(0, len(train_images) - 1, values.plot.num_samples).long()
     samples = train_images[chosen]
+    size = card.image_size
+    prepare = Preparation(
+        train_images, size, card.mean, card.std, values.train, torch.device("cpu")
+    )
     augmented = [
-        crop_and_flip(
-            samples,
-            draw(train_images, card.image_size, values.train, epoch).take(chosen),
-            card.image_size,
-        )
+        prepare.seen(samples, draw(train_images, size, values.train, epoch).take(chosen))
         for epoch in range(NUM_AUGMENTED)
     ]
-    samples = centre_crop(samples, card.image_size)
+    samples = centre_crop(samples, size)
     with replacing_folder(paths.FIGURES) as folder:
         names = draw_all(
             folder,
