@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo repro test check format lock clean
+.PHONY: help demo repro test check bench format lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,6 +25,10 @@ check: $(READY) ## Format, lint, types, workflows
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	zizmor --offline --quiet .github/workflows
+
+bench: $(READY) ## The training against a tutorial's loop, and as it grows (5 minutes on 2 cores)
+	dvc repro preprocess
+	python -m bench.training
 
 format: $(READY) ## Put the code into its format
 	ruff format .

@@ -56,6 +56,7 @@ class Checkpoints:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
             raise UserError(
                 f"another process is in the middle of this very run (it holds {self.folder}); "
                 "wait for it or stop it"
@@ -78,17 +79,23 @@ class Checkpoints:
             digest = sha256(temporary)
         write_text(path.with_suffix(".sha256"), digest + "\n")
         for old in self._paths()[NUM_KEPT:]:
-            old.with_suffix(".sha256").unlink(missing_ok=True)
-            old.unlink()
+            self._discard(old)
 
     def newest(self, say: Callable[[str], None]) -> State | None:
-        """The newest checkpoint that is whole; a damaged one is said and passed over."""
+        """The newest checkpoint that is whole.
+
+        Others are removed, a damaged one not in silence: were they kept, they would
+        count as the newest two, and `save` would remove whole ones in their stead.
+        """
         for path in self._paths():
             digest = path.with_suffix(".sha256")
             if not digest.exists():  # interrupted between the two files
+                self._discard(path)
                 continue
-            if digest.read_text().strip() != sha256(path):
-                say(f"checkpoint {path} is damaged (its SHA-256 is wrong) and is not used")
+            # As bytes: where the digest itself is damaged, it need not be text.
+            if digest.read_bytes().strip() != sha256(path).encode():
+                say(f"checkpoint {path} is damaged (its SHA-256 is wrong): it is not used")
+                self._discard(path)
                 continue
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -103,6 +110,10 @@ class Checkpoints:
 
     def close(self) -> None:
         self._lock.close()
+
+    def _discard(self, path: Path) -> None:
+        path.with_suffix(".sha256").unlink(missing_ok=True)  # first: alone, the other is not used
+        path.unlink()
 
     def _paths(self) -> list[Path]:
         """Newest first."""

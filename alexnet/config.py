@@ -149,11 +149,14 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _augmentation_fits_image(self) -> "Params":
-        for key in ("crop_padding", "crop_size", "cutout"):
-            value, size = getattr(self.train, key) or 0, self.data.image_size
-            if value >= size and not (key == "crop_size" and value == size):
+        stored = (self.data.image_size, "data.image_size")
+        seen = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
+        limits = {"crop_padding": stored, "crop_size": stored, "cutout": seen}
+        for key, (size, given_by) in limits.items():
+            value = getattr(self.train, key) or 0
+            if value > size or (value == size and key != "crop_size"):
                 raise ValueError(
-                    f"train.{key}: {value} does not fit images of {size} pixels (data.image_size)"
+                    f"train.{key}: {value} does not fit images of {size} pixels ({given_by})"
                 )
         if self.train.lighting and self.data.channels != 3:
             raise ValueError("train.lighting: shifts colours; with data.channels 1 it must be 0")

@@ -86,8 +86,8 @@ def batches(
     `order` and `draws` lie on the CPU, the split on the device or on the CPU.
     """
     resident = split.images.device == device
-    if resident:
-        draws = draws.to(device)
+    if resident:  # all at once, so that no step waits for its part
+        draws, order = draws.to(device), [step.to(device) for step in order]
 
     def gather(step: Tensor) -> Batch:
         index = step[processes.share(len(step))].to(split.images.device)

@@ -1,6 +1,5 @@
 """Mean loss and accuracy, summed where they are computed so that no step waits for the host."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -37,10 +36,13 @@ def loss_and_accuracy(sums: Sequence[float]) -> tuple[float, float]:
     return sums[LOSS] / sums[IMAGES], sums[CORRECT] / sums[IMAGES]
 
 
-def check_finite(sums: Sequence[float], first_step: int) -> None:
-    """Raises UserError that names the step at which the loss stopped being finite."""
-    if not math.isfinite(sums[LOSS]):
-        step = first_step + int(sums[FINITE_STEPS])
+def check_finite(sums: Tensor, first_step: int) -> None:
+    """Raises UserError that names the step at which the loss stopped being finite.
+
+    sums: (processes, 4), each process's own: where one diverges the others soon follow.
+    """
+    if not bool(sums[:, LOSS].isfinite().all()):
+        step = first_step + int(sums[:, FINITE_STEPS].min())
         raise UserError(
             f"the loss is not finite at step {step}: training has diverged and nothing was "
             "saved; lower train.learning_rate or raise train.warmup_fraction"

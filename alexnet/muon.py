@@ -6,6 +6,8 @@ Liu et al., arXiv 2502.16982) replaces the momentum G = U S V^T by the nearest m
 singular values are all 1, U V^T. The Newton-Schulz iteration finds it with products alone.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,8 @@ class Muon(torch.optim.SGD):
     """SGD, in which the groups marked `orthogonal` take Muon's step.
 
     Such a group keeps `momentum` 0 for SGD itself; `muon_momentum` is Nesterov's. A kernel
-    (out, in, k, k) is a matrix (out, in k k). `precision` is the type of the products.
+    (out, in, k, k) is a matrix (out, in k k). Columns on `num_copies` copies of a value
+    count as one. `precision` is the type of the products.
     """
 
     precision = torch.float32
@@ -41,17 +44,18 @@ class Muon(torch.optim.SGD):
         for group in self.param_groups:
             if group["orthogonal"]:
                 for parameter in group["params"]:
-                    self._orthogonal_gradient(parameter, group["muon_momentum"])
+                    self._orthogonal_gradient(parameter, group)
         super().step(closure)
 
-    def _orthogonal_gradient(self, parameter: Tensor, momentum: float) -> None:
+    def _orthogonal_gradient(self, parameter: Tensor, group: dict[str, Any]) -> None:
         """Replace the gradient by the step to take."""
         assert parameter.grad is not None
+        momentum = group["muon_momentum"]
         average = self.state[parameter]["momentum_buffer"]
         average.mul_(momentum).add_(parameter.grad)
         ahead = parameter.grad.add(average, alpha=momentum).flatten(1)
         rows, columns = ahead.shape
         # The step should change outputs equally whatever the shape of the layer.
-        scale = max(1.0, rows / columns) ** 0.5
+        scale = max(1.0, rows / columns * group["num_copies"]) ** 0.5
         step = orthogonalise(ahead.to(self.precision)).to(ahead.dtype) * scale
         parameter.grad.copy_(step.view_as(parameter))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import config
+from alexnet.fold import Longer
 from alexnet.model import AlexNet
 from alexnet.muon import Muon
 
@@ -23,24 +24,26 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
     convolutions = [layer.weight for layer in network.children() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
     muon_rate = params.muon_learning_rate
-    orthogonal = [*convolutions, fc1] if muon_rate else []
-    apart = {id(parameter) for parameter in [*orthogonal, fc1]}
+    apart = {id(parameter) for parameter in [*(convolutions if muon_rate else []), fc1]}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in apart]
     groups: list[dict[str, Any]] = [
         {"params": rest, "peak": params.learning_rate, "orthogonal": False}
     ]
     if muon_rate:
-        groups.append(
-            {
-                "params": orthogonal,
-                "peak": muon_rate,
-                "orthogonal": True,
-                "muon_momentum": params.momentum,
-                "momentum": 0.0,
-                "nesterov": False,
-                "weight_decay": 0.0,
-            }
-        )
+        folded = isinstance(getattr(network, "avgpool", None), Longer)
+        for parameters, copies in ((convolutions, 1), ([fc1], 1 if folded else num_copies)):
+            groups.append(
+                {
+                    "params": parameters,
+                    "peak": muon_rate,
+                    "orthogonal": True,
+                    "num_copies": copies,
+                    "muon_momentum": params.momentum,
+                    "momentum": 0.0,
+                    "nesterov": False,
+                    "weight_decay": 0.0,
+                }
+            )
     else:
         peak = params.learning_rate / num_copies
         groups.append({"params": [fc1], "peak": peak, "orthogonal": False})

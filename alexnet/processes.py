@@ -5,8 +5,12 @@
 gradients are averaged over all of them, so that the result is the same up to rounding.
 """
 
+import ctypes
+import logging
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
+from alexnet.interrupt import Interrupted
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def join(device: torch.device) -> Processes:
     processes = Processes(
         int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     )
+    _end_with_parent()
     if processes.size > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -88,6 +94,18 @@ def join(device: torch.device) -> Processes:
 def leave(processes: Processes) -> None:
     if processes.size > 1:
         dist.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when torchrun is killed: nobody is left to do so."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def has_lost_another(error: RuntimeError) -> bool:
+    """Whether an error says only that another process has ended, and not why."""
+    return any(sign in str(error) for sign in ("gloo/transport", "ncclRemoteError"))
 
 
 def started_by_torchrun() -> bool:
@@ -115,28 +133,43 @@ def start(num_processes: int, command: Sequence[str]) -> None:
     """Run `python COMMAND` in several processes on this machine, and wait for all of them.
 
     All are stopped when one fails. Raises UserError with the first failure's process
-    and message, and SignalException if this process is told to stop.
+    and message, and Interrupted if this process was told to stop, and all have.
     """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # What it logs (a signal, a failure, each with its traceback) is said below in a line.
+    for name in logging.root.manager.loggerDict:
+        if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher")):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
     # Each process takes its part of the cores, where nothing else was asked for.
     threads = max(1, len(os.sched_getaffinity(0)) // num_processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=num_processes,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
-    try:
-        elastic_launch(config, sys.executable)(*command)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        raise UserError(
-            f"process {rank} of {num_processes} failed (exit code {failure.exitcode}), and the "
-            "others were stopped; what it said stands above"
-        ) from None
+    with tempfile.TemporaryDirectory() as scratch:  # by itself it would leave one behind
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=num_processes,
+            run_id="alexnet",
+            rdzv_backend="c10d",
+            rdzv_endpoint="127.0.0.1:0",
+            max_restarts=0,
+            monitor_interval=0.2,
+            logs_specs=DefaultLogsSpecs(scratch),
+        )
+        try:
+            elastic_launch(config, sys.executable)(*command)
+        except SignalException as error:
+            raise Interrupted(error.sigval, f"with its {num_processes} processes") from None
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            code = failure.exitcode
+            if code < 0:
+                why = f"was ended by {signal.Signals(-code).name}"
+            else:
+                why = f"failed (exit code {code}; what it said stands above)"
+            raise UserError(
+                f"process {rank} of {num_processes} {why}, and the others were stopped"
+            ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet import config
+from alexnet.errors import UserError
 from stages import paths
 from stages.command import PARAMS, ParamsFile, run
 
@@ -17,13 +18,23 @@ if TYPE_CHECKING:
     from alexnet.device import Machine
     from alexnet.processes import Processes
 
+PATIENCE_SECONDS = 5.0  # torchrun looks at its processes more often than that
+
 
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = config.load(params)  # first: a wrong value is told before torch is imported
 
     from alexnet.device import Machine, choose_device, choose_precision, make_deterministic
-    from alexnet.processes import choose_number, join, leave, start, started_by_torchrun
+    from alexnet.interrupt import Interrupted
+    from alexnet.processes import (
+        choose_number,
+        has_lost_another,
+        join,
+        leave,
+        start,
+        started_by_torchrun,
+    )
 
     device = choose_device(values.train.device)
     if not started_by_torchrun():
@@ -35,6 +46,16 @@ def train(params: ParamsFile = PARAMS) -> None:
     processes = join(device)
     try:
         _train(values, machine, processes)
+    except Interrupted as stopped:
+        if processes.is_first:
+            raise
+        sys.exit(128 + stopped.signum)  # the first one speaks for all
+    except RuntimeError as error:
+        if processes.size == 1 or not has_lost_another(error):
+            raise
+        # Time for torchrun to see the one that failed first, which knows why, and to end this one.
+        time.sleep(PATIENCE_SECONDS)
+        raise UserError(f"process {processes.rank} has lost another one: {error}") from None
     finally:
         leave(processes)
 
@@ -114,9 +135,8 @@ def _checkpoints(
     from alexnet.checkpoint import Checkpoints, digest_of, machine_facts, scratch_folder
     from alexnet.config import CARRIES_OUT
 
-    # The library's modules that this run has imported, as they stand.
-    files = [module.__file__ for name, module in sys.modules.items() if name.startswith("alexnet.")]
-    modules = [Path(file) for file in files if file]
+    # All of the library: what happens to be imported differs from one command to another.
+    modules = [*Path(config.__file__).parent.rglob("*.py")]
     names = ("meta.json", "train.safetensors", "val.safetensors")
     return Checkpoints(
         scratch_folder(),
@@ -126,6 +146,7 @@ def _checkpoints(
             "data": digest_of([paths.PROCESSED / name for name in names]),
             "code": digest_of(modules),
             "machine": machine_facts(machine.device, processes.size),
+            "precision": str(machine.precision),  # which `auto` has chosen
         },
     )
 

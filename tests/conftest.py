@@ -43,8 +43,7 @@ def card() -> Card:
     return Card("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 
-@pytest.fixture(scope="session")
-def digits() -> tuple[torch.Tensor, torch.Tensor]:
+def real_digits() -> tuple[torch.Tensor, torch.Tensor]:
     """Real images: scikit-learn's 1,797 digits, uint8 (N, 32, 32, 3), and labels int64 (N)."""
     from sklearn.datasets import load_digits
 
@@ -52,6 +51,11 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     pixels = torch.from_numpy(scans.images * 255 / 16).round().to(torch.uint8)
     images = pixels.repeat_interleave(4, 1).repeat_interleave(4, 2)[..., None].expand(-1, -1, -1, 3)
     return images.contiguous(), torch.from_numpy(scans.target).long()
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    return real_digits()
 
 
 def write_params(folder: Path, **changes: object) -> None:

@@ -1,68 +1,293 @@
-"""Augmentation on a batch, against the same done image by image."""
+"""Augmentation on a batch, against the same done image by image with numpy."""
 
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torchvision.transforms.v2.functional import normalize
 
-from alexnet.augment import crop_and_flip, normalise
+from alexnet.augment import (
+    Draws,
+    Preparation,
+    centre_crop,
+    colour_components,
+    crop_and_flip,
+    draw,
+    hide,
+    normalise,
+    relight,
+)
+from tests.making import CPU, settings
+
+MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 
 
-def test_nothing_asked_for_changes_nothing(digits):
-    images, _ = digits
-    assert torch.equal(crop_and_flip(images[:50], padding=0, flip=False), images[:50])
+@pytest.fixture
+def images(digits):
+    """Real images with colours, so that channels and sides can be told apart."""
+    tints = torch.tensor([1.0, 0.8, 0.3]) * torch.linspace(0.5, 1, 32)[:, None, None]
+    return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
 
 
-@pytest.mark.parametrize("padding", [1, 4])
-def test_each_result_is_a_crop_of_the_reflected_image_flipped_or_not(digits, padding):
-    images = torch.randint(0, 256, (40, 16, 16, 3), dtype=torch.uint8)
-    images = torch.cat([images, digits[0][:20, 8:24, 8:24]])
-    torch.manual_seed(1)
-    results = crop_and_flip(images, padding, flip=True)
-    shifts, flips = set(), set()
-    for image, result in zip(images[:40], results[:40], strict=True):
-        padded = F.pad(image.permute(2, 0, 1).float(), [padding] * 4, mode="reflect")
-        found = [
-            (row, column, flip)
-            for row in range(2 * padding + 1)
-            for column in range(2 * padding + 1)
-            for flip in (False, True)
-            if torch.equal(
-                _flipped(padded[:, row : row + 16, column : column + 16], flip),
-                result.permute(2, 0, 1).float(),
-            )
-        ]
-        assert len(found) == 1
-        shifts.add(found[0][:2])
-        flips.add(found[0][2])
-    assert flips == {False, True}
-    assert len(shifts) >= min(7, (2 * padding + 1) ** 2)
+def draws_of(num_images, **given):
+    """Draws that do nothing but what is given."""
+    none = {
+        name: torch.zeros(num_images, dtype=torch.long)
+        for name in ("top", "left", "hole_top", "hole_left")
+    }
+    none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
+    none |= {"light": torch.zeros(num_images, 3)}
+    return Draws(**(none | given))
 
 
-def _flipped(image, flip):
-    return image.flip(2) if flip else image
+# Crops and flips
+
+
+def test_nothing_asked_for_changes_nothing(images):
+    draws = draw(images, 32, settings(), epoch=3)
+    assert torch.equal(crop_and_flip(images, draws, 32), images)
+
+
+@pytest.mark.parametrize(("padding", "crop_size"), [(0, 24), (4, 32), (3, 20), (31, 32)])
+def test_a_crop_is_a_slice_of_the_reflected_image(images, padding, crop_size):
+    draws = draw(images, crop_size, settings(crop_padding=padding, flip="random"), epoch=0)
+    results = crop_and_flip(images, draws, crop_size)
+    assert results.dtype == torch.uint8
+    assert results.shape == (len(images), crop_size, crop_size, 3)
+    around = [(padding, padding), (padding, padding), (0, 0)]
+    for number, image in enumerate(images.numpy()):
+        padded = np.pad(image, around, mode="reflect") if padding else image
+        top = draws.top[number].item() + padding
+        left = draws.left[number].item() + padding
+        expected = padded[top : top + crop_size, left : left + crop_size]
+        assert expected.shape[:2] == (crop_size, crop_size), "no crop reaches further"
+        if draws.mirrored[number]:
+            expected = expected[:, ::-1]
+        assert np.array_equal(results[number].numpy(), expected)
+
+
+@pytest.mark.parametrize(("padding", "crop_size", "offsets"), [(2, 32, 5), (0, 28, 5), (1, 30, 5)])
+def test_every_offset_is_equally_likely(padding, crop_size, offsets):
+    """Down and across, independently of each other: 25 places, 1,000 images in each."""
+    many = torch.empty(25_000, 32, 32, 1, dtype=torch.uint8)
+    draws = draw(many, crop_size, settings(crop_padding=padding), epoch=0)
+    assert {draws.top.min().item(), draws.left.min().item()} == {-padding}
+    places = (draws.top + padding) * offsets + draws.left + padding
+    counts = torch.bincount(places, minlength=offsets**2)
+    assert len(counts) == offsets**2
+    assert (counts - 1000).abs().max() < 150  # almost five standard deviations
 
 
 def test_half_of_the_images_are_flipped():
-    images = torch.arange(4, dtype=torch.uint8).reshape(1, 1, 4, 1).expand(10_000, 1, 4, 1)
-    torch.manual_seed(0)
-    flipped = (crop_and_flip(images, 0, flip=True)[:, 0, 0, 0] == 3).sum().item()
-    assert abs(flipped - 5000) < 200  # four standard deviations
+    many = torch.empty(10_000, 8, 8, 1, dtype=torch.uint8)
+    first, second = (draw(many, 8, settings(flip="random"), epoch).mirrored for epoch in (0, 1))
+    for flipped in (first.sum(), second.sum(), (first == second).sum()):
+        assert abs(flipped.item() - 5000) < 250  # five standard deviations
+    assert not draw(many, 8, settings(flip="none"), 0).mirrored.any()
 
 
-def test_every_shift_is_equally_likely():
-    images = torch.arange(9, dtype=torch.uint8).reshape(1, 1, 9, 1).expand(9000, 9, 9, 1)
-    torch.manual_seed(0)
-    centre = crop_and_flip(images, 2, flip=False)[:, 4, 4, 0]
-    counts = torch.bincount(centre.int(), minlength=9)[2:7]
-    assert counts.sum() == 9000
-    assert (counts - 1800).abs().max() < 200
+def test_two_epochs_of_alternating_flips_show_both_sides_of_every_image(images):
+    params = settings(flip="alternating")
+    seen = [draw(images, 32, params, epoch).mirrored for epoch in range(4)]
+    assert torch.equal(seen[0], ~seen[1])
+    assert torch.equal(seen[0], seen[2])
+    assert torch.equal(seen[1], seen[3])
+    assert 100 < seen[0].sum().item() < 200, "half of 300 start mirrored"
+    other = draw(images, 32, settings(flip="alternating", seed=1), 0).mirrored
+    assert not torch.equal(other, seen[0])
 
 
-def test_normalise_equals_torchvision(digits):
-    images, _ = digits
-    mean, std = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
-    expected = normalize(images[:8].permute(0, 3, 1, 2).float() / 255, mean, std)
-    result = normalise(images[:8], mean, std)
+def test_the_centre_crop(images):
+    for size, first in ((32, 0), (30, 1), (29, 1), (24, 4)):
+        expected = images[:, first : first + size, first : first + size]
+        assert torch.equal(centre_crop(images, size), expected)
+
+
+# What is drawn
+
+
+EVERYTHING = {"crop_padding": 4, "flip": "random", "cutout": 8, "lighting": 0.1}
+
+
+@pytest.mark.parametrize("flip", ["random", "alternating"])
+def test_what_is_drawn_depends_on_seed_epoch_and_image_alone(images, flip):
+    params = settings(**(EVERYTHING | {"flip": flip}))
+    first = draw(images, 32, params, epoch=3)
+    torch.manual_seed(5)
+    torch.rand(7)
+    # Neither on what else was drawn, nor on how the run is cut into batches.
+    again = draw(images, 32, params.model_copy(update={"batch_size": 99, "epochs": 7}), epoch=3)
+    other_epoch = draw(images, 32, params, epoch=4)
+    other_seed = draw(images, 32, params.model_copy(update={"seed": 1}), epoch=3)
+    for name in vars(first):
+        assert torch.equal(getattr(first, name), getattr(again, name)), name
+        assert not torch.equal(getattr(first, name), getattr(other_epoch, name)), name
+        assert not torch.equal(getattr(first, name), getattr(other_seed, name)), name
+
+
+def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
+    """Without changing what the others draw."""
+    full = draw(images, 32, settings(**EVERYTHING), epoch=0)
+    for key, nothing, touched in [
+        ("flip", "none", {"mirrored"}),
+        ("lighting", 0.0, {"light"}),
+    ]:
+        less = draw(images, 32, settings(**(EVERYTHING | {key: nothing})), epoch=0)
+        for name in vars(full):
+            same = torch.equal(getattr(full, name), getattr(less, name))
+            assert same == (name not in touched), (key, name)
+
+
+def test_light_has_the_deviation_that_is_asked_for():
+    many = torch.empty(20_000, 8, 8, 3, dtype=torch.uint8)
+    light = draw(many, 8, settings(lighting=0.1), epoch=0).light
+    assert light.dtype == torch.float32
+    assert light.std(dim=0).tolist() == pytest.approx([0.1] * 3, rel=0.03)
+    assert light.mean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=0.004)
+
+
+# Cutout
+
+
+@pytest.mark.parametrize("size", [1, 7, 8])
+@pytest.mark.parametrize("top", [-4, 0, 5, 27, 31])
+def test_cutout_hides_exactly_the_square(images, size, top):
+    """Also where the square reaches beyond an edge of the image."""
+    x = normalise(images[:3], MEAN, STD)
+    left = 12
+    draws = draws_of(3, hole_top=torch.full((3,), top), hole_left=torch.full((3,), left))
+    expected = x.clone().numpy()
+    expected[:, :, max(0, top) : max(0, top + size), left : left + size] = 0
+    result = hide(x, draws, size)
+    assert np.array_equal(result.numpy(), expected)
+    assert x.abs().min() > 0, "no value was 0 before: the zeros are the hole"
+
+
+def test_the_hole_is_of_every_image_its_own_and_centred_anywhere():
+    many = torch.empty(20_000, 12, 12, 1, dtype=torch.uint8)
+    for cutout in (4, 5):
+        draws = draw(many, 12, settings(cutout=cutout), epoch=0)
+        for start in (draws.hole_top, draws.hole_left):
+            centres = torch.bincount(start + cutout // 2)
+            assert len(centres) == 12, "of every row and column of the image"
+            assert (centres / 20_000 - 1 / 12).abs().max() < 0.01
+        assert (draws.hole_top == draws.hole_left).double().mean() < 0.12
+
+
+def test_what_is_hidden_is_the_mean_of_the_training_pixels(images):
+    params = settings(cutout=8)
+    prepare = Preparation(images, 32, MEAN, STD, params, CPU)
+    draws = draws_of(2, hole_top=torch.full((2,), 3), hole_left=torch.full((2,), 3))
+    seen = prepare.seen(images[:2], draws)
+    grey = torch.tensor(MEAN).mul(255).round().byte()
+    assert torch.equal(seen[:, 3:11, 3:11], grey.expand(2, 8, 8, 3))
+    seen[:, 3:11, 3:11] = images[:2, 3:11, 3:11]
+    assert torch.equal(seen, images[:2])
+
+
+# Lighting
+
+
+def test_the_colours_components_are_numpys(images):
+    """Section 4.1 of the 2012 paper: eigenvectors of the pixels' 3x3 covariance, each
+    times the root of its eigenvalue; in units of the normalised image."""
+    pixels = images.numpy().reshape(-1, 3) / 255 / np.array(STD)
+    variances, directions = np.linalg.eigh(np.cov(pixels.T))
+    components = colour_components(images, STD).numpy()
+    for k in range(3):
+        length = np.linalg.norm(components[:, k])
+        assert length == pytest.approx(np.sqrt(max(variances[k], 0)), rel=1e-4, abs=1e-6)
+        if length > 1e-6:
+            along = components[:, k] @ directions[:, k] / length
+            assert abs(along) == pytest.approx(1, abs=1e-5), "either way along the same line"
+    # Together they carry all of the pixels' covariance.
+    np.testing.assert_allclose(components @ components.T, np.cov(pixels.T), rtol=1e-3, atol=1e-6)
+
+
+def test_one_unit_of_light_is_one_deviation_of_the_pixels(images):
+    """The shift along the first component by 1, in the stored images' own unit."""
+    pixels = images.numpy().reshape(-1, 3) / 255
+    components = colour_components(images, (1.0, 1.0, 1.0)).numpy()
+    strongest = components[:, 2]
+    along = pixels @ (strongest / np.linalg.norm(strongest))
+    assert np.linalg.norm(strongest) == pytest.approx(along.std(), rel=1e-3)
+
+
+def test_components_come_from_images_spread_over_the_split():
+    """Of at most so many: here every second one, which are all grey."""
+    generator = torch.Generator().manual_seed(0)
+    grey = torch.randint(0, 256, (10, 8, 8, 1), generator=generator).expand(-1, -1, -1, 3)
+    red = torch.randint(0, 256, (10, 8, 8, 3), generator=generator) * torch.tensor([1, 0, 0])
+    mixed = torch.stack([grey, red], dim=1).flatten(0, 1).to(torch.uint8)
+    of_all = colour_components(mixed, (1.0, 1.0, 1.0))
+    of_grey = colour_components(grey.to(torch.uint8), (1.0, 1.0, 1.0))
+    assert torch.equal(colour_components(mixed, (1.0, 1.0, 1.0), most=10), of_grey)
+    assert torch.equal(colour_components(mixed, (1.0, 1.0, 1.0), most=19), of_grey)
+    assert torch.equal(colour_components(mixed, (1.0, 1.0, 1.0), most=20), of_all)
+    assert not torch.allclose(of_all, of_grey)
+
+
+def test_relight_adds_to_every_pixel_the_same_colour(images):
+    light = torch.tensor([[0.0, 0.0, 0.0], [0.1, -0.2, 0.3], [0.0, 0.0, 1.0]])
+    components = colour_components(images, STD)
+    x = normalise(images[:3], MEAN, STD)
+    shift = relight(x, draws_of(3, light=light), components) - x
+    for number in range(3):
+        expected = sum(light[number, k] * components[:, k] for k in range(3))
+        expected = expected[:, None, None].expand(3, 32, 32)
+        torch.testing.assert_close(shift[number], expected, rtol=1e-4, atol=1e-5)
+
+
+# All of it
+
+
+def test_normalise_equals_torchvision(images):
+    expected = normalize(images[:8].permute(0, 3, 1, 2).float() / 255, MEAN, STD)
+    result = normalise(images[:8], MEAN, STD)
     torch.testing.assert_close(result, expected)
     assert result.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(normalise(images[:8], torch.tensor(MEAN), torch.tensor(STD)), result)
+
+
+def test_normalised_images_have_mean_0_and_deviation_1(images):
+    """With the statistics that preprocessing writes: of pixel / 255, per channel."""
+    pixels = images.numpy().reshape(-1, 3) / 255
+    x = normalise(images, tuple(pixels.mean(0)), tuple(pixels.std(0)))
+    assert x.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0.0] * 3, abs=1e-5)
+    assert x.std(dim=(0, 2, 3)).tolist() == pytest.approx([1.0] * 3, abs=1e-4)
+
+
+def test_preparation_does_all_in_order(images):
+    """Crop, flip, normalise, light, and the hole last: light does not fall into it."""
+    params = settings(crop_padding=4, flip="random", cutout=8, lighting=0.5)
+    draws = draw(images, 28, params, epoch=1)
+    prepare = Preparation(images, 28, MEAN, STD, params, CPU)
+    x = normalise(crop_and_flip(images, draws, 28), MEAN, STD)
+    expected = hide(relight(x, draws, colour_components(images, STD)), draws, 8)
+    result = prepare(images, draws)
+    torch.testing.assert_close(result, expected)
+    assert result.shape == (300, 3, 28, 28)
+    assert not torch.allclose(result, x)
+    for number in range(20):
+        top, left = max(0, draws.hole_top[number]), max(0, draws.hole_left[number])
+        assert not result[number, :, top : draws.hole_top[number] + 8, left].any()
+
+
+def test_a_batch_is_prepared_as_each_of_its_images_alone(images):
+    params = settings(**EVERYTHING)
+    draws = draw(images, 32, params, epoch=0)
+    prepare = Preparation(images, 32, MEAN, STD, params, CPU)
+    together = prepare(images[:40], draws.take(slice(40)))
+    for number in (0, 17, 39):
+        only = slice(number, number + 1)
+        assert torch.equal(prepare(images[only], draws.take(only)), together[only])
+
+
+@pytest.mark.gpu
+def test_a_gpu_prepares_the_same(images):
+    params = settings(**EVERYTHING)
+    draws, device = draw(images, 32, params, epoch=0), torch.device("cuda:0")
+    expected = Preparation(images, 32, MEAN, STD, params, CPU)(images, draws)
+    prepare = Preparation(images, 32, MEAN, STD, params, device)
+    result = prepare(images.to(device), draws.to(device)).cpu()
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(result == 0, expected == 0)

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from ruamel.yaml import YAML
 
 from alexnet import config
 from alexnet.errors import UserError
@@ -29,6 +30,25 @@ def test_the_projects_own_files_are_valid():
         ({"train__momentum": 1.0}, r"train\.momentum: should be less than 1"),
         ({"train__momentum": 0.0}, r"train\.nesterov: needs a momentum above 0"),
         ({"train__crop_padding": 32}, r"train\.crop_padding: 32 does not fit images of 32 pixels"),
+        ({"train__crop_size": 33}, r"train\.crop_size: 33 does not fit images of 32 pixels"),
+        ({"train__crop_size": 0}, r"train\.crop_size: should be greater than or equal to 1"),
+        ({"train__cutout": 32}, r"train\.cutout: 32 does not fit .* 32 pixels \(data\.image_size"),
+        (
+            {"train__cutout": 28, "train__crop_size": 28},
+            r"train\.cutout: 28 does not fit images of 28 pixels \(train\.crop_size\)",
+        ),
+        ({"train__cutout": -1}, r"train\.cutout: should be greater than or equal to 0"),
+        ({"train__flip": True}, r"train\.flip: should be 'none', 'random' or 'alternating'"),
+        ({"train__lighting": float("inf")}, r"train\.lighting: should be a finite number"),
+        (
+            {"train__lighting": 0.1, "data__channels": 1},
+            r"train\.lighting: shifts colours; with data\.channels 1 it must be 0",
+        ),
+        ({"train__ema_decay": 1.0}, r"train\.ema_decay: should be less than 1"),
+        ({"train__muon_learning_rate": 0.0}, r"train\.muon_learning_rate: .* greater than 0"),
+        ({"train__num_processes": "all"}, r"train\.num_processes: .*'auto'.*\(got 'all'\)"),
+        ({"train__num_processes": 0}, r"train\.num_processes: .* \(got 0\)"),
+        ({"evaluate__views": "five"}, r"evaluate\.views: should be 'none', 'mirrored' or 'ten-c"),
         ({"data__name": "folder"}, r"data\.source: a folder data set needs the path or URL"),
         ({"data__source": "here"}, r"data\.source: digits comes with scikit-learn"),
         ({"data__sha256": "abc"}, r"data\.sha256: .*pattern"),
@@ -43,6 +63,33 @@ def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
     write_params(tmp_path, **change)
     with pytest.raises(UserError, match=message):
         config.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train__crop_size": 32},
+        {"train__crop_size": 28, "train__cutout": 27},
+        {"train__crop_padding": 31, "train__cutout": 31},
+        {"train__lighting": 0.1},
+        {"train__lighting": 0.0, "data__channels": 1},
+        {"train__nesterov": False, "train__momentum": 0.0},
+        {"train__num_processes": 2},
+    ],
+)
+def test_what_just_fits_is_taken(tmp_path, change):
+    write_params(tmp_path, **change)
+    values = config.load(tmp_path / "params.yaml")
+    assert values.crop_size == change.get("train__crop_size", 32)
+
+
+def test_every_key_of_train_reruns_the_stage_or_only_carries_it_out():
+    """Else a change of it would be neither seen by dvc nor promised to change nothing."""
+    stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]
+    tracked = {name.removeprefix("train.") for name in stage["params"] if "." in name}
+    assert tracked | config.CARRIES_OUT == set(config.Train.model_fields)
+    assert not tracked & config.CARRIES_OUT
+    assert "model" in stage["params"]
 
 
 def test_every_mistake_is_named_at_once(tmp_path):

@@ -1,9 +1,17 @@
 """The device and the precision are what was asked for, or refused."""
 
+import os
+
 import pytest
 import torch
 
-from alexnet.device import autocast, choose_device, choose_precision
+from alexnet.device import (
+    Machine,
+    choose_device,
+    choose_precision,
+    explaining_memory,
+    make_deterministic,
+)
 from alexnet.errors import UserError
 
 CPU = torch.device("cpu")
@@ -38,9 +46,100 @@ def test_bf16_where_there_is_none(monkeypatch):
         choose_precision("bf16", CPU)
 
 
-def test_autocast_computes_in_that_type():
+def test_a_gpu_is_asked_whether_it_computes_bf16_itself(monkeypatch):
+    asked = []
+
+    def is_supported(**kinds):
+        asked.append(kinds)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert choose_precision("auto", torch.device("cuda:0")) == torch.float32
+    assert asked == [{"including_emulation": False}]
+
+
+@pytest.mark.parametrize("local_rank", [0, 3])
+def test_each_process_of_a_machine_has_the_gpu_of_its_number(monkeypatch, local_rank):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+    assert choose_device("auto") == torch.device(f"cuda:{local_rank}")
+    monkeypatch.delenv("LOCAL_RANK")
+    assert choose_device("cuda") == torch.device("cuda:0")
+
+
+def test_the_machine_computes_in_its_precision():
     a = torch.ones(2, 2)
-    with autocast(CPU, torch.bfloat16):
+    with Machine(CPU, torch.bfloat16).autocast():
         assert (a @ a).dtype == torch.bfloat16
-    with autocast(CPU, torch.float32):
+    with Machine(CPU, torch.float32).autocast():
         assert (a @ a).dtype == torch.float32
+    threads = torch.get_num_threads()
+    assert str(Machine(CPU, torch.bfloat16)) == f"cpu ({threads} threads), bfloat16"
+
+
+def test_deterministic_kernels_can_be_asked_for_or_not(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        make_deterministic(True)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        make_deterministic(False)
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+
+
+def test_a_chosen_workspace_is_kept(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    make_deterministic(False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+# When memory runs out
+
+
+def test_running_out_of_memory_on_the_cpu_says_what_to_do():
+    """What PyTorch's own allocator says: 4 petabytes are nowhere to be had."""
+    with (
+        pytest.raises(
+            UserError,
+            match=r"out of memory with train\.batch_size 512: 4000000000000000 bytes could not be "
+            r"had at once; lower train\.batch_size, or set train\.data_device to host",
+        ),
+        explaining_memory(512),
+    ):
+        torch.empty(10**15)
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.25 GiB. GPU 0 has a total", "2.25 GiB could"),
+        ("CUDA out of memory. Tried to allocate 20.00 MiB.", "20.00 MiB could"),
+        ("CUDA error: out of memory", "more could"),
+    ],
+)
+def test_running_out_of_a_gpus_memory_says_what_to_do(text, needed):
+    with (
+        pytest.raises(UserError, match=f"out of memory with train.batch_size 8: {needed}") as told,
+        explaining_memory(8),
+    ):
+        raise torch.OutOfMemoryError(text)
+    assert told.value.__suppress_context__, "without PyTorch's page of figures"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x"), UserError("y")])
+def test_any_other_error_stays_what_it_is(error):
+    with pytest.raises(type(error)) as caught, explaining_memory(8):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.gpu
+def test_a_gpus_own_words_are_understood():
+    with (
+        pytest.raises(UserError, match=r"batch_size 8: [\d.]+ GiB could not be had"),
+        explaining_memory(8),
+    ):
+        torch.empty(10**13, device="cuda:0")

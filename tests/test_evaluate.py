@@ -6,7 +6,14 @@ import torch
 
 from alexnet.augment import normalise
 from alexnet.errors import UserError
-from alexnet.evaluate import judge, logits_of, read_predictions, write_predictions
+from alexnet.evaluate import (
+    accuracy_of_views,
+    judge,
+    logits_of,
+    read_predictions,
+    views_of,
+    write_predictions,
+)
 from alexnet.weights import build
 
 
@@ -53,3 +60,47 @@ def test_predictions_round_trip(tmp_path):
     assert again.confidence == pytest.approx(predictions.confidence, abs=1e-6)
     with pytest.raises(UserError, match=r"does not fit the data set's classes .*evaluate again"):
         read_predictions(path, ("a,b", "other", "ç"))
+
+
+# Several views of each image
+
+
+@pytest.fixture
+def uneven():
+    """Images whose sides, rows and columns can all be told apart."""
+    return torch.arange(2 * 8 * 8 * 3).view(2, 8, 8, 3).to(torch.uint8)
+
+
+def test_mirrored_is_the_middle_and_its_mirror_image(uneven):
+    views = list(views_of(uneven, 5, "mirrored"))
+    middle = uneven.numpy()[:, 1:6, 1:6]
+    assert [view.tolist() for view in views] == [middle.tolist(), middle[:, :, ::-1].tolist()]
+    whole = list(views_of(uneven, 8, "mirrored"))
+    assert torch.equal(whole[0], uneven)
+    assert torch.equal(whole[1], uneven.flip(2))
+
+
+def test_ten_crop_is_torchvisions(uneven):
+    """The same ten, in whatever order."""
+    from torchvision.transforms.v2.functional import ten_crop
+
+    ours = {view.numpy().tobytes() for view in views_of(uneven, 6, "ten-crop")}
+    theirs = ten_crop(uneven.permute(0, 3, 1, 2), [6, 6])
+    assert ours == {view.permute(0, 2, 3, 1).contiguous().numpy().tobytes() for view in theirs}
+    assert len(ours) == 10
+
+
+def test_ten_crop_needs_room_for_corners(uneven):
+    with pytest.raises(UserError, match=r"evaluate\.views: ten-crop needs .* than the 8 pixels"):
+        list(views_of(uneven, 8, "ten-crop"))
+
+
+def test_the_views_probabilities_are_averaged_not_their_logits():
+    """One view is very sure of class 1, two lean to class 0: by hand, class 0 has it."""
+    sure, leaning = [0.0, 8.0], [2.0, 0.0]
+    probability = (1 / (1 + np.exp(8)) + 2 / (1 + np.exp(-2))) / 3
+    assert probability > 0.5, "although the mean of the logits says class 1"
+    views = [torch.tensor([view, view]) for view in (sure, leaning, leaning)]
+    assert accuracy_of_views(views, torch.tensor([0, 1])) == 0.5
+    assert accuracy_of_views(views, torch.tensor([0, 0])) == 1.0
+    assert accuracy_of_views(views[:1], torch.tensor([0, 0])) == 0.0

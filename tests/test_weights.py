@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from alexnet.errors import UserError
@@ -70,3 +71,33 @@ def test_images_that_a_variant_cannot_take():
     card = Card("one-weird-trick", ("a", "b"), 32, (0.5,), (0.5,))
     with pytest.raises(UserError, match=r"at least 63x63 pixels, got 32x32; change model.variant"):
         build(card, dropout=0.0)
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, card, monkeypatch):
+    """safetensors has a name of its own for it; what stood there before stays."""
+    path = tmp_path / "weights.safetensors"
+    path.write_text("before")
+
+    def full(tensors, path, metadata):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("alexnet.weights.save_file", full)
+    with pytest.raises(OSError, match=r"weights\.safetensors could not be .*No space left"):
+        save_weights(path, build(card, 0.0), card)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path], "nothing temporary is left"
+
+
+def test_weights_of_any_type_and_layout_are_stored_as_float32(tmp_path, card):
+    model = build(card, dropout=0.0).to(torch.bfloat16).to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "w.safetensors", model, card)
+    stored = load_file(tmp_path / "w.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.float32}
+    assert torch.equal(stored["conv2.weight"], model.conv2.weight.detach().float())
+
+
+def test_dropout_is_no_part_of_the_weights(tmp_path, card):
+    """Whatever it was in training, a loaded network is one for inference."""
+    save_weights(tmp_path / "w.safetensors", build(card, dropout=0.9), card)
+    loaded, _ = load_weights(tmp_path / "w.safetensors")
+    assert (loaded.dropout1.p, loaded.training) == (0.0, False)

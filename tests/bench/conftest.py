@@ -1,0 +1,57 @@
+"""A small data set on disk, and a setting in which a measurement takes two steps."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from alexnet import config
+from alexnet.data.meta import Meta, save_meta
+from alexnet.device import Machine
+from alexnet.weights import Card
+from bench import tutorial
+from bench.clock import Limit
+from bench.speed import Setting
+from tests.conftest import CLASSES, ROOT
+
+CPU = torch.device("cpu")
+NUM_IMAGES = 40
+
+
+@pytest.fixture(scope="package")
+def folder(digits, tmp_path_factory) -> Path:
+    """data/processed of 40 training and 20 validation images."""
+    folder = tmp_path_factory.mktemp("processed")
+    counts = {}
+    for split, rows in {"train": slice(0, NUM_IMAGES), "val": slice(-20, None)}.items():
+        images, labels = (part[rows].contiguous() for part in digits)
+        save_file({"images": images, "labels": labels}, folder / f"{split}.safetensors")
+        numbers = torch.bincount(labels, minlength=10).tolist()
+        counts[split] = dict(zip(CLASSES, numbers, strict=True))
+    mean_and_std = ((0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
+    save_meta(folder, Meta("digits", CLASSES, 32, 3, *mean_and_std, counts, {}, "here", "0" * 64))
+    return folder
+
+
+@pytest.fixture(scope="package")
+def setting(folder) -> Setting:
+    """params.yaml's own, but in steps of 8 images, of which two are measured."""
+    values = config.load(ROOT / "params.yaml")
+    train = values.train.model_copy(update={"batch_size": 8, "deterministic": False})
+    card = Card("cifar", CLASSES, 32, (0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
+    machine = Machine(CPU, torch.float32)
+    values = values.model_copy(update={"train": train})
+    return Setting(folder, card, values, machine, Limit(math.inf, steps=2))
+
+
+@pytest.fixture(scope="package")
+def here():
+    """Measure in this very process, without the loader's own ones: quicker to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tutorial, "NUM_WORKERS", 0)
+        patch.setattr("bench.training.apart", lambda function, *arguments: function(*arguments))
+        patch.setattr("bench.operations.apart", lambda function, *arguments: function(*arguments))
+        patch.setattr("bench.operations.SIDE", {"cpu": 64})
+        yield

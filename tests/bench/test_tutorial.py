@@ -1,0 +1,113 @@
+"""The tutorial's loop is what it says: it trains, on the same images, with PyTorch's defaults."""
+
+import pytest
+import torch
+from torch.utils.data import RandomSampler
+from torch.utils.flop_counter import FlopCounterMode
+
+from alexnet.augment import Draws, crop_and_flip, normalise
+from alexnet.describe import describe, training_flops
+from alexnet.feed import Split
+from alexnet.weights import build
+from bench import tutorial
+
+from .conftest import CPU
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def loader(digits, card, num_images, batch_size):
+    images, labels = (part[:num_images] for part in digits)
+    return tutorial.make_loader(images, labels, card, batch_size, CPU)
+
+
+def test_it_trains_on_every_image_in_every_epoch_and_learns(digits, card):
+    torch.manual_seed(0)
+    model, seen = build(card, dropout=0.0), []
+    losses = tutorial.train(model, loader(digits, card, 10, 8), CPU, 4, seen.append)
+    assert seen == [8, 2] * 4
+    assert losses[-1] < losses[0]
+
+
+def test_its_optimizer_is_plain_sgd_in_float32(card):
+    model = build(card, dropout=0.0)
+    optimizer = tutorial.make_optimizer(model)
+    assert type(optimizer) is torch.optim.SGD
+    (group,) = optimizer.param_groups
+    assert not group["fused"]
+    assert (group["momentum"], group["weight_decay"]) == (0.9, 5e-4)
+    assert len(group["params"]) == len(list(model.parameters()))
+    for parameter in group["params"]:
+        assert parameter.dtype == torch.float32
+        assert parameter.is_contiguous()
+
+
+def test_its_images_are_ours(digits, card):
+    """Its loader holds the very images and labels, in an order drawn anew for each epoch."""
+    images, labels = (part[:20] for part in digits)
+    given = loader(digits, card, 20, 8)
+    assert torch.equal(torch.from_numpy(given.dataset.images), images)
+    assert given.dataset.labels == labels.tolist()
+    assert isinstance(given.sampler, RandomSampler)
+    assert sorted(given.sampler) == list(range(20))
+
+
+def test_each_of_its_changes_to_an_image_is_one_of_ours(card):
+    """Crop, flip and normalisation: the same set of pictures of an image."""
+    images = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
+    offsets = torch.arange(-4, 5)
+    top, left, mirrored = (
+        part.reshape(-1)
+        for part in torch.meshgrid(offsets, offsets, torch.arange(2), indexing="ij")
+    )
+    none = torch.zeros_like(top)
+    draws = Draws(top, left, mirrored == 1, none, none, torch.zeros(len(top), 3))
+    cropped = crop_and_flip(images.expand(len(top), -1, -1, -1), draws, 32)
+    ours = normalise(cropped, card.mean, card.std)
+
+    dataset = tutorial.make_loader(images, torch.zeros(1), card, 1, CPU).dataset
+    for _ in range(5):
+        picture, _ = dataset[0]
+        differences = (ours - picture).abs().amax(dim=(1, 2, 3))
+        assert differences.min() < 1e-5
+
+
+def test_grey_images(card):
+    images = torch.randint(256, (1, 32, 32, 1), dtype=torch.uint8)
+    grey = type(card)("cifar", card.classes, 32, mean=(0.5,), std=(0.25,))
+    picture, _ = tutorial.make_loader(images, torch.zeros(1), grey, 1, CPU).dataset[0]
+    assert picture.shape == (1, 32, 32)
+
+
+def test_it_computes_the_network_as_written(digits, card):
+    """By PyTorch's own count of the operations in a step."""
+    model = build(card, dropout=0.0)
+    with FlopCounterMode(display=False) as counter:
+        tutorial.train(model, loader(digits, card, 2, 2), CPU, 1, lambda num_images: None)
+    assert counter.get_total_flops() == 2 * training_flops(describe(model))
+
+
+def test_both_loops_are_given_the_same_split(setting, monkeypatch):
+    """Up to the first step, which is not taken."""
+    from bench import speed
+
+    given = {}
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def note(name, position):
+        def take(*arguments, **named):
+            part = arguments[position]
+            given[name] = part.images if isinstance(part, Split) else part
+            raise Stopped
+
+        return take
+
+    monkeypatch.setattr(tutorial, "make_loader", note("tutorial", 0))
+    monkeypatch.setattr(speed, "Unvalidated", note("ours", 2))
+    for loop in ("tutorial", "ours"):
+        with pytest.raises(Stopped):
+            speed.measure(setting, speed.Case(loop, 8, 50))
+    assert torch.equal(given["tutorial"], given["ours"])
+    assert len(given["ours"]) == 50

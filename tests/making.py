@@ -1,0 +1,133 @@
+"""What the tests of training start from: plain settings, a narrow network, and a run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from alexnet import config
+from alexnet.device import Machine
+from alexnet.feed import Split
+from alexnet.history import Epoch
+from alexnet.model import AlexNetCifar
+from alexnet.train import Trainer
+
+CPU = torch.device("cpu")
+ON_CPU = Machine(CPU, torch.float32)
+
+# Written out, so that no test depends on what params.yaml is tuned to: SGD, and nothing
+# that is not asked for.
+PLAIN: dict[str, Any] = {
+    "seed": 0,
+    "device": "cpu",
+    "precision": "fp32",
+    "deterministic": True,
+    "fold": "auto",
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 0.05,
+    "muon_learning_rate": None,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 0.0,
+    "clip_norm": None,
+    "schedule": "constant",
+    "warmup_fraction": 0.0,
+    "ema_decay": 0.0,
+    "label_smoothing": 0.0,
+    "crop_size": None,
+    "crop_padding": 0,
+    "flip": "none",
+    "cutout": 0,
+    "lighting": 0.0,
+    "num_processes": "auto",
+    "data_device": "auto",
+    "checkpoint_seconds": 1e6,
+    "checkpoint_error": "stop",
+    "tensorboard": False,
+}
+
+# Everything that training can do to an image, and all that decides how it learns.
+EVERYTHING: dict[str, Any] = {
+    "clip_norm": 2.0,
+    "weight_decay": 0.0005,
+    "schedule": "linear",
+    "warmup_fraction": 0.2,
+    "ema_decay": 0.8,
+    "label_smoothing": 0.1,
+    "crop_padding": 4,
+    "flip": "random",
+    "cutout": 8,
+    "lighting": 0.1,
+}
+
+
+def settings(**changes: object) -> config.Train:
+    return config.Train(**(PLAIN | changes))
+
+
+def narrow(num_classes: int = 10, channels: int = 3, dropout: float = 0.0) -> AlexNetCifar:
+    """The network for 32x32 images with a 16th of its channels, and its own forward.
+
+    A step takes a few milliseconds.
+    """
+    with torch.device("meta"):
+        model = AlexNetCifar(num_classes, channels, dropout)
+    for name, layer in list(model.named_children()):
+        if isinstance(layer, nn.Conv2d):
+            inputs = channels if name == "conv1" else layer.in_channels // 16
+            slim: nn.Module = nn.Conv2d(
+                inputs, layer.out_channels // 16, layer.kernel_size, layer.stride, layer.padding
+            )
+        elif isinstance(layer, nn.Linear):
+            outputs = num_classes if name == "fc3" else layer.out_features // 16
+            slim = nn.Linear(layer.in_features // 16, outputs)
+        else:
+            continue
+        nn.init.kaiming_normal_(slim.weight, nonlinearity="relu")
+        nn.init.zeros_(slim.bias)
+        setattr(model, name, slim)
+    nn.init.normal_(model.fc3.weight, std=0.01)
+    return model
+
+
+@dataclass
+class Run:
+    """A training run that is over, and what was seen on the way."""
+
+    model: AlexNetCifar
+    trainer: Trainer
+    rows: list[Epoch] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of each step, the mean of its images
+
+
+def trainer_of(model, card, digits, train, num_images=76, **options) -> Trainer:
+    """On the first digits; validation is on the last 30."""
+    images, labels = digits
+    split = Split(images[:num_images], labels[:num_images])
+    val = Split(images[-30:], labels[-30:])
+    return Trainer(model, card, split, val, train, options.pop("machine", ON_CPU), **options)
+
+
+def train(model, card, digits, train, num_images=76, **options) -> Run:
+    """Train to the end on the CPU."""
+    lines: list[str] = []
+    trainer = trainer_of(model, card, digits, train, num_images, say=lines.append, **options)
+    run = Run(model, trainer, lines=lines)
+    record_losses(trainer, run.losses)
+    trainer.fit(lambda row, seconds: run.rows.append(row))
+    return run
+
+
+def record_losses(trainer: Trainer, losses: list[float]) -> None:
+    """Write down each training step's loss as it is computed."""
+    criterion = trainer.criterion
+
+    def recording(logits, labels):
+        loss = criterion(logits, labels)
+        losses.append(loss.item() / len(labels))
+        return loss
+
+    trainer.criterion = recording
