@@ -83,13 +83,13 @@ def test_no_room_on_the_disk(tmp_path, writer):
     (tmp_path / "out").write_text("good")
     what = {
         "text": "files.write_text(path, 'x' * 500_000)",
-        "weights": "checkpoint.save_weights(path, AlexNetCifar(), "
-        "checkpoint.Card('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
+        "weights": "weights.save_weights(path, AlexNetCifar(), "
+        "weights.Card('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
     }[writer]
     script = f"""
 import resource
 from pathlib import Path
-from alexnet import checkpoint, files
+from alexnet import files, weights
 from alexnet.model import AlexNetCifar
 from stages.command import run
 
