@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet import config
@@ -27,6 +28,8 @@ class Draws:
     hole_top: Tensor  # int64: the first row of the crop that is hidden
     hole_left: Tensor  # int64
     light: Tensor  # float32 (N, 3): how far along each of the colours' principal components
+    frame: Tensor  # float32 (N, 2, 2): where the picture's axes x and y point, 1 to its edge
+    tone: Tensor  # float32 (N, 3): contrast and saturation as factors, brightness as a shift
 
     def tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
@@ -62,7 +65,18 @@ def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> Dr
     half = params.cutout // 2
     hole_top, hole_left = whole(-half, crop_size - 1 - half), whole(-half, crop_size - 1 - half)
     light = torch.randn(n, 3, generator=generator) * params.lighting
-    return Draws(top, left, mirrored, hole_top, hole_left, light)
+
+    def even(furthest: float, *shape: int) -> Tensor:
+        return (torch.rand(n, *shape, generator=generator) * 2 - 1) * furthest
+
+    lengths = 1 + even(params.zoom, 2)
+    angle = even(math.radians(params.turn))
+    cos, sin = angle.cos(), angle.sin()
+    turned = torch.stack([cos, -sin, sin, cos], dim=1).view(n, 2, 2)
+    tone = torch.tensor([1.0, 1.0, 0.0]) + even(params.tone, 3)
+    return Draws(
+        top, left, mirrored, hole_top, hole_left, light, turned * lengths[:, None, :], tone
+    )
 
 
 def crop_and_flip(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
@@ -115,6 +129,24 @@ def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
     return x.masked_fill(inside, 0.0)
 
 
+def reframe(x: Tensor, draws: Draws) -> Tensor:
+    """Look at each image through a frame that is larger or smaller and turned.
+
+    x: (N, C, H, W). The frame's middle is the image's; pixels between four others are
+    interpolated from them, and those outside are mirrored in.
+    """
+    still = torch.zeros(len(x), 2, 1, device=x.device)
+    where = F.affine_grid(torch.cat([draws.frame, still], dim=2), x.shape, align_corners=False)  # type: ignore[arg-type]
+    return F.grid_sample(x, where, padding_mode="reflection", align_corners=False)
+
+
+def retone(x: Tensor, draws: Draws) -> Tensor:
+    """Change each image's contrast, saturation and brightness. x: (N, C, H, W), normalised."""
+    contrast, saturation, brightness = draws.tone[:, :, None, None, None].unbind(1)
+    grey = x.mean(dim=1, keepdim=True)
+    return (grey + (x - grey) * saturation) * contrast + brightness
+
+
 def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:
     """Shift each image's colours along the principal components of all pixels.
 
@@ -138,6 +170,8 @@ class Preparation:
     ) -> None:
         """images: those of the training split, whose colours `lighting` goes by."""
         self.crop_size, self.cutout = crop_size, params.cutout
+        self.reframes = params.zoom > 0 or params.turn > 0
+        self.retones = params.tone > 0
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
         self.components: Tensor | None = None
@@ -147,6 +181,10 @@ class Preparation:
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """uint8 (N, H, W, C), as stored, to float (N, C, crop_size, crop_size)."""
         x = normalise(crop_and_flip(images, draws, self.crop_size), self.mean, self.std)
+        if self.reframes:
+            x = reframe(x, draws)
+        if self.retones:
+            x = retone(x, draws)
         if self.components is not None:
             x = relight(x, draws, self.components)
         if self.cutout:

@@ -70,6 +70,7 @@ class Train(Section):
     batch_size: Count
     learning_rate: Positive
     muon_learning_rate: Positive | None
+    muon_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     momentum: Fraction
     nesterov: bool
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -81,7 +82,10 @@ class Train(Section):
     crop_size: Count | None
     crop_padding: Annotated[int, Field(ge=0)]
     flip: Literal["none", "random", "alternating"]
+    zoom: Fraction
+    turn: Annotated[float, Field(ge=0, le=180)]
     cutout: Annotated[int, Field(ge=0)]
+    tone: Fraction
     lighting: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     num_processes: Literal["auto"] | Count
     data_device: Literal["auto", "device", "host"]

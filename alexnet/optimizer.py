@@ -41,7 +41,7 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
                     "muon_momentum": params.momentum,
                     "momentum": 0.0,
                     "nesterov": False,
-                    "weight_decay": 0.0,
+                    "weight_decay": params.muon_weight_decay,
                 }
             )
     else:

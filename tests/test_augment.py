@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torchvision.transforms.v2.functional import normalize
 
 from alexnet.augment import (
@@ -14,7 +15,9 @@ from alexnet.augment import (
     draw,
     hide,
     normalise,
+    reframe,
     relight,
+    retone,
 )
 from tests.making import CPU, settings
 
@@ -36,6 +39,8 @@ def draws_of(num_images, **given):
     }
     none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
     none |= {"light": torch.zeros(num_images, 3)}
+    none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
+    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
     return Draws(**(none | given))
 
 
@@ -105,7 +110,15 @@ def test_the_centre_crop(images):
 # What is drawn
 
 
-EVERYTHING = {"crop_padding": 4, "flip": "random", "cutout": 8, "lighting": 0.1}
+EVERYTHING = {
+    "crop_padding": 4,
+    "flip": "random",
+    "zoom": 0.2,
+    "turn": 10.0,
+    "cutout": 8,
+    "tone": 0.2,
+    "lighting": 0.1,
+}
 
 
 @pytest.mark.parametrize("flip", ["random", "alternating"])
@@ -129,6 +142,9 @@ def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
     full = draw(images, 32, settings(**EVERYTHING), epoch=0)
     for key, nothing, touched in [
         ("flip", "none", {"mirrored"}),
+        ("zoom", 0.0, {"frame"}),
+        ("turn", 0.0, {"frame"}),
+        ("tone", 0.0, {"tone"}),
         ("lighting", 0.0, {"light"}),
     ]:
         less = draw(images, 32, settings(**(EVERYTHING | {key: nothing})), epoch=0)
@@ -143,6 +159,85 @@ def test_light_has_the_deviation_that_is_asked_for():
     assert light.dtype == torch.float32
     assert light.std(dim=0).tolist() == pytest.approx([0.1] * 3, rel=0.03)
     assert light.mean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=0.004)
+
+
+# Frames and tones
+
+
+def frame_of(matrix, num_images=3):
+    return draws_of(num_images, frame=torch.tensor(matrix).repeat(num_images, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ([[1.0, 0.0], [0.0, 1.0]], lambda x: x),
+        ([[0.0, -1.0], [1.0, 0.0]], lambda x: x.rot90(1, (2, 3))),
+        ([[-1.0, 0.0], [0.0, 1.0]], lambda x: x.flip(3)),
+        # A frame of half the size: its pixels' middles lie between those of the image.
+        (
+            [[0.5, 0.0], [0.0, 0.5]],
+            lambda x: F.interpolate(x, scale_factor=2, mode="bilinear")[:, :, 16:48, 16:48],
+        ),
+        # Of twice the size: the mean of four pixels, and around them the image mirrored.
+        (
+            [[2.0, 0.0], [0.0, 2.0]],
+            lambda x: symmetric(F.avg_pool2d(x, 2), 8),
+        ),
+    ],
+)
+def test_a_frame_shows_what_lies_in_it(images, frame, expected):
+    x = normalise(images[:3], MEAN, STD)
+    found = reframe(x, frame_of(frame))
+    torch.testing.assert_close(found, expected(x), rtol=0, atol=2e-5)
+    assert x.flatten(2).std(2).min() > 0.1, "an image on which a turn can be seen"
+
+
+def symmetric(x, width):
+    """The image continued by its mirror image, the pixel at the edge included."""
+    sides = ((0, 0), (0, 0), (width, width), (width, width))
+    return torch.from_numpy(np.pad(x.numpy(), sides, mode="symmetric"))
+
+
+def test_frames_are_as_large_and_as_turned_as_asked_for():
+    many = torch.empty(20_000, 8, 8, 1, dtype=torch.uint8)
+    frame = draw(many, 8, settings(zoom=0.2, turn=30.0), epoch=0).frame
+    lengths = frame.norm(dim=1)  # of what a step along x and along y becomes
+    assert lengths.min() >= 0.7999
+    assert lengths.max() <= 1.2001
+    assert lengths.std(dim=0).tolist() == pytest.approx([0.2 / 3**0.5] * 2, rel=0.02)
+    assert torch.corrcoef(lengths.T)[0, 1].abs() < 0.03, "the sides of their own accord"
+    angles = torch.atan2(frame[:, 1, 0], frame[:, 0, 0]).rad2deg()
+    assert angles.abs().max() <= 30
+    assert angles.std().item() == pytest.approx(30 / 3**0.5, rel=0.02)
+    inner = (frame[:, :, 0] * frame[:, :, 1]).sum(1)
+    assert inner.abs().max() < 1e-6, "no shear"
+
+
+def test_a_tone_is_contrast_saturation_and_brightness(images):
+    x = normalise(images[:2], MEAN, STD)
+    draws = draws_of(2, tone=torch.tensor([[1.5, 0.0, 0.0], [0.8, 1.25, -0.3]]))
+    found = retone(x, draws).double().numpy()
+    y = x.double().numpy()
+    grey = y.mean(axis=1, keepdims=True)
+    expected = np.concatenate([grey[:1].repeat(3, axis=1) * 1.5, y[1:]])
+    expected[1] = grey[1] * 0.8 + (y[1] - grey[1]) * (1.25 * 0.8) - 0.3
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(y - grey).max() > 0.1, "coloured images"
+
+
+def test_a_preparation_reframes_and_retones_only_if_asked_to(images):
+    frame = torch.tensor([[0.0, -1.0], [1.0, 0.0]]).repeat(3, 1, 1)
+    draws = draws_of(3, frame=frame, tone=torch.tensor([1.0, 1.0, 0.5]).repeat(3, 1))
+    x = normalise(images[:3], MEAN, STD)
+    for changes, expected in [
+        ({}, x),
+        ({"turn": 1.0}, x.rot90(1, (2, 3))),
+        ({"zoom": 0.1}, x.rot90(1, (2, 3))),
+        ({"tone": 0.1}, x + 0.5),
+    ]:
+        found = Preparation(images, 32, MEAN, STD, settings(**changes), CPU)(images[:3], draws)
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
 # Cutout

@@ -114,17 +114,24 @@ def test_weight_decay_differs_only_where_no_logit_can_see_it(digits):
     assert without_mean[1].norm() < 0.999 * without_mean[2].norm()
 
 
-def test_under_muon_too_folding_changes_nothing(digits):
-    """Muon turns with the axes; its step's length must count the copies as one column."""
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_under_muon_too_folding_changes_nothing(digits, decay):
+    """Muon turns with the axes; its step's length must count the copies as one column.
+
+    With decay, what of fc1 no input reaches shrinks in the whole network alone.
+    """
     full, model = twins()
-    params = settings(muon_learning_rate=0.02)
+    params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
     steps = optimizer.build(full, 36, params, torch.float64)
     descend(full, steps, real_batches(digits), params)
     before = model.fc1.weight.detach().clone()
     train_folded(model, real_batches(digits), params)
     assert (model.fc1.weight - before).abs().max() > 1e-3
     for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-8, atol=1e-10)
+        if name != "fc1.weight" or not decay:
+            torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-8, atol=1e-10)
+    x = real_batches(digits)[0][0]
+    torch.testing.assert_close(model(x), full(x), rtol=1e-8, atol=1e-10)
 
 
 def twins() -> tuple[AlexNetCifar, AlexNetCifar]:

@@ -101,7 +101,9 @@ def by_svd(matrix):
 
 def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
     model = narrow()
-    params = settings(muon_learning_rate=0.02, learning_rate=0.3, weight_decay=0.01)
+    params = settings(
+        muon_learning_rate=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01
+    )
     steps = optimizer.build(model, 36, params, torch.float32)
     optimizer.set_learning_rate(steps, 0, 10, params)
     by_muon, by_sgd = set(), set()
@@ -110,7 +112,7 @@ def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
         found = {names[id(parameter)] for parameter in group["params"]}
         if group["orthogonal"]:
             by_muon |= found
-            assert (group["lr"], group["weight_decay"]) == (0.02, 0.0)
+            assert (group["lr"], group["weight_decay"]) == (0.02, 0.1)
         else:
             by_sgd |= found
             assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
@@ -132,3 +134,20 @@ def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
     # All entries equal: one singular value, which is 1 after the step's division by |G|.
     kernel = (before["conv3.weight"] - model.conv3.weight.detach()).flatten(1)
     assert torch.linalg.matrix_norm(kernel, 2).item() == pytest.approx(0.05, rel=0.35)
+
+
+def test_muons_weights_shrink_by_their_rate_times_their_decay():
+    """Whatever the gradient: the step of a decaying weight is the other's and the share of it."""
+    models = narrow(), narrow()
+    models[1].load_state_dict(models[0].state_dict())
+    before = models[0].conv3.weight.detach().clone()
+    for model, decay in zip(models, (0.0, 0.1), strict=True):
+        params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
+        steps = optimizer.build(model, 36, params, torch.float32)
+        optimizer.set_learning_rate(steps, 0, 10, params)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        steps.step()
+    shrunk = models[0].conv3.weight - models[1].conv3.weight
+    torch.testing.assert_close(shrunk.detach(), before * (0.02 * 0.1), rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(models[0].fc2.weight, models[1].fc2.weight, rtol=0, atol=0)

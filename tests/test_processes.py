@@ -94,10 +94,13 @@ CASES = {
         "label_smoothing": 0.1,
         "crop_padding": 4,
         "flip": "random",
+        "zoom": 0.2,
+        "turn": 10.0,
+        "tone": 0.2,
         "cutout": 8,
         "lighting": 0.1,
     },
-    "muon": {"muon_learning_rate": 0.02},
+    "muon": {"muon_learning_rate": 0.02, "muon_weight_decay": 0.1},
 }
 
 

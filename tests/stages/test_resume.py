@@ -40,6 +40,7 @@ from tests.test_processes import as_torchrun_does, fork
 CHECKPOINTS = Path("checkpoints")  # in the folder of the run
 SMALL = {"data__val_fraction": 0.4, "data__test_fraction": 0.4}  # 359 images to train on
 TRAIN = {"train__precision": "fp32", "train__device": "cpu", "model__dropout": 0.5}
+TRAIN |= {"train__zoom": 0.2, "train__turn": 10.0, "train__tone": 0.2}
 TRAIN |= {"train__ema_decay": 0.9, "train__cutout": 8, "train__batch_size": 32}
 EVERY_STEP, NEVER = {"train__checkpoint_seconds": 0.001}, {"train__checkpoint_seconds": 1e9}
 PATIENCE = 120.0  # far more than anything here takes, on a busy machine too
@@ -482,6 +483,7 @@ OTHER = {
     "batch_size": 33,
     "learning_rate": 0.06,
     "muon_learning_rate": 0.01,
+    "muon_weight_decay": 0.1,
     "momentum": 0.8,
     "nesterov": False,
     "weight_decay": 0.1,
@@ -493,7 +495,10 @@ OTHER = {
     "crop_size": 30,
     "crop_padding": 3,
     "flip": "random",
+    "zoom": 0.1,
+    "turn": 5.0,
     "cutout": 4,
+    "tone": 0.1,
     "lighting": 0.1,
     "num_processes": 2,
     "data_device": "host",
