@@ -132,19 +132,26 @@ def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
 def reframe(x: Tensor, draws: Draws) -> Tensor:
     """Look at each image through a frame that is larger or smaller and turned.
 
-    x: (N, C, H, W). The frame's middle is the image's; pixels between four others are
+    x: (N, C, S, S). The frame's middle is the image's; pixels between four others are
     interpolated from them, and those outside are mirrored in.
     """
-    still = torch.zeros(len(x), 2, 1, device=x.device)
-    where = F.affine_grid(torch.cat([draws.frame, still], dim=2), x.shape, align_corners=False)  # type: ignore[arg-type]
+    size = x.shape[-1]
+    axis = (torch.arange(size, device=x.device) + 0.5) * (2 / size) - 1  # pixels' middles, -1 .. 1
+    across, down = (axis[:, None] * draws.frame[:, None, :, i] for i in (0, 1))  # (N, S, 2)
+    where = across[:, None] + down[:, :, None]  #                                  (N, S, S, 2)
     return F.grid_sample(x, where, padding_mode="reflection", align_corners=False)
 
 
 def retone(x: Tensor, draws: Draws) -> Tensor:
-    """Change each image's contrast, saturation and brightness. x: (N, C, H, W), normalised."""
+    """Change each image's contrast, saturation and brightness. x: (N, C, H, W), normalised.
+
+    Colours move towards the pixel's grey, or away from it; all then moves from the mean.
+    """
     contrast, saturation, brightness = draws.tone[:, :, None, None, None].unbind(1)
     grey = x.mean(dim=1, keepdim=True)
-    return (grey + (x - grey) * saturation) * contrast + brightness
+    return torch.addcmul(
+        grey * (contrast * (1 - saturation)) + brightness, x, contrast * saturation
+    )
 
 
 def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def test_a_clone_has_memory_of_its_own(split):
     for ours, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
         assert torch.equal(ours, theirs)
         assert ours.data_ptr() != theirs.data_ptr()
-    assert len(batch.tensors()) == 2 + 6, "images, labels, and every draw"
+    assert len(batch.tensors()) == 2 + 8, "images, labels, and every draw"
 
 
 @pytest.mark.parametrize("wanted", ["auto", "device", "host"])
