@@ -1,0 +1,99 @@
+"""Docker or Podman: whether one can run a stage, and the command that does."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet.errors import UserError
+
+IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
+PROJECT = "/project"  # where the project lies in the container, for every stage the same
+ENGINES = ("docker", "podman")
+PATIENCE_SECONDS = 15.0  # an engine that has not answered by then does not answer
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answered and has the image."""
+
+    name: str
+    image: str
+    digest: str
+
+    def command(
+        self, module: str, folder: Path, mounts: dict[str, str], name: str, network: bool
+    ) -> list[str]:
+        """What runs `python -m module` on the project in `folder`, as the folder's user.
+
+        mounts: further files to read, {path here: path there}. Nothing but the project
+        and /tmp can be written, and what is written belongs to the user.
+        """
+        user, group = owner(folder)
+        options = ["--rm", f"--name={name}", f"--user={user}:{group}"]
+        options += [f"--volume={folder}:{PROJECT}", f"--workdir={PROJECT}"]
+        options += [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
+        options += ["--read-only", "--tmpfs=/tmp:exec,mode=1777", "--shm-size=2g"]
+        options += ["--cap-drop=all", "--security-opt=no-new-privileges"]
+        options += ["--stop-timeout=120"]  # for the step under way and a checkpoint
+        if not network:
+            options += ["--network=none"]
+        if self.name == "podman":
+            # Labels would keep SELinux from letting the container see the project.
+            options += ["--security-opt=label=disable"]
+            if os.getuid() != 0:  # without it the caller would be root in the container
+                options += ["--userns=keep-id"]
+        options += self._gpus()
+        options += [f"--env=ALEXNET_CHECKPOINTS={PROJECT}/.checkpoints"]
+        options += [f"--env=ALEXNET_IMAGE_DIGEST={self.digest}"]
+        return [self.name, "run", *options, self.image, "python", "-m", module]
+
+    def remove(self, container: str) -> None:
+        """End the container if it is still there."""
+        _ask(self.name, "rm", "--force", container)
+
+    def _gpus(self) -> list[str]:
+        if not has_gpus():
+            return []
+        return ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
+
+
+def find(name: str) -> Engine:
+    """The engine of that name. Raises UserError if it cannot run a stage, and says why."""
+    image = os.environ.get("ALEXNET_IMAGE") or IMAGE
+    if shutil.which(name) is None:
+        raise UserError(f"{name} is not installed")
+    version = _ask(name, "version")
+    if version.returncode != 0:
+        raise UserError(f"{name} does not answer: {_last_line(version.stderr)}")
+    found = _ask(name, "image", "inspect", "--format={{.Id}}", image)
+    if found.returncode != 0:
+        raise UserError(f"{name} has no image {image}; `make image` builds it")
+    return Engine(name, image, found.stdout.strip().removeprefix("sha256:"))
+
+
+def _ask(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [name, *arguments], capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{name} did not answer within {PATIENCE_SECONDS:g} s") from None
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it gives no reason"])[-1]
+
+
+def has_gpus() -> bool:
+    """Whether NVIDIA's driver is loaded."""
+    return Path("/dev/nvidiactl").exists()
+
+
+def owner(folder: Path) -> tuple[int, int]:
+    """Who runs the stage: the caller, or, for root, the user whose project it is."""
+    if os.getuid() != 0:
+        return os.getuid(), os.getgid()
+    status = folder.stat()
+    return status.st_uid, status.st_gid

@@ -1,0 +1,228 @@
+"""Where a stage runs, and with what: against engines that note how they were called."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alexnet.errors import UserError
+from stages import engine as engines
+from stages.engine import Engine, find, owner
+from stages.runner import choose, sources
+from tests.conftest import ROOT, write_params
+
+FAKE = """#!{python}
+import json, os, sys
+with open({log!r}, "a") as log:
+    print(json.dumps(sys.argv[1:]), file=log)
+if sys.argv[1] == "version" and {broken!r}:
+    sys.exit("Cannot connect\\nIs the service running?")
+if sys.argv[1:3] == ["image", "inspect"]:
+    if {image!r} != sys.argv[-1]:
+        sys.exit("no such image")
+    print("sha256:abc")
+sys.exit({code} if sys.argv[1] == "run" else 0)
+"""
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with no engine but those that are put on it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    for name in ("ALEXNET_IMAGE", "ALEXNET_IN_CONTAINER", "STAGE_RUNTIME", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def put(name: str, image: str = engines.IMAGE, broken: bool = False, code: int = 0) -> Path:
+        log = tmp_path / f"{name}.log"
+        values = {"python": sys.executable, "log": str(log), "broken": broken}
+        (folder / name).write_text(FAKE.format(**values, image=image, code=code))
+        (folder / name).chmod(stat.S_IRWXU)
+        return log
+
+    return put
+
+
+def calls(log: Path) -> list[list[str]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+# Where
+
+
+def test_auto_takes_an_engine_that_answers_and_has_the_image(machine):
+    machine("docker", broken=True)
+    machine("podman")
+    engine, reason = choose("auto")
+    assert engine == Engine("podman", engines.IMAGE, "abc")
+    assert reason == f"in podman, which has the image {engines.IMAGE}"
+
+
+def test_auto_takes_docker_before_podman(machine):
+    machine("docker")
+    machine("podman")
+    assert choose("auto")[0].name == "docker"
+
+
+def test_auto_says_why_it_stays_on_the_host(machine):
+    machine("docker", broken=True)
+    machine("podman", image="another")
+    engine, reason = choose("auto")
+    assert engine is None
+    assert reason == (
+        "on the host: docker does not answer: Is the service running?; "
+        f"podman has no image {engines.IMAGE}; `make image` builds it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "STAGE_RUNTIME=podman: podman is not installed"),
+        ({"broken": True}, "STAGE_RUNTIME=podman: podman does not answer: Is the service running?"),
+        ({"image": "x"}, f"STAGE_RUNTIME=podman: podman has no image {engines.IMAGE}; `make"),
+    ],
+)
+def test_an_engine_that_was_asked_for_and_cannot_is_an_error(machine, given, message):
+    machine("docker")
+    if given is not None:
+        machine("podman", **given)
+    with pytest.raises(UserError) as caught:
+        choose("podman")
+    assert str(caught.value).startswith(message)
+
+
+def test_an_engine_that_does_not_answer_is_not_waited_for(machine, tmp_path, monkeypatch):
+    machine("docker")
+    (tmp_path / "bin/docker").write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    monkeypatch.setattr(engines, "PATIENCE_SECONDS", 0.3)
+    with pytest.raises(UserError, match=r"docker did not answer within 0\.3 s"):
+        find("docker")
+
+
+def test_a_runtime_that_does_not_exist(machine):
+    with pytest.raises(UserError, match="STAGE_RUNTIME: dokcer is none of auto, host, docker"):
+        choose("dokcer")
+
+
+def test_the_host_and_a_container_look_for_no_engine(machine, monkeypatch):
+    log = machine("docker")
+    assert choose("host") == (None, "on the host, as STAGE_RUNTIME says")
+    monkeypatch.setenv("ALEXNET_IN_CONTAINER", "1")
+    assert choose("docker") == (None, "in this container")
+    assert not log.exists()
+
+
+def test_another_image_can_be_named(machine, monkeypatch):
+    machine("podman", image="registry/alexnet:2")
+    monkeypatch.setenv("ALEXNET_IMAGE", "registry/alexnet:2")
+    assert find("podman") == Engine("podman", "registry/alexnet:2", "abc")
+
+
+# With what
+
+
+def command(name: str, network: bool = False, mounts: dict[str, str] | None = None) -> list[str]:
+    engine = Engine(name, "image", "abc")
+    return engine.command("stages.train", ROOT, mounts or {}, "a-name", network)
+
+
+@pytest.mark.parametrize("name", ["docker", "podman"])
+def test_a_stage_can_do_no_more_than_it_needs(name):
+    found = command(name)
+    assert found[:2] == [name, "run"]
+    assert found[-4:] == ["image", "python", "-m", "stages.train"]
+    options = set(found[2:-4])
+    assert {
+        "--rm",
+        "--read-only",
+        "--cap-drop=all",
+        "--security-opt=no-new-privileges",
+        "--network=none",
+        f"--volume={ROOT}:/project",
+        "--workdir=/project",
+        "--env=ALEXNET_IMAGE_DIGEST=abc",
+    } <= options
+    assert "--network=none" not in command(name, network=True)
+    assert "--volume=/a:/b:ro" in command(name, mounts={"/a": "/b"})
+
+
+def test_the_user_is_the_caller_or_for_root_the_projects(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+    monkeypatch.setattr(os, "getgid", lambda: 55)
+    assert owner(tmp_path) == (1234, 55)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    found = tmp_path.stat()
+    assert owner(tmp_path) == (found.st_uid, found.st_gid)
+
+
+def test_a_podman_without_root_maps_the_caller_to_itself(monkeypatch):
+    monkeypatch.setattr(engines, "owner", lambda folder: (1234, 55))
+    for uid, kept in ((1234, True), (0, False)):
+        monkeypatch.setattr(os, "getuid", lambda uid=uid: uid)
+        assert ("--userns=keep-id" in command("podman")) == kept
+        assert "--userns=keep-id" not in command("docker")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("docker", "--gpus=all"), ("podman", "--device=nvidia.com/gpu=all")]
+)
+def test_gpus_are_handed_on_where_there_are_any(name, option, monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr(engines, "has_gpus", lambda there=there: there)
+        assert (option in command(name)) == there
+
+
+def test_local_sources_are_seen_at_their_place(tmp_path, monkeypatch):
+    project = tmp_path / "a" / "project"
+    project.mkdir(parents=True)
+    (tmp_path / "a" / "images.tar").touch()
+    (tmp_path / "more").mkdir()
+    given = ["../images.tar", str(tmp_path / "more"), "https://example.org/x.tar", "missing"]
+    write_params(project, data__name="folder", data__source=given)
+    monkeypatch.chdir(project)
+    assert sources(project) == {
+        str(tmp_path / "a" / "images.tar"): "/images.tar",
+        str(tmp_path / "more"): str(tmp_path / "more"),
+    }
+
+
+# As DVC calls it
+
+
+def run_stage(stage: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    command = [sys.executable, "-m", "stages.runner", stage]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_a_stage_in_a_container_ends_as_the_container_does(machine, tmp_path):
+    log = machine("podman", code=7)
+    done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
+    assert done.returncode == 7
+    assert done.stderr == f"gate: in podman, as STAGE_RUNTIME says, image {engines.IMAGE}\n"
+    version, image, ran, removed = calls(log)
+    assert (version[0], image[0], ran[0]) == ("version", "image", "run")
+    assert ran[-3:] == ["python", "-m", "stages.gate"]
+    assert f"--volume={tmp_path}:/project" in ran
+    name = next(option for option in ran if option.startswith("--name=")).removeprefix("--name=")
+    assert removed == ["rm", "--force", name], "its client may have been killed alone"
+
+
+def test_a_stage_on_the_host_is_the_command_itself(machine, tmp_path):
+    done = run_stage("gate", tmp_path, STAGE_RUNTIME="host")
+    first, rest = done.stderr.split("\n", 1)
+    assert first == "gate: on the host, as STAGE_RUNTIME says"
+    assert done.returncode == 1
+    assert "params.yaml" in rest, "the stage's own error"
+
+
+def test_a_wish_that_cannot_be_met_is_one_line(machine, tmp_path):
+    done = run_stage("gate", tmp_path, STAGE_RUNTIME="docker")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: STAGE_RUNTIME=docker: docker is not installed\n"

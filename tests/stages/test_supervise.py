@@ -1,0 +1,110 @@
+"""A stage's process ends with whatever started it, and is told to in its own way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+PATIENCE = 60.0
+# Says that it is there, and what it was told, and needs a moment to end.
+STAGE = """
+import pathlib, signal, sys, time
+def told(signum, frame):
+    time.sleep(0.2)
+    pathlib.Path("told").write_text(str(signum))
+    sys.exit(128 + signum)
+for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(signum, told)
+pathlib.Path("started").write_text("yes")
+time.sleep(600)
+"""
+SUPERVISE = "import sys; from stages.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
+
+
+def supervised(*command: str) -> list[str]:
+    return [sys.executable, "-c", SUPERVISE, *command]
+
+
+def wait_for(happened, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end, f"{what} did not happen"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Start a command in `tmp_path`; what is left of it is killed in the end."""
+    processes = []
+
+    def start(command: list[str], **environment: str) -> subprocess.Popen:
+        env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
+        processes.append(process)
+        wait_for((tmp_path / "started").exists, "the start")
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("code", "expected"), [("0", 0), ("3", 3)])
+def test_the_exit_code_is_the_commands(code, expected, tmp_path):
+    command = supervised(sys.executable, "-c", f"raise SystemExit({code})")
+    assert subprocess.run(command, cwd=ROOT).returncode == expected
+
+
+def test_a_command_that_was_killed_has_the_code_that_a_shell_gives_it():
+    killed = supervised(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+    assert subprocess.run(killed, cwd=ROOT).returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_is_passed_on_and_its_effect_awaited(signum, started, tmp_path):
+    process = started(supervised(sys.executable, "-c", STAGE))
+    process.send_signal(signum)
+    assert process.wait(PATIENCE) == 128 + signum
+    assert (tmp_path / "told").read_text() == str(int(signum))
+
+
+def test_a_supervisor_that_is_killed_takes_the_stage_with_it(started, tmp_path):
+    process = started(supervised(sys.executable, "-c", STAGE))
+    process.kill()
+    wait_for((tmp_path / "told").exists, "the end of the stage")
+    assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_stage_ends_with_the_dvc_that_ran_it(signum, shell, started, tmp_path):
+    """Also behind a shell that stays between the two, which does not end with DVC."""
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "supervise.py").write_text(SUPERVISE)
+    line = f"{sys.executable} supervise.py {sys.executable} stage.py; echo stays"
+    dvc = f"import subprocess; subprocess.run([{shell!r}, '-c', {line!r}])"
+    process = started([sys.executable, "-c", dvc], DVC_STAGE="train")
+    process.send_signal(signum)
+    process.wait(PATIENCE)
+    wait_for((tmp_path / "told").exists, "the end of the stage")
+    assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
+
+
+def test_without_dvc_a_stage_outlives_the_shell_that_started_it(started, tmp_path):
+    """As one started with nohup should."""
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "supervise.py").write_text(SUPERVISE)
+    line = f"{sys.executable} supervise.py {sys.executable} stage.py & echo $! > pid; wait"
+    process = started(["bash", "-c", line])
+    process.kill()
+    process.wait(PATIENCE)
+    time.sleep(0.5)
+    assert not (tmp_path / "told").exists()
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    wait_for((tmp_path / "told").exists, "the end of the stage")
