@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from alexnet import config
+from alexnet.augment import Draws
 from alexnet.device import Machine
 from alexnet.feed import Split
 from alexnet.history import Epoch
@@ -138,3 +139,16 @@ def record_losses(trainer: Trainer, losses: list[float]) -> None:
         return loss
 
     trainer.criterion = recording
+
+
+def draws_of(num_images, **given):
+    """Draws that do nothing but what is given."""
+    none = {
+        name: torch.zeros(num_images, dtype=torch.long)
+        for name in ("top", "left", "hole_top", "hole_left")
+    }
+    none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
+    none |= {"light": torch.zeros(num_images, 3)}
+    none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
+    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
+    return Draws(**(none | given))

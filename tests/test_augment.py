@@ -31,19 +31,6 @@ def images(digits):
     return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
 
 
-def draws_of(num_images, **given):
-    """Draws that do nothing but what is given."""
-    none = {
-        name: torch.zeros(num_images, dtype=torch.long)
-        for name in ("top", "left", "hole_top", "hole_left")
-    }
-    none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
-    none |= {"light": torch.zeros(num_images, 3)}
-    none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
-    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
-    return Draws(**(none | given))
-
-
 # Crops and flips
 
 

@@ -6,21 +6,18 @@ import pytest
 import torch
 
 from alexnet import train as training
-from alexnet.augment import Draws
 from alexnet.device import Machine, make_deterministic
 from alexnet.feed import Batch
 from alexnet.model import AlexNetCifar
 from alexnet.replay import NUM_WARM_UP, Replayed
-from tests.making import EVERYTHING, settings, trainer_of
+from tests.making import EVERYTHING, draws_of, settings, trainer_of
 
 
 def batch_of(*labels):
     """A batch that is told by its labels."""
     n = len(labels)
-    zeros = torch.zeros(n, dtype=torch.long)
-    draws = Draws(zeros, zeros, zeros.bool(), zeros, zeros, torch.zeros(n, 3))
     images = torch.zeros(n, 2, 2, 3, dtype=torch.uint8)
-    return Batch(images, torch.tensor(labels), draws, float(n))
+    return Batch(images, torch.tensor(labels), draws_of(n), float(n))
 
 
 class Recorder:

@@ -5,11 +5,12 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.augment import Draws, crop_and_flip, normalise
+from alexnet.augment import crop_and_flip, normalise
 from alexnet.describe import describe, training_flops
 from alexnet.feed import Split
 from alexnet.weights import build
 from bench import tutorial
+from tests.making import draws_of
 
 from .conftest import CPU
 
@@ -60,8 +61,7 @@ def test_each_of_its_changes_to_an_image_is_one_of_ours(card):
         part.reshape(-1)
         for part in torch.meshgrid(offsets, offsets, torch.arange(2), indexing="ij")
     )
-    none = torch.zeros_like(top)
-    draws = Draws(top, left, mirrored == 1, none, none, torch.zeros(len(top), 3))
+    draws = draws_of(len(top), top=top, left=left, mirrored=mirrored == 1)
     cropped = crop_and_flip(images.expand(len(top), -1, -1, -1), draws, 32)
     ours = normalise(cropped, card.mean, card.std)
 
