@@ -59,7 +59,10 @@ class Rounds:
 def bench(
     data: Annotated[Path, typer.Option(help="The preprocessed images.")] = paths.PROCESSED,
     params: ParamsFile = PARAMS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step, for both loops.")] = 128,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images a step, for both loops.", show_default="params.yaml's"),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
     seconds: Annotated[float, typer.Option(min=0, help="Of one measurement, at least.")] = 6,
     steps: Annotated[
@@ -79,6 +82,7 @@ def bench(
     machine = Machine(device, choose_precision(values.train.precision, device))
     setting = Setting(data, card, values, machine, Limit(seconds, steps))
     num_images = len(load_split(data, "train")[1])
+    batch_size = batch_size or values.train.batch_size
 
     result: dict[str, Any] = {
         "conditions": conditions(setting, rounds) | {"data": meta.title, "num_images": num_images}

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torchvision.transforms.v2.functional import normalize
 
 from alexnet.augment import (
-    Draws,
     Preparation,
     centre_crop,
     colour_components,
@@ -19,7 +18,7 @@ from alexnet.augment import (
     relight,
     retone,
 )
-from tests.making import CPU, settings
+from tests.making import CPU, draws_of, settings
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 
