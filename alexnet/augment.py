@@ -30,6 +30,7 @@ class Draws:
     light: Tensor  # float32 (N, 3): how far along each of the colours' principal components
     frame: Tensor  # float32 (N, 2, 2): where the picture's axes x and y point, 1 to its edge
     tone: Tensor  # float32 (N, 3): contrast and saturation as factors, brightness as a shift
+    patch: Tensor  # int64 (N, 3): top, left and side of the square that a pair of images trades
 
     def tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
@@ -74,9 +75,23 @@ def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> Dr
     cos, sin = angle.cos(), angle.sin()
     turned = torch.stack([cos, -sin, sin, cos], dim=1).view(n, 2, 2)
     tone = torch.tensor([1.0, 1.0, 0.0]) + even(params.tone, 3)
-    return Draws(
-        top, left, mirrored, hole_top, hole_left, light, turned * lengths[:, None, :], tone
-    )
+    patch = _patches(n, crop_size, params, epoch)
+    frame = turned * lengths[:, None, :]
+    return Draws(top, left, mirrored, hole_top, hole_left, light, frame, tone, patch)
+
+
+def _patches(num_images: int, size: int, params: config.Train, epoch: int) -> Tensor:
+    """int64 (N, 3): top, left and side of a square inside the image; side 0 for none.
+
+    Of each size of area up to a half: of two images that trade more than that, one
+    has become the other.
+    """
+    generator = generator_for(params.seed, "cutmix", epoch)
+    chance, area, top, left = torch.rand(4, num_images, generator=generator)
+    trades = (chance < params.cutmix) & (epoch < params.cutmix_until * params.epochs)
+    side = ((area / 2).sqrt() * size).round().long() * trades
+    top, left = ((place * (size - side + 1)).long() for place in (top, left))
+    return torch.stack([top, left, side], dim=1)
 
 
 def crop_and_flip(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
@@ -129,6 +144,39 @@ def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
     return x.masked_fill(inside, 0.0)
 
 
+def trade(x: Tensor, draws: Draws) -> Tensor:
+    """Let each two neighbours of the batch trade a square of their pictures.
+
+    CutMix (Yun et al., arXiv 1905.04899): what is hidden is no hole but a part of something
+    else, which is to be named, too (`mixed`). x: (N, C, H, W).
+    """
+    first, partner = _pairs(len(x), x.device)
+    top, left, side = draws.patch[first].unbind(1)
+    rows = torch.arange(x.shape[2], device=x.device) - top[:, None]  #     (N, H)
+    columns = torch.arange(x.shape[3], device=x.device) - left[:, None]  # (N, W)
+    in_row = (rows >= 0) & (rows < side[:, None])
+    in_column = (columns >= 0) & (columns < side[:, None])
+    inside = in_row[:, None, :, None] & in_column[:, None, None, :]  #     (N, 1, H, W)
+    return torch.where(inside, x[partner], x)
+
+
+def mixed(labels: Tensor, draws: Draws, num_classes: int, size: int) -> Tensor:
+    """What `trade` leaves to be seen of each class: float32 (N, num_classes), in each row 1.
+
+    labels: int64 (N), of images of `size` x `size` pixels.
+    """
+    first, partner = _pairs(len(labels), labels.device)
+    traded = (draws.patch[first, 2].float() / size).square()[:, None]  #    (N, 1)
+    own = F.one_hot(labels, num_classes).float()
+    return torch.lerp(own, own[partner], traded)
+
+
+def _pairs(num_images: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(the pair's first image, the other one) for each of a batch; an odd last one is alone."""
+    index = torch.arange(num_images, device=device)
+    return index // 2 * 2, (index ^ 1).clamp(max=num_images - 1)
+
+
 def reframe(x: Tensor, draws: Draws) -> Tensor:
     """Look at each image through a frame that is larger or smaller and turned.
 
@@ -179,6 +227,7 @@ class Preparation:
         self.crop_size, self.cutout = crop_size, params.cutout
         self.reframes = params.zoom > 0 or params.turn > 0
         self.retones = params.tone > 0
+        self.trades = params.cutmix > 0
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
         self.components: Tensor | None = None
@@ -196,7 +245,15 @@ class Preparation:
             x = relight(x, draws, self.components)
         if self.cutout:
             x = hide(x, draws, self.cutout)
+        if self.trades:
+            x = trade(x, draws)
         return x
+
+    def targets(self, labels: Tensor, draws: Draws, num_classes: int) -> Tensor:
+        """What is to be seen in them: int64 (N), or where images trade float32 (N, num_classes)."""
+        if not self.trades:
+            return labels
+        return mixed(labels, draws, num_classes, self.crop_size)
 
     def seen(self, images: Tensor, draws: Draws) -> Tensor:
         """The same as pixels for people: uint8 (N, crop_size, crop_size, C)."""

@@ -86,6 +86,8 @@ class Train(Section):
     turn: Annotated[float, Field(ge=0, le=180)]
     cutout: Annotated[int, Field(ge=0)]
     tone: Fraction
+    cutmix: Annotated[float, Field(ge=0, le=1)]
+    cutmix_until: Annotated[float, Field(ge=0, le=1)]
     lighting: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     num_processes: Literal["auto"] | Count
     data_device: Literal["auto", "device", "host"]

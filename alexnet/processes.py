@@ -36,8 +36,14 @@ class Processes:
         return self.rank == 0
 
     def share(self, num_images: int) -> slice:
-        """Which images of a batch are this one's; the shares differ by at most one image."""
-        return slice(self.rank * num_images // self.size, (self.rank + 1) * num_images // self.size)
+        """Which images of a batch are this one's: whole pairs, but for an odd last image.
+
+        Neighbours may trade a part of their pictures, so they stay together. The shares
+        differ by at most two images.
+        """
+        pairs = (num_images + 1) // 2
+        first, end = (rank * pairs // self.size * 2 for rank in (self.rank, self.rank + 1))
+        return slice(first, min(end, num_images))
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network, averaging its gradients over the processes in `backward`."""

@@ -158,7 +158,8 @@ class Trainer:
         x = self.prepare(batch.images, batch.draws)  # (N, C, H, W)
         with self.machine.autocast():
             logits = self.forward(x)  #                (N, num_classes)
-        loss = self.criterion(logits, batch.labels)
+        targets = self.prepare.targets(batch.labels, batch.draws, logits.shape[1])
+        loss = self.criterion(logits, targets)
         self.optimizer.zero_grad()
         (loss / batch.share).backward()
         clip_gradient(self.optimizer, self.params)
@@ -168,10 +169,10 @@ class Trainer:
         if self.average:
             self.average.update()
 
-    def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The sum of the images' losses; divided by their number, the step's loss."""
         smoothing = self.params.label_smoothing
-        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="sum")
+        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing, reduction="sum")
 
     @torch.inference_mode()
     def validate(self, split: Split) -> tuple[float, float]:

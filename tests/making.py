@@ -45,6 +45,8 @@ PLAIN: dict[str, Any] = {
     "turn": 0.0,
     "cutout": 0,
     "tone": 0.0,
+    "cutmix": 0.0,
+    "cutmix_until": 0.0,
     "lighting": 0.0,
     "num_processes": "auto",
     "data_device": "auto",
@@ -67,6 +69,8 @@ EVERYTHING: dict[str, Any] = {
     "turn": 10.0,
     "cutout": 8,
     "tone": 0.2,
+    "cutmix": 0.5,
+    "cutmix_until": 0.9,
     "lighting": 0.1,
 }
 
@@ -151,4 +155,5 @@ def draws_of(num_images, **given):
     none |= {"light": torch.zeros(num_images, 3)}
     none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
     none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
+    none |= {"patch": torch.zeros(num_images, 3, dtype=torch.long)}
     return Draws(**(none | given))

@@ -13,10 +13,12 @@ from alexnet.augment import (
     crop_and_flip,
     draw,
     hide,
+    mixed,
     normalise,
     reframe,
     relight,
     retone,
+    trade,
 )
 from tests.making import CPU, draws_of, settings
 
@@ -103,7 +105,10 @@ EVERYTHING = {
     "turn": 10.0,
     "cutout": 8,
     "tone": 0.2,
+    "cutmix": 0.5,
+    "cutmix_until": 1.0,
     "lighting": 0.1,
+    "epochs": 8,
 }
 
 
@@ -132,11 +137,64 @@ def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
         ("turn", 0.0, {"frame"}),
         ("tone", 0.0, {"tone"}),
         ("lighting", 0.0, {"light"}),
+        ("cutmix", 0.0, {"patch"}),
     ]:
         less = draw(images, 32, settings(**(EVERYTHING | {key: nothing})), epoch=0)
         for name in vars(full):
             same = torch.equal(getattr(full, name), getattr(less, name))
             assert same == (name not in touched), (key, name)
+
+
+def test_pairs_trade_squares_of_up_to_half_an_image_until_told_to_stop():
+    many = torch.empty(1, 32, 32, 3, dtype=torch.uint8).expand(20_000, -1, -1, -1)
+    params = settings(cutmix=0.25, cutmix_until=0.5, epochs=6)
+    top, left, side = draw(many, 32, params, epoch=2).patch.unbind(1)
+    assert (side > 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    assert side.max() == 23  # 23 x 23 is about half of 32 x 32
+    for place in (top, left):
+        assert place.min() == 0
+        assert (place + side).max() == 32
+    of_area = (side[side > 0] / 32).square()
+    assert of_area.mean().item() == pytest.approx(0.25, abs=0.01), "all areas alike"
+    assert not draw(many, 32, params, epoch=3).patch[:, 2].any()
+
+
+# Neighbours that trade
+
+
+def test_two_neighbours_trade_a_square_and_as_much_of_their_labels():
+    """By hand: five images of 4 x 4, of which each is its own number; the last one is alone."""
+    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 4, 4)
+    # Of a pair the first one's square counts.
+    patch = torch.tensor([[1, 2, 2], [0, 0, 4], [0, 0, 0], [0, 0, 3], [0, 0, 2]])
+    draws = draws_of(5, patch=patch)
+    found = trade(x, draws)[:, 0]
+    expected = x[:, 0].clone()
+    expected[0, 1:3, 2:4], expected[1, 1:3, 2:4] = 1.0, 0.0
+    assert torch.equal(found, expected)
+    assert mixed(torch.tensor([0, 2, 1, 1, 0]), draws, num_classes=3, size=4).tolist() == [
+        [0.75, 0.0, 0.25],
+        [0.25, 0.0, 0.75],
+        [0.0, 1.0, 0.0],
+        [0.0, 1.0, 0.0],
+        [1.0, 0.0, 0.0],
+    ]
+
+
+def test_a_preparation_trades_only_if_asked_to(images):
+    draws = draws_of(2, patch=torch.tensor([[4, 5, 16]] * 2))
+    labels = torch.tensor([3, 7])
+    for cutmix in (0.0, 0.5):
+        params = settings(cutmix=cutmix, cutmix_until=1.0)
+        prepare = Preparation(images, 32, (0.5,) * 3, (0.5,) * 3, params, CPU)
+        x = normalise(images[:2], (0.5,) * 3, (0.5,) * 3)
+        found, targets = prepare(images[:2], draws), prepare.targets(labels, draws, 10)
+        if cutmix:
+            assert torch.equal(found[0, :, 4:20, 5:21], x[1, :, 4:20, 5:21])
+            assert targets[0, [3, 7]].tolist() == [0.75, 0.25]
+        else:
+            assert torch.equal(found, x)
+            assert torch.equal(targets, labels)
 
 
 def test_light_has_the_deviation_that_is_asked_for():
@@ -353,13 +411,13 @@ def test_preparation_does_all_in_order(images):
         assert not result[number, :, top : draws.hole_top[number] + 8, left].any()
 
 
-def test_a_batch_is_prepared_as_each_of_its_images_alone(images):
+def test_a_batch_is_prepared_as_each_of_its_pairs_alone(images):
     params = settings(**EVERYTHING)
     draws = draw(images, 32, params, epoch=0)
     prepare = Preparation(images, 32, MEAN, STD, params, CPU)
     together = prepare(images[:40], draws.take(slice(40)))
-    for number in (0, 17, 39):
-        only = slice(number, number + 1)
+    for number in (0, 16, 38):
+        only = slice(number, number + 2)
         assert torch.equal(prepare(images[only], draws.take(only)), together[only])
 
 

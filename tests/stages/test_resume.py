@@ -41,6 +41,7 @@ CHECKPOINTS = Path("checkpoints")  # in the folder of the run
 SMALL = {"data__val_fraction": 0.4, "data__test_fraction": 0.4}  # 359 images to train on
 TRAIN = {"train__precision": "fp32", "train__device": "cpu", "model__dropout": 0.5}
 TRAIN |= {"train__zoom": 0.2, "train__turn": 10.0, "train__tone": 0.2}
+TRAIN |= {"train__cutmix": 0.5, "train__cutmix_until": 0.9}
 TRAIN |= {"train__ema_decay": 0.9, "train__cutout": 8, "train__batch_size": 32}
 EVERY_STEP, NEVER = {"train__checkpoint_seconds": 0.001}, {"train__checkpoint_seconds": 1e9}
 PATIENCE = 120.0  # far more than anything here takes, on a busy machine too
@@ -499,6 +500,8 @@ OTHER = {
     "turn": 5.0,
     "cutout": 4,
     "tone": 0.1,
+    "cutmix": 0.3,
+    "cutmix_until": 0.5,
     "lighting": 0.1,
     "num_processes": 2,
     "data_device": "host",
