@@ -13,45 +13,22 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet import export
+from alexnet import config, export
 from alexnet.errors import UserError
 from alexnet.evaluate import logits_of
-from alexnet.handoff import hand_over
 from alexnet.predict import Predictor
-from alexnet.weights import Card, build
-from tests.conftest import CLASSES
-
-METRICS = {
-    "n": 300,
-    "accuracy": 0.5,
-    "loss": 1.0,
-    "calibration_error": 0.1,
-    "top5_accuracy": 0.9,
-    "per_class": {name: {"precision": 0.5, "recall": 0.5, "support": 30} for name in CLASSES},
-}
-DATA = {"name": "digits", "source_sha256": "0" * 64, "counts": {}}
-
-
-def confident(card):
-    """A network whose logits are as far apart as a trained one's."""
-    torch.manual_seed(0)
-    model = build(card, dropout=0.5).eval()
-    with torch.no_grad():
-        model.fc3.weight.normal_(std=0.1)
-    return model
+from alexnet.weights import Card
+from tests.conftest import CLASSES, ROOT
+from tests.handing import confident, export_to
 
 
 @pytest.fixture(scope="module")
 def handed_over(tmp_path_factory, digits):
     """(folder, model, card) of one export, shared by the tests that only look."""
-    from alexnet import config
-    from tests.conftest import ROOT
-
     card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     model = confident(card)
     folder = tmp_path_factory.mktemp("handoff") / "artifacts"
-    params = config.load(ROOT / "params.yaml").export
-    hand_over(folder, model, card, digits[0][:300], METRICS, DATA, "f" * 64, params)
+    export_to(folder, model, card, digits[0][:300], config.load(ROOT / "params.yaml"))
     return folder, model, card
 
 
@@ -98,7 +75,7 @@ def test_the_manifest_lists_every_file(handed_over):
     files = {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in {"manifest.json", "SHA256SUMS"}
     }
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == files
     assert manifest["parameters"] == 58_322_314
@@ -134,7 +111,7 @@ def test_the_lines_in_the_model_card_run(handed_over):
 def test_exporting_twice_gives_the_same_bytes(handed_over, tmp_path, digits, params):
     folder, model, card = handed_over
     again = tmp_path / "elsewhere"
-    hand_over(again, model, card, digits[0][:300], METRICS, DATA, "f" * 64, params.export)
+    export_to(again, model, card, digits[0][:300], params)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (again / path.relative_to(folder)).read_bytes(), path
@@ -148,7 +125,7 @@ def test_unfolded_grey_and_folded_agree(tmp_path, digits):
     expected = logits_of(model, card, images, torch.device("cpu"), 64).numpy()
     for fold in (True, False):
         path = tmp_path / f"{fold}.onnx"
-        export.write_onnx(path, model, card, opset=20, fold=fold)
+        export.write_onnx(path, model, card, {}, opset=20, fold=fold)
         export.verify(path, images.numpy(), expected, 1e-4)
     assert (tmp_path / "False.onnx").stat().st_size > 2 * (tmp_path / "True.onnx").stat().st_size
 
@@ -171,7 +148,7 @@ def test_a_model_that_differs_is_not_exported(handed_over, tmp_path, digits, par
 
     monkeypatch.setattr(export, "write_onnx", broken)
     with pytest.raises(UserError, match=r"differs from PyTorch's .*nothing was exported"):
-        hand_over(target, model, card, digits[0][:20], METRICS, DATA, "f" * 64, params.export)
+        export_to(target, model, card, digits[0][:20], params)
     assert [path.name for path in target.iterdir()] == ["good"]
     assert list(tmp_path.iterdir()) == [target]
 
