@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet import config, export
+from alexnet.about import ABOUT
 from alexnet.augment import centre_crop
 from alexnet.describe import num_parameters
 from alexnet.errors import UserError
@@ -142,4 +143,10 @@ def model_card(card: Card, facts: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["json"] = json.dumps
-    return environment.get_template("MODEL_CARD.md.j2").render(card=card, **facts)
+    preprocessing = facts["preprocessing"]
+    return environment.get_template("MODEL_CARD.md.j2").render(
+        card=card,
+        about=ABOUT[facts["data"]["kind"]],
+        start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
+        **facts,
+    )

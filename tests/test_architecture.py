@@ -129,6 +129,7 @@ def test_the_model_imports_torch_alone():
 
 LAYERS = [
     ["alexnet/errors.py", "alexnet/model.py", "alexnet/randomness.py", "alexnet/interrupt.py"],
+    ["alexnet/about.py"],
     ["alexnet/config.py", "alexnet/files.py", "alexnet/progress.py", "alexnet/metrics.py"],
     ["alexnet/describe.py", "alexnet/augment.py", "alexnet/device.py", "alexnet/history.py"],
     ["alexnet/muon.py", "alexnet/meter.py", "alexnet/processes.py", "alexnet/checkpoint.py"],

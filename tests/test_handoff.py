@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -12,14 +13,17 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from alexnet import config, export
+from alexnet.about import ABOUT
 from alexnet.errors import UserError
 from alexnet.evaluate import logits_of
 from alexnet.predict import Predictor
 from alexnet.weights import Card
 from tests.conftest import CLASSES, ROOT
-from tests.handing import confident, export_to
+from tests.handing import METRICS, confident, export_to, small_handoff
+from tests.making import narrow
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +96,81 @@ def test_the_samples_reproduce(handed_over):
         assert best.probability == pytest.approx(row["probabilities"][row["label"]], abs=1e-5)
 
 
-def test_the_lines_in_the_model_card_run(handed_over):
-    folder, _, _ = handed_over
-    card = (folder / "MODEL_CARD.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    printed = subprocess.run(
+def printed_by_the_card(folder):
+    """What the lines in MODEL_CARD.md print, run as written, in the folder."""
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "MODEL_CARD.md").read_text(), re.DOTALL)
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )
+    label, probability = result.stdout.split()
+    return label, float(probability), len(code.splitlines())
+
+
+@pytest.mark.parametrize("stored_size", [32, 48])
+def test_the_lines_in_the_model_card_run(tmp_path, stored_size):
+    """Also where the network sees the middle of larger images, and for a photograph."""
+    folder = small_handoff(tmp_path / "artifacts", stored_size=stored_size)
+    label, probability, num_lines = printed_by_the_card(folder)
     first = json.loads((folder / "samples" / "expected.json").read_text())[0]
-    label, probability = printed.stdout.split()
     assert label == first["label"]
-    assert float(probability) == pytest.approx(first["probabilities"][label], abs=1e-5)
+    assert probability == pytest.approx(first["probabilities"][label], abs=1e-5)
+    assert num_lines == 11, "ten and a blank one"
+    Image.fromarray(load_sample_images().images[0]).save(folder / "samples" / "00.png")
+    label, probability, _ = printed_by_the_card(folder)
+    (best,) = Predictor(folder).classify(folder / "samples" / "00.png", top=1)
+    assert (label, probability) == (best.label, pytest.approx(best.probability, abs=1e-5))
+
+
+def test_the_model_card_says_what_one_has_to_know(handed_over):
+    folder, _, _ = handed_over
+    card = (folder / "MODEL_CARD.md").read_text()
     assert "50.00 %" in card
+    assert card.count("| 0.2500 | 0.7500 | 30 |") == len(CLASSES)
+    assert "Counted here: 2 images" in card
+    for part in ("MIT license", "CC BY 4.0", "NeurIPS 2012", "always answers with one of them"):
+        assert part in card
     assert "{{" not in card
+    assert "{%" not in card
+
+
+@pytest.mark.parametrize("name", get_args(config.Data.model_fields["name"].annotation))
+def test_every_data_set_has_its_flaws_and_terms(name):
+    assert ABOUT[name].flaws
+    assert ABOUT[name].terms
+
+
+def test_the_model_names_its_properties(handed_over):
+    folder, _, card = handed_over
+    properties = {
+        entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert properties["Image.BitmapPixelFormat"] == "Rgb8"
+    assert properties["Image.ColorSpaceGamma"] == "SRGB"
+    assert properties["Image.NominalPixelRange"] == "NominalRange_0_255"
+    assert json.loads(properties["classes"]) == list(card.classes)
+    assert json.loads(properties["provenance"]) == manifest["provenance"]
+    assert json.loads(properties["preprocessing"]) == manifest["preprocessing"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, digits, card, params, value):
+    """A channel at minus infinity ends in zeros behind its ReLU: no output would show it."""
+    model = narrow().eval()
+    with torch.no_grad():
+        model.conv4.bias[0] = value
+    with pytest.raises(UserError, match=r"conv4.bias holds values that are not finite"):
+        export_to(tmp_path / "artifacts", model, card, digits[0][:20], params)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_accuracy_other_than_reported_is_refused(tmp_path, digits, card, params):
+    metrics = METRICS | {"n": 20, "accuracy": 0.55}
+    with pytest.raises(UserError, match=r"accuracy is 0.500000, evaluate reported 0.550000"):
+        export_to(
+            tmp_path / "artifacts", narrow().eval(), card, digits[0][:20], params, metrics=metrics
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
