@@ -19,6 +19,7 @@ from alexnet import config, export
 from alexnet.about import ABOUT
 from alexnet.errors import UserError
 from alexnet.evaluate import logits_of
+from alexnet.model import VARIANTS
 from alexnet.predict import Predictor
 from alexnet.weights import Card
 from tests.conftest import CLASSES, ROOT
@@ -194,6 +195,31 @@ def test_unfolded_grey_and_folded_agree(tmp_path, digits):
         export.write_onnx(path, model, card, {}, opset=20, fold=fold)
         export.verify(path, images.numpy(), expected, 1e-4)
     assert (tmp_path / "False.onnx").stat().st_size > 2 * (tmp_path / "True.onnx").stat().st_size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["imagenet-2012", "one-weird-trick"])
+def test_the_larger_variants_match_pytorch(tmp_path, params, variant):
+    """At their own size and 1000 classes, with random weights; unfolded, for nothing is copied."""
+    size = VARIANTS[variant].image_size
+    classes = tuple(f"class {k}" for k in range(1000))
+    card = Card(variant, classes, size, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    model = confident(card)
+    photos = np.stack(
+        [
+            image[:size, left : left + size]
+            for image in load_sample_images().images
+            for left in (0, 200, 400)
+        ]
+    )
+    images = torch.from_numpy(photos)
+    export_to(tmp_path / "artifacts", model, card, images, params)
+    manifest = json.loads((tmp_path / "artifacts" / "manifest.json").read_text())
+    assert manifest["folded"] is False
+    assert manifest["input"]["shape"] == ["batch", size, size, 3]
+    kinds = {node.op_type for node in onnx.load(tmp_path / "artifacts/model.onnx").graph.node}
+    assert {"Conv", "Relu", "MaxPool", "Gemm"} <= kinds
+    assert not {kind for kind in kinds if kind.startswith(("Gather", "Scatter", "Loop", "If"))}
 
 
 def test_a_model_that_differs_is_not_exported(handed_over, tmp_path, digits, params, monkeypatch):
