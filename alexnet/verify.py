@@ -49,7 +49,9 @@ def verify(folder: Path) -> Proof:
         _raise(folder, _wrong_facts(folder, manifest, predictor))
         expected = _json(folder / "samples" / "expected.json")
         differences = _differences(folder, expected, predictor)
-    except (AttributeError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} does not say of itself what it has to ({type(error).__name__}: {error}); "
             "ask its sender for it again"

@@ -1,6 +1,7 @@
 """predict: classify image files with an exported model."""
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def predict(
     paths = gather(images)
     with progress("predict", len(paths)) as advance:
         guesses, failed = predictor.classify_all(paths, top, advance)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is not text goes out as it is
+        sys.stdout.reconfigure(errors="surrogateescape")
     write = _write_json if as_json else _write_csv if as_csv else _write_text
     write(guesses)
     if failed:

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from sklearn.datasets import load_sample_images
 from alexnet.errors import UserError
 from alexnet.gather import gather
 from alexnet.predict import Predictor
+from tests.conftest import ROOT
 from tests.handing import small_handoff
 
 PHOTO = Image.fromarray(load_sample_images().images[0])  # 640x427
@@ -158,3 +162,18 @@ def test_refusals(run, model, images):
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
         assert result.stdout == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
+def test_a_file_name_that_is_not_text(model, tmp_path, options):
+    path = os.fsencode(tmp_path) + b"/photo\xff.png"
+    with open(path, "wb") as file:
+        PHOTO.save(file, "PNG")
+    result = subprocess.run(
+        [sys.executable, "-m", "stages.cli", "predict", model, tmp_path, *options],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"/photo\xff.png" in result.stdout

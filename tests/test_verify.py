@@ -127,6 +127,10 @@ def test_everything_wrong_is_listed_at_once(folder):
         ('{"schema": 0}', "names no schema"),
         ('{"schema": 2}', "has schema 2, and this version knows 1 at most; install a newer"),
         ('{"schema": 1}', "does not say of itself what it has to .*'files'"),
+        (
+            '{"schema": 1, "files": {"labels.json": {"bytes": "1"}}}',
+            "does not say of itself what it has to",
+        ),
         ('{"schema": 1, "files": [1]}', "does not say of itself|is not what its sender made"),
     ],
 )
@@ -160,11 +164,13 @@ def test_sealed_labels_in_another_order(folder):
         verify(folder)
 
 
-def test_a_sealed_model_of_other_weights(folder):
+@pytest.mark.parametrize(("rows", "factor"), [(-1, 1.0), (1, 1.01)], ids=["others", "almost"])
+def test_a_sealed_model_of_other_weights(folder, rows, factor):
+    """Also one whose labels are all the same still."""
     model = onnx.load(folder / "model.onnx")
     for tensor in model.graph.initializer:
         if tensor.dims == [10, 256]:
-            values = onnx.numpy_helper.to_array(tensor)[::-1]
+            values = onnx.numpy_helper.to_array(tensor)[::rows] * np.float32(factor)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     onnx.save(model, folder / "model.onnx")
     reseal(folder)
