@@ -52,8 +52,10 @@ class FromImages(nn.Module):
         return logits, logits.softmax(dim=1), logits.argmax(dim=1)
 
 
-def write_onnx(path: Path, model: AlexNet, card: Card, *, opset: int, fold: bool) -> None:
-    """Export `model` as one file, with what a receiver has to know in its metadata."""
+def write_onnx(
+    path: Path, model: AlexNet, card: Card, properties: dict[str, str], *, opset: int, fold: bool
+) -> None:
+    """Export `model` as one file, with `properties` (see `properties_of`) in its metadata."""
     model = copy.deepcopy(model).cpu().eval()
     if fold:
         model = fold_for_inference(model)
@@ -76,20 +78,37 @@ def write_onnx(path: Path, model: AlexNet, card: Card, *, opset: int, fold: bool
     assert program is not None
     exported = program.model_proto
     _strip(exported)
-    onnx.helper.set_model_props(exported, _properties(card))
+    onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
 
 
-def _properties(card: Card) -> dict[str, str]:
-    """What the file says of itself, for programs that have nothing else of this project."""
+def preprocessing_of(card: Card, stored_size: int) -> dict[str, Any]:
+    """What training did to an image before the network saw it, for its receiver to do too."""
+    return {
+        "resize": stored_size,  # the middle square, to this many pixels (bicubic, antialiased)
+        "crop": card.image_size,  # the middle of that
+        "channels": card.channels,
+    }
+
+
+def properties_of(
+    card: Card, preprocessing: dict[str, Any], provenance: dict[str, Any]
+) -> dict[str, str]:
+    """What the file says of itself, for programs that have nothing else of this project.
+
+    The keys that begin with `Image.` are those of the ONNX specification
+    (docs/MetadataProps.md); the others' values are JSON, but for the variant.
+    """
     return {
         "variant": card.variant,
         "classes": json.dumps(card.classes, ensure_ascii=False),
-        "image_size": str(card.image_size),
-        "channels": str(card.channels),
+        "preprocessing": json.dumps(preprocessing),
+        # Done in the graph; said here for people.
         "mean": json.dumps(card.mean),
         "std": json.dumps(card.std),
+        "provenance": json.dumps(provenance),
         "Image.BitmapPixelFormat": "Gray8" if card.channels == 1 else "Rgb8",
+        "Image.ColorSpaceGamma": "SRGB",
         "Image.NominalPixelRange": "NominalRange_0_255",
     }
 
@@ -128,10 +147,11 @@ def verify(
 ) -> dict[str, float]:
     """Hold the file to PyTorch's logits (N, K) on all `images`, at each of BATCH_SIZES.
 
-    Raises UserError if the graph is not valid, a label differs, or a logit differs
-    by more than `max_difference`.
+    Raises UserError if the graph is not valid, a weight is not finite, a label differs,
+    or a logit differs by more than `max_difference`.
     """
     onnx.checker.check_model(path, full_check=True)
+    check_finite(path)
     largest = 0.0
     for batch_size in BATCH_SIZES:
         outputs = run_onnx(path, images, batch_size)
@@ -146,3 +166,20 @@ def verify(
             )
         largest = max(largest, difference)
     return {"num_images": len(images), "num_labels_differing": 0, "max_logit_difference": largest}
+
+
+def check_finite(path: Path) -> None:
+    """Raises UserError that names the weights that hold a number that is none.
+
+    A comparison of outputs would not find all: a ReLU or a max pool can hide them.
+    """
+    broken = [
+        tensor.name
+        for tensor in onnx.load(path).graph.initializer
+        if not np.isfinite(onnx.numpy_helper.to_array(tensor)).all()
+    ]
+    if broken:
+        raise UserError(
+            f"the exported model's {', '.join(broken)} holds values that are not finite; "
+            "nothing was exported; train again"
+        )

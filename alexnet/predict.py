@@ -1,20 +1,27 @@
 """Classify image files with an exported model: onnxruntime, numpy and Pillow, no PyTorch.
 
-What to do with an image (its size, its colours) and what the classes are called is
-read from the model file, not from this code.
+What to do with an image (its size, its middle, its colours) and what the classes are
+called is read from the model file, not from this code.
 """
 
 import json
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
 from alexnet.data.decode import decode_item
 from alexnet.data.listing import Item
+from alexnet.data.tree import MAX_MEMBER_BYTES
 from alexnet.errors import UserError
+
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -35,34 +42,78 @@ class Predictor:
         model = path if path.suffix == ".onnx" else path / "model.onnx"
         if not model.is_file():
             raise UserError(f"{model} does not exist; give the path of an exported model")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise UserError(f"{model} is not a model that onnxruntime can run: {error}") from None
         properties = self.session.get_modelmeta().custom_metadata_map
         try:
+            self.variant: str = properties["variant"]
             self.classes: list[str] = json.loads(properties["classes"])
-            self.image_size = int(properties["image_size"])
-            self.channels = int(properties["channels"])
-        except (KeyError, ValueError):
+            self.preprocessing: dict[str, Any] = json.loads(properties["preprocessing"])
+            self.provenance: dict[str, Any] = json.loads(properties["provenance"])
+            self.resize = int(self.preprocessing["resize"])
+            self.crop = int(self.preprocessing["crop"])
+            self.channels = int(self.preprocessing["channels"])
+        except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"{model} does not name its classes and image size; was it exported by `alexnet`?"
             ) from None
 
-    def probabilities(self, path: Path) -> NDArray[np.float32]:
-        """(num_classes) for an image file of any size and mode, prepared as for training.
+    def prepare(self, path: Path) -> NDArray[np.uint8]:
+        """(crop, crop, channels) of an image file of any size and mode, as for training.
 
-        Raises UserError if the file is missing or is not an image.
+        Raises UserError that names the file if it is missing or is not an image.
         """
         if not path.is_file():
             raise UserError(f"{path} does not exist, or is not a file; give images")
-        item = Item(0, str(path), path.read_bytes())
-        image = decode_item(item, self.image_size, self.channels)
-        (result,) = self.session.run(["probabilities"], {"images": image[None]})
-        return np.asarray(result)[0]
+        if path.stat().st_size > MAX_MEMBER_BYTES:
+            raise UserError(f"{path} has more than {MAX_MEMBER_BYTES:,} bytes; make it smaller")
+        try:
+            item = Item(0, str(path), path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        with warnings.catch_warnings():
+            # Of an image that could be meant to fill the memory: Pillow refuses those that
+            # are twice as large, and what it only warns of fits.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = decode_item(item, self.resize, self.channels)
+        start = (self.resize - self.crop) // 2
+        return image[start : start + self.crop, start : start + self.crop]
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (N, num_classes) for images uint8 (N, crop, crop, channels)."""
+        (result,) = self.session.run(["probabilities"], {"images": images})
+        return np.asarray(result)
 
     def classify(self, path: Path, top: int) -> list[Guess]:
         """The `top` most probable classes of an image file, best first."""
-        probabilities = self.probabilities(path)
+        return self._best(self.run(self.prepare(path)[None])[0], top)
+
+    def classify_all(
+        self, paths: Sequence[Path], top: int, advance: Callable[[int], None] = lambda _: None
+    ) -> tuple[dict[Path, list[Guess]], dict[Path, str]]:
+        """The classes of every image that can be read, and what is wrong with the others."""
+        guesses: dict[Path, list[Guess]] = {}
+        failed: dict[Path, str] = {}
+        for start in range(0, len(paths), BATCH_SIZE):
+            batch: dict[Path, NDArray[np.uint8]] = {}
+            for path in paths[start : start + BATCH_SIZE]:
+                try:
+                    batch[path] = self.prepare(path)
+                except UserError as error:
+                    failed[path] = str(error)
+            if batch:
+                probabilities = self.run(np.stack(list(batch.values())))
+                for path, row in zip(batch, probabilities, strict=True):
+                    guesses[path] = self._best(row, top)
+            advance(min(BATCH_SIZE, len(paths) - start))
+        return guesses, failed
+
+    def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Guess]:
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Guess(self.classes[k], float(probabilities[k])) for k in best]

@@ -17,6 +17,7 @@ from stages.predict import predict
 from stages.preprocess import preprocess
 from stages.summary import summary
 from stages.train import train
+from stages.verify import verify
 
 app = typer.Typer(
     name="alexnet",
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 STAGES: list[Callable[..., None]] = [download, preprocess, train, evaluate, gate, plot, export]
-TOOLS: list[Callable[..., None]] = [summary, diagram, predict]
+TOOLS: list[Callable[..., None]] = [summary, diagram, verify, predict]
 for stage in STAGES:
     app.command(rich_help_panel="Stages, in the order they run")(stage)
 for tool in TOOLS:

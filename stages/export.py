@@ -1,5 +1,7 @@
 """export: the folder that is handed over."""
 
+from pathlib import Path
+
 from alexnet import config
 from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
@@ -19,26 +21,32 @@ def export(params: ParamsFile = PARAMS) -> None:
             f"{paths.GATE} is of other weights than {paths.WEIGHTS}; run evaluate and gate again"
         )
 
-    from alexnet.augment import centre_crop
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.handoff import hand_over
+    from alexnet.provenance import provenance
     from alexnet.weights import load_weights
 
     model, card = load_weights(paths.WEIGHTS)
-    images = centre_crop(load_split(paths.PROCESSED, "test")[0], card.image_size)
+    images, labels = load_split(paths.PROCESSED, "test")
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
-    data = {"name": meta.title, "source_sha256": meta.source_sha256, "counts": meta.counts}
-    proof = hand_over(
-        paths.ARTIFACTS,
-        model,
-        card,
-        images,
-        metrics,
-        data,
-        digest,
-        values,
+    origin = provenance(
+        Path(),
+        {
+            "data_source": meta.source_sha256,
+            "test_images": sha256(paths.PROCESSED / "test.safetensors"),
+            "params": sha256(params),
+            "requirements": sha256(paths.LOCK) if paths.LOCK.exists() else None,
+            "weights": digest,
+        },
     )
+    data = {
+        "name": meta.title,
+        "kind": meta.name,
+        "counts": meta.counts,
+        "duplicates": meta.duplicates,
+    }
+    proof = hand_over(paths.ARTIFACTS, model, card, images, labels, metrics, data, origin, values)
     write_json(paths.EXPORT_METRICS, proof)
     print(
         f"{paths.ARTIFACTS / 'model.onnx'} ({proof['model_bytes'] / 1e6:.1f} MB): the same label "

@@ -129,14 +129,18 @@ def test_the_model_imports_torch_alone():
 
 LAYERS = [
     ["alexnet/errors.py", "alexnet/model.py", "alexnet/randomness.py", "alexnet/interrupt.py"],
+    ["alexnet/about.py"],
     ["alexnet/config.py", "alexnet/files.py", "alexnet/progress.py", "alexnet/metrics.py"],
     ["alexnet/describe.py", "alexnet/augment.py", "alexnet/device.py", "alexnet/history.py"],
     ["alexnet/muon.py", "alexnet/meter.py", "alexnet/processes.py", "alexnet/checkpoint.py"],
     ["alexnet/fold.py", "alexnet/weights.py", "alexnet/optimizer.py", *modules("alexnet/data")],
-    ["alexnet/feed.py", "alexnet/events.py"],
+    ["alexnet/feed.py", "alexnet/events.py", "alexnet/provenance.py", "alexnet/gather.py"],
     ["alexnet/replay.py"],
     ["alexnet/train.py", "alexnet/evaluate.py", "alexnet/gate.py", *modules("alexnet/figures")],
-    ["alexnet/export.py", "alexnet/predict.py", "alexnet/handoff.py"],
+    ["alexnet/predict.py"],
+    ["alexnet/verify.py"],
+    ["alexnet/export.py"],
+    ["alexnet/handoff.py"],
 ]
 
 

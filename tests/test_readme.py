@@ -41,13 +41,18 @@ def test_alexnet_commands_run(run, arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [line for line in commands("alexnet") if line[0] == "predict"], ids=" ".join
+    "arguments",
+    [line for line in commands("alexnet") if line[0] in {"verify", "predict"}],
+    ids=" ".join,
 )
-def test_predict_reaches_for_the_model_that_it_names(run, arguments):
-    """Its options are accepted; only the model is missing here."""
+def test_a_receivers_commands_reach_for_what_they_name(run, arguments):
+    """Their options are accepted; only the artifact is missing here."""
+    if ">" in arguments:
+        arguments = arguments[: arguments.index(">")]
     result = run(*arguments)
     assert result.returncode == 1
-    assert "artifacts/model.onnx does not exist" in result.stderr
+    missing = {"verify": "artifacts is not a folder", "predict": "artifacts/model.onnx does not"}
+    assert missing[arguments[0]] in result.stderr
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 COMMANDS = [
     *("download", "preprocess", "train", "evaluate", "gate", "plot", "export"),
-    *("summary", "diagram", "predict"),
+    *("summary", "diagram", "verify", "predict"),
 ]
 
 
@@ -30,7 +30,8 @@ def test_help_needs_no_torch(run, tmp_path):
     """Someone who has only received a model has not installed it."""
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
     assert run("--help").returncode == 0
-    assert run("predict", "--help").returncode == 0
+    for command in ("verify", "predict"):
+        assert run(command, "--help").returncode == 0
 
 
 @pytest.mark.parametrize(

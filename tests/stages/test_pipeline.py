@@ -109,7 +109,7 @@ def test_evaluate_and_export_agree(project):
     metrics = json.loads((project / "reports/evaluate/metrics.json").read_text())
     assert manifest["metrics"]["accuracy"] == metrics["accuracy"]
     assert manifest["verification"]["num_images"] == metrics["n"]
-    assert manifest["weights_sha256"] == metrics["weights_sha256"]
+    assert manifest["provenance"]["sha256"]["weights"] == metrics["weights_sha256"]
 
 
 def test_the_console_script_predicts_with_what_came_out(project):

@@ -1,0 +1,21 @@
+"""verify: hold a folder that was handed over to its manifest, and its model to its samples."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The folder that was handed over.")],
+) -> None:
+    """Say whether a folder is whole and its model does what it says. Needs no PyTorch."""
+    from alexnet.verify import verify
+
+    proof = verify(folder)
+    print(
+        f"{folder} is whole: {proof.num_files} files as listed, model and manifest agree, "
+        f"{proof.num_samples} samples reproduce (largest difference of a probability "
+        f"{proof.max_difference:.1e})\n"
+        f"variant {proof.variant}, SHA-256 of the manifest {proof.manifest_sha256}"
+    )

@@ -1,0 +1,74 @@
+"""What the tests of the handoff hand over."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alexnet import config
+from alexnet.augment import centre_crop
+from alexnet.evaluate import logits_of
+from alexnet.handoff import hand_over
+from alexnet.model import AlexNet
+from alexnet.weights import Card, build
+from tests.conftest import CLASSES, ROOT, real_digits
+from tests.making import CPU, narrow
+
+METRICS = {
+    "loss": 1.0,
+    "calibration_error": 0.1,
+    "top5_accuracy": 0.9,
+    "per_class": {name: {"precision": 0.25, "recall": 0.75, "support": 30} for name in CLASSES},
+}
+DATA = {
+    "name": "digits",
+    "kind": "digits",
+    "counts": {"train": {"zero": 900}, "test": {"zero": 300}},
+    "duplicates": {"train-test": 2},
+}
+PROVENANCE = {"revision": "0" * 40, "dirty": False, "sha256": {"weights": "f" * 64}}
+
+
+def confident(card: Card) -> AlexNet:
+    """A network whose logits are as far apart as a trained one's."""
+    torch.manual_seed(0)
+    model = build(card, dropout=0.5).eval()
+    with torch.no_grad():
+        model.fc3.weight.normal_(std=0.1)
+    return model
+
+
+def export_to(
+    folder: Path, model: AlexNet, card: Card, images: Tensor, params: config.Params, **changes: Any
+) -> dict[str, Any]:
+    """hand_over, with labels of which the model gets half right."""
+    labels = logits_of(model, card, centre_crop(images, card.image_size), CPU, 256).argmax(1)
+    labels[::2] = (labels[::2] + 1) % len(card.classes)
+    accuracy = len(labels[1::2]) / len(labels)
+    given = {
+        "metrics": METRICS | {"n": len(labels), "accuracy": accuracy},
+        "data": DATA,
+        "provenance": PROVENANCE,
+        "params": params.export,
+    } | changes
+    return hand_over(folder, model, card, images, labels, **given)
+
+
+def small_handoff(folder: Path, stored_size: int = 32) -> Path:
+    """A folder whose model is narrow: small enough to be damaged a hundred times."""
+    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    torch.manual_seed(0)
+    model = narrow().eval()
+    with torch.no_grad():
+        model.fc3.weight.normal_(std=0.05)
+    params = config.load(ROOT / "params.yaml")
+    params = params.model_copy(
+        update={"export": params.export.model_copy(update={"num_samples": 4})}
+    )
+    images = real_digits()[0][:40]
+    if stored_size != 32:
+        images = images.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        images = images[:, :stored_size, :stored_size].contiguous()
+    export_to(folder, model, card, images, params)
+    return folder

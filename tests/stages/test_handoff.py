@@ -1,0 +1,145 @@
+"""The folder as the export stage makes it, and on a machine that has only the base install."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import save_file
+
+from alexnet.data.meta import Meta, save_meta
+from alexnet.evaluate import logits_of
+from alexnet.weights import Card, save_weights
+from tests.conftest import CLASSES, ROOT, real_digits, write_params
+from tests.handing import confident
+from tests.making import CPU
+
+pytestmark = pytest.mark.slow
+NUM_IMAGES = 40
+
+
+def call(folder, *command):
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith("ALEXNET_")}
+        | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def write_data(folder, images, labels, source):
+    """data/processed with one split; `source` is where this machine had it from."""
+    processed = folder / "data" / "processed"
+    processed.mkdir(parents=True)
+    save_file({"images": images, "labels": labels}, processed / "test.safetensors")
+    counts = {name: int((labels == k).sum()) for k, name in enumerate(CLASSES)}
+    meta = Meta(
+        "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3), {"test": counts}, {}, source,
+        "0" * 64,
+    )  # fmt: skip
+    save_meta(processed, meta)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Two clones in two places, each with an artifact of the same weights."""
+    first = tmp_path_factory.mktemp("first") / "project"
+    second = tmp_path_factory.mktemp("second") / "elsewhere" / "clone"
+    first.mkdir()
+    write_params(first, gate__min_accuracy=0.0)
+    shutil.copy(ROOT / "requirements.lock", first)
+    shutil.copy(ROOT / ".gitignore", first)
+    call(first, "git", "init", "--quiet")
+    call(first, "git", "add", ".")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    call(first, "git", *author, "commit", "--quiet", "-m", "a")
+    second.parent.mkdir()
+    call(first, "git", "clone", "--quiet", str(first), str(second))
+
+    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    model = confident(card)
+    images = real_digits()[0][:NUM_IMAGES]
+    labels = logits_of(model, card, images, CPU, NUM_IMAGES).argmax(dim=1)
+    save_weights(first / "models" / "weights.safetensors", model, card)
+    write_data(first, images, labels, "/one/path")
+    write_data(second, images, labels, "/quite/another/path")
+    for stage in ("evaluate", "gate"):
+        call(first, sys.executable, "-m", f"stages.{stage}")
+    for name in ("models", "reports"):
+        shutil.copytree(first / name, second / name)
+    for folder in (first, second):
+        call(folder, sys.executable, "-m", "stages.export")
+    yield first, second
+    for folder in (first, second):
+        shutil.rmtree(folder)
+
+
+def test_two_clones_export_the_same_bytes(exported):
+    first, second = (folder / "artifacts" for folder in exported)
+    names = sorted(str(path.relative_to(first)) for path in first.rglob("*") if path.is_file())
+    assert len(names) == 14
+    assert names == sorted(str(p.relative_to(second)) for p in second.rglob("*") if p.is_file())
+    for name in names:
+        content = (first / name).read_bytes()
+        assert content == (second / name).read_bytes(), name
+        for path in (str(exported[0]), str(exported[1]), "/one/path", str(ROOT)):
+            assert path.encode() not in content, name
+
+
+def test_the_manifest_says_where_it_comes_from(exported):
+    origin = json.loads((exported[0] / "artifacts/manifest.json").read_text())["provenance"]
+    revision = call(exported[0], "git", "rev-parse", "HEAD").strip()
+    assert (origin["revision"], origin["dirty"]) == (revision, False)
+    assert all(len(digest) == 64 for digest in origin["sha256"].values())
+    assert set(origin["sha256"]) == {
+        *("data_source", "test_images", "params", "requirements", "weights"),
+    }
+
+
+def test_the_base_install_verifies_and_predicts(exported, tmp_path):
+    """As a receiver does it: a fresh environment, the package without extras, the folder."""
+    source = tmp_path / "source"
+    for name in ("alexnet", "stages"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    # Without pip of its own: this environment's installs into it.
+    call(tmp_path, sys.executable, "-m", "venv", "--without-pip", "fresh")
+    python = tmp_path / "fresh" / "bin" / "python"
+    call(
+        tmp_path, sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "./source"
+    )
+
+    code = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
+    environment = {"PATH": os.environ["PATH"], "COLUMNS": "100"}
+    folder = shutil.copytree(exported[0] / "artifacts", tmp_path / "received")
+
+    def receiver(*command):
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    installed = set(receiver(str(python), "-c", code).stdout.lower().split())
+    assert "onnxruntime" in installed
+    assert not installed & {"torch", "onnx", "onnxscript", "safetensors", "dvc", "scikit-learn"}
+    alexnet = str(python.with_name("alexnet"))
+    verified = receiver(alexnet, "verify", "received")
+    assert verified.returncode == 0, verified.stderr
+    assert "8 samples reproduce" in verified.stdout
+    predicted = receiver(alexnet, "predict", "received", "received/samples", "--json")
+    assert predicted.returncode == 0, predicted.stderr
+    expected = json.loads((folder / "samples/expected.json").read_text())
+    assert [row["predictions"][0]["label"] for row in json.loads(predicted.stdout)] == [
+        row["label"] for row in expected
+    ]
+    (folder / "labels.json").write_text("[]")
+    damaged = receiver(alexnet, "verify", "received")
+    assert damaged.returncode == 1
+    assert "labels.json: has 2 bytes" in damaged.stderr
