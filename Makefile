@@ -5,7 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo repro test check bench format lock clean
+# Docker before Podman, as the stages choose; ENGINE= names one.
+ENGINE ?= $(shell for name in docker podman; do \
+    $$name version >/dev/null 2>&1 && echo $$name && break; done)
+BASE_IMAGE ?=
+
+.PHONY: help demo repro image test check bench format lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,6 +20,17 @@ demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute 
 
 repro: $(READY) ## The whole pipeline on params.yaml as it stands
 	dvc repro
+
+image: ## The container images, to train and to serve, on BASE_IMAGE= if it is given
+	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
+	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown); \
+	digest=$$(sha256sum requirements.lock | cut -d' ' -f1); \
+	for target in train serve; do \
+	    name=alexnet-$$target; \
+	    $(ENGINE) build $(BASE_IMAGE:%=--build-arg=BASE_IMAGE=%) --build-arg=REVISION=$$revision \
+	        --build-arg=LOCK_DIGEST=$$digest --target=$$target \
+	        --tag=localhost/$${name%-train}:latest . || exit; \
+	done
 
 test: $(READY) ## The test suite
 	python -m pytest
@@ -34,11 +50,14 @@ format: $(READY) ## Put the code into its format
 	ruff format .
 	ruff check --fix .
 
-lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and serve.lock of it
 	command -v uv >/dev/null || pip install --quiet uv
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 	    --python-version 3.11 --no-header \
 	    --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --generate-hashes \
+	    --python-version 3.11 --no-header --constraint requirements.lock \
+	    --output-file serve.lock
 
 clean: ## Remove what is not tracked and can be made again, except data and results
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info

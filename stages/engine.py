@@ -21,6 +21,7 @@ class Engine:
     name: str
     image: str
     digest: str
+    rootless: bool = False  # a Podman that is not root, nor talks to one that is
 
     def command(
         self, module: str, folder: Path, mounts: dict[str, str], name: str, network: bool
@@ -42,7 +43,7 @@ class Engine:
         if self.name == "podman":
             # Labels would keep SELinux from letting the container see the project.
             options += ["--security-opt=label=disable"]
-            if os.getuid() != 0:  # without it the caller would be root in the container
+            if self.rootless:  # without it the caller would be root in the container
                 options += ["--userns=keep-id"]
         options += self._gpus()
         options += [f"--env=ALEXNET_CHECKPOINTS={PROJECT}/.checkpoints"]
@@ -70,7 +71,11 @@ def find(name: str) -> Engine:
     found = _ask(name, "image", "inspect", "--format={{.Id}}", image)
     if found.returncode != 0:
         raise UserError(f"{name} has no image {image}; `make image` builds it")
-    return Engine(name, image, found.stdout.strip().removeprefix("sha256:"))
+    digest = found.stdout.strip().removeprefix("sha256:")
+    if name == "docker":
+        return Engine(name, image, digest)
+    rootless = _ask(name, "info", "--format={{.Host.Security.Rootless}}").stdout.strip()
+    return Engine(name, image, digest, rootless == "true")
 
 
 def _ask(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

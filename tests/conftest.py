@@ -9,6 +9,8 @@ from pathlib import Path
 # Before torch is imported, here and in the commands that tests start: two processes of
 # tests with a thread for each core would stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The code that is tested is this one, and not what an image holds that happens to be here.
+os.environ["STAGE_RUNTIME"] = "host"
 
 import pytest
 import torch

@@ -76,7 +76,7 @@ def test_a_stage_lists_the_modules_that_it_uses(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_commands_are_constant(stage):
-    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}"
+    assert STAGES[stage]["cmd"] == f"python -m stages.runner {stage}"
 
 
 def test_training_and_what_it_reads_never_see_the_test_split():

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from alexnet.model import VARIANTS
+from stages.runner import RUNTIMES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -21,7 +22,7 @@ def commands(program: str) -> list[list[str]]:
 
 
 def test_no_command_is_left_out():
-    known = {"git", "make", "source", "alexnet", "dvc", "torchrun"}
+    known = {"git", "make", "source", "alexnet", "dvc", "torchrun", "export", "podman"}
     assert {line[0] for line in LINES if line} <= known
 
 
@@ -53,6 +54,22 @@ def test_a_receivers_commands_reach_for_what_they_name(run, arguments):
     assert result.returncode == 1
     missing = {"verify": "artifacts is not a folder", "predict": "artifacts/model.onnx does not"}
     assert missing[arguments[0]] in result.stderr
+
+
+def test_the_runtime_that_is_exported_is_one():
+    (assignment,) = (line[0] for line in commands("export"))
+    name, value = assignment.split("=")
+    assert name == "STAGE_RUNTIME"
+    assert value in RUNTIMES
+
+
+def test_the_image_that_serves_is_the_one_that_is_built():
+    (words,) = commands("podman")
+    image = words[words.index("alexnet") - 1]
+    target = image.removeprefix("localhost/alexnet-")
+    assert f"AS {target}\n" in (ROOT / "Dockerfile").read_text()
+    assert "for target in train serve;" in (ROOT / "Makefile").read_text()
+    assert target == "serve"
 
 
 @pytest.mark.slow

@@ -25,6 +25,8 @@ if sys.argv[1:3] == ["image", "inspect"]:
     if {image!r} != sys.argv[-1]:
         sys.exit("no such image")
     print("sha256:abc")
+if sys.argv[1] == "info":
+    print({rootless!r})
 sys.exit({code} if sys.argv[1] == "run" else 0)
 """
 
@@ -38,9 +40,16 @@ def machine(tmp_path, monkeypatch):
     for name in ("ALEXNET_IMAGE", "ALEXNET_IN_CONTAINER", "STAGE_RUNTIME", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
 
-    def put(name: str, image: str = engines.IMAGE, broken: bool = False, code: int = 0) -> Path:
+    def put(
+        name: str,
+        image: str = engines.IMAGE,
+        broken: bool = False,
+        code: int = 0,
+        rootless: str = "false",
+    ) -> Path:
         log = tmp_path / f"{name}.log"
         values = {"python": sys.executable, "log": str(log), "broken": broken}
+        values |= {"rootless": rootless}
         (folder / name).write_text(FAKE.format(**values, image=image, code=code))
         (folder / name).chmod(stat.S_IRWXU)
         return log
@@ -161,12 +170,19 @@ def test_the_user_is_the_caller_or_for_root_the_projects(monkeypatch, tmp_path):
     assert owner(tmp_path) == (found.st_uid, found.st_gid)
 
 
-def test_a_podman_without_root_maps_the_caller_to_itself(monkeypatch):
-    monkeypatch.setattr(engines, "owner", lambda folder: (1234, 55))
-    for uid, kept in ((1234, True), (0, False)):
-        monkeypatch.setattr(os, "getuid", lambda uid=uid: uid)
-        assert ("--userns=keep-id" in command("podman")) == kept
-        assert "--userns=keep-id" not in command("docker")
+@pytest.mark.parametrize("rootless", [True, False])
+def test_a_podman_without_root_maps_the_caller_to_itself(rootless):
+    engine = Engine("podman", "image", "abc", rootless)
+    options = engine.command("stages.train", ROOT, {}, "a-name", False)
+    assert ("--userns=keep-id" in options) == rootless
+    assert "--userns=keep-id" not in command("docker")
+
+
+@pytest.mark.parametrize("rootless", ["true", "false"])
+def test_a_podman_is_asked_whether_it_is_root(machine, rootless):
+    """The caller does not tell: it may talk to a service that is root."""
+    machine("podman", rootless=rootless)
+    assert find("podman").rootless == (rootless == "true")
 
 
 @pytest.mark.parametrize(
@@ -206,8 +222,8 @@ def test_a_stage_in_a_container_ends_as_the_container_does(machine, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
     assert done.returncode == 7
     assert done.stderr == f"gate: in podman, as STAGE_RUNTIME says, image {engines.IMAGE}\n"
-    version, image, ran, removed = calls(log)
-    assert (version[0], image[0], ran[0]) == ("version", "image", "run")
+    version, image, info, ran, removed = calls(log)
+    assert [version[0], image[0], info[0], ran[0]] == ["version", "image", "info", "run"]
     assert ran[-3:] == ["python", "-m", "stages.gate"]
     assert f"--volume={tmp_path}:/project" in ran
     name = next(option for option in ran if option.startswith("--name=")).removeprefix("--name=")

@@ -1,0 +1,93 @@
+# Two images: `train`, the default, in which every stage runs, and `serve`, with which a
+# receiver uses the model. `make image` and `make image-serve` build them.
+#
+# The certificates are left as the base image has them: it may trust a company's as well.
+# PyTorch's wheels bring the CUDA libraries, and the host the driver: the smallest CUDA
+# image will do, or any Debian or Ubuntu with Python 3.11 to 3.13.
+ARG BASE_IMAGE=nvidia/cuda:13.0.1-base-ubuntu24.04
+
+FROM ${BASE_IMAGE} AS python
+RUN export DEBIAN_FRONTEND=noninteractive \
+    && apt-get update -qq \
+    && apt-get install -qq --yes --no-install-recommends python3 tini >/dev/null \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \
+        else f"BASE_IMAGE has Python {v[0]}.{v[1]}, and 3.11 to 3.13 is needed")'
+ENV PATH=/opt/alexnet/bin:$PATH
+# Any user will do, also one that the image does not know: it has no entry in /etc/passwd,
+# and nothing but /tmp and what is mounted can be written.
+ENV HOME=/tmp USER=alexnet \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    ALEXNET_IN_CONTAINER=1
+# -g: to the whole group, so that a stop reaches training behind a shell as well.
+ENTRYPOINT ["tini", "-g", "--"]
+
+FROM python AS installer
+RUN export DEBIAN_FRONTEND=noninteractive \
+    && apt-get update -qq \
+    && apt-get install -qq --yes --no-install-recommends python3-venv >/dev/null \
+    && rm -rf /var/lib/apt/lists/*
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+
+# The project as a wheel, built by the setuptools of the lock.
+FROM installer AS wheel
+WORKDIR /build
+COPY requirements.lock .
+RUN awk '/^[^ ]/ { wanted = /^setuptools==/ } wanted' requirements.lock >setuptools.lock \
+    && python3 -m venv venv \
+    && venv/bin/pip install --quiet --require-hashes -r setuptools.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY alexnet alexnet
+COPY stages stages
+RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels .
+
+# What the project needs, in layers of their own: they are built anew when a lock changes.
+FROM installer AS train-packages
+COPY requirements.lock .
+RUN python3 -m venv /opt/alexnet \
+    && /opt/alexnet/bin/pip install --quiet --require-hashes -r requirements.lock
+
+FROM installer AS serve-packages
+COPY serve.lock .
+RUN python3 -m venv /opt/alexnet \
+    && /opt/alexnet/bin/pip install --quiet --require-hashes -r serve.lock
+
+FROM serve-packages AS serve-installed
+COPY --from=wheel /build/wheels /wheels
+RUN /opt/alexnet/bin/pip install --quiet --no-deps /wheels/*.whl \
+    && /opt/alexnet/bin/pip uninstall --quiet --yes pip
+
+FROM python AS serve
+COPY --from=serve-installed /opt/alexnet /opt/alexnet
+ARG REVISION=unknown
+ENV ALEXNET_REVISION=${REVISION}
+LABEL org.opencontainers.image.title="alexnet-serve" \
+      org.opencontainers.image.description="Classifies images with an exported AlexNet, and verifies what was handed over" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision="${REVISION}"
+USER 1000:1000
+WORKDIR /project
+CMD ["alexnet", "--help"]
+
+FROM python AS train
+# git: DVC asks it for the revision. The project that is mounted belongs to its user, who
+# is not always the one in the container.
+RUN export DEBIAN_FRONTEND=noninteractive \
+    && apt-get update -qq \
+    && apt-get install -qq --yes --no-install-recommends git >/dev/null \
+    && rm -rf /var/lib/apt/lists/* \
+    && git config --system --add safe.directory '*'
+COPY --from=train-packages /opt/alexnet /opt/alexnet
+COPY --from=wheel /build/wheels /wheels
+RUN /opt/alexnet/bin/pip install --quiet --no-cache-dir --no-deps /wheels/*.whl
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ARG REVISION=unknown
+ARG LOCK_DIGEST=unknown
+ENV ALEXNET_REVISION=${REVISION} ALEXNET_LOCK_DIGEST=${LOCK_DIGEST}
+LABEL org.opencontainers.image.title="alexnet" \
+      org.opencontainers.image.description="Every stage of the pipeline, from images to ONNX" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision="${REVISION}"
+USER 1000:1000
+WORKDIR /project
+CMD ["dvc", "repro"]
