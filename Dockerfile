@@ -59,7 +59,7 @@ RUN /opt/alexnet/bin/pip install --quiet --no-deps /wheels/*.whl \
 
 FROM python AS serve
 COPY --from=serve-installed /opt/alexnet /opt/alexnet
-ARG REVISION=unknown
+ARG REVISION=
 ENV ALEXNET_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="alexnet-serve" \
       org.opencontainers.image.description="Classifies images with an exported AlexNet, and verifies what was handed over" \
@@ -81,8 +81,8 @@ COPY --from=train-packages /opt/alexnet /opt/alexnet
 COPY --from=wheel /build/wheels /wheels
 RUN /opt/alexnet/bin/pip install --quiet --no-cache-dir --no-deps /wheels/*.whl
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-ARG REVISION=unknown
-ARG LOCK_DIGEST=unknown
+ARG REVISION=
+ARG LOCK_DIGEST=
 ENV ALEXNET_REVISION=${REVISION} ALEXNET_LOCK_DIGEST=${LOCK_DIGEST}
 LABEL org.opencontainers.image.title="alexnet" \
       org.opencontainers.image.description="Every stage of the pipeline, from images to ONNX" \

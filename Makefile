@@ -23,7 +23,7 @@ repro: $(READY) ## The whole pipeline on params.yaml as it stands
 
 image: ## The container images, to train and to serve, on BASE_IMAGE= if it is given
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
-	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || echo unknown); \
+	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
 	digest=$$(sha256sum requirements.lock | cut -d' ' -f1); \
 	for target in train serve; do \
 	    name=alexnet-$$target; \

@@ -71,7 +71,7 @@ def find(name: str) -> Engine:
     found = _ask(name, "image", "inspect", "--format={{.Id}}", image)
     if found.returncode != 0:
         raise UserError(f"{name} has no image {image}; `make image` builds it")
-    digest = found.stdout.strip().removeprefix("sha256:")
+    digest = "sha256:" + found.stdout.strip().removeprefix("sha256:")  # Podman leaves it out
     if name == "docker":
         return Engine(name, image, digest)
     rootless = _ask(name, "info", "--format={{.Host.Security.Rootless}}").stdout.strip()
