@@ -21,6 +21,7 @@ CARRIERS = {
     "alexnet/progress.py",
     "alexnet/data/__init__.py",
     "alexnet/figures/__init__.py",
+    "alexnet/reference/__init__.py",
     "stages/__init__.py",
     "stages/command.py",
     "stages/paths.py",
@@ -130,6 +131,7 @@ def test_the_model_imports_torch_alone():
 LAYERS = [
     ["alexnet/errors.py", "alexnet/model.py", "alexnet/randomness.py", "alexnet/interrupt.py"],
     ["alexnet/config.py", "alexnet/files.py", "alexnet/progress.py", "alexnet/metrics.py"],
+    modules("alexnet/reference"),
     ["alexnet/describe.py", "alexnet/augment.py", "alexnet/device.py", "alexnet/history.py"],
     ["alexnet/muon.py", "alexnet/meter.py", "alexnet/processes.py", "alexnet/checkpoint.py"],
     ["alexnet/fold.py", "alexnet/weights.py", "alexnet/optimizer.py", *modules("alexnet/data")],
