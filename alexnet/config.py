@@ -58,6 +58,7 @@ class Data(Section):
 class Model(Section):
     variant: Literal["cifar", "imagenet-2012", "one-weird-trick"]
     dropout: Fraction
+    ops: Literal["library", "reference"]
 
 
 class Train(Section):
@@ -166,6 +167,15 @@ class Params(Section):
                 )
         if self.train.lighting and self.data.channels != 3:
             raise ValueError("train.lighting: shifts colours; with data.channels 1 it must be 0")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_computes_in_fp32(self) -> "Params":
+        if self.model.ops == "reference" and self.train.precision == "bf16":
+            raise ValueError(
+                "train.precision: the reference operations (model.ops) compute in float32; "
+                "set it to auto or fp32"
+            )
         return self
 
 

@@ -141,4 +141,4 @@ _KINDS: dict[type[nn.Module], str] = {
 
 
 def _kind(layer: nn.Module) -> str:
-    return _KINDS[type(layer)]
+    return next(kind for cls, kind in _KINDS.items() if isinstance(layer, cls))

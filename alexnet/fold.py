@@ -92,7 +92,9 @@ def _folded(model: AlexNet, weight: Tensor, in_place_of_pool: nn.Module) -> Alex
     folded = copy.copy(model)
     folded._modules = dict(model._modules)  # a shallow copy would still share this one
     out_features, in_features = weight.shape
-    fc1 = nn.Linear(in_features, out_features, device=weight.device, dtype=weight.dtype)
+    # Of the model's own kind: the reference network folds to one of reference operations.
+    linear = type(model.fc1)
+    fc1 = linear(in_features, out_features, device=weight.device, dtype=weight.dtype)
     fc1.weight = nn.Parameter(weight.clone())
     fc1.bias = model.fc1.bias
     folded.fc1 = fc1

@@ -42,7 +42,9 @@ def train(params: ParamsFile = PARAMS) -> None:
         if number > 1:
             return start(number, ["-m", "stages.train", "--params", str(params)])
     make_deterministic(values.train.deterministic)
-    machine = Machine(device, choose_precision(values.train.precision, device))
+    # The reference operations are written for one type of numbers, that of the weights.
+    wanted = "fp32" if values.model.ops == "reference" else values.train.precision
+    machine = Machine(device, choose_precision(wanted, device))
     processes = join(device)
     try:
         _train(values, machine, processes)
@@ -70,6 +72,7 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     from alexnet.events import Events
     from alexnet.feed import Split
     from alexnet.files import write_json
+    from alexnet.reference.network import with_reference_operations
     from alexnet.train import Trainer
     from alexnet.weights import Card, build, save_weights
 
@@ -77,6 +80,8 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     card = Card(values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std)
     torch.manual_seed(values.train.seed)
     model = build(card, values.model.dropout)
+    if values.model.ops == "reference":
+        model = with_reference_operations(model)
     checkpoints = _checkpoints(values, machine, processes) if processes.is_first else None
     writes_events = processes.is_first and values.train.tensorboard
     events = Events(paths.EVENTS / time.strftime("%Y%m%d-%H%M%S")) if writes_events else None

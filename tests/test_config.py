@@ -61,6 +61,11 @@ def test_the_projects_own_files_are_valid():
         ({"data__val_fraction": 0.9}, r"data\.val_fraction: with test_fraction it leaves no"),
         ({"gate__min_accuracy": 97}, r"gate\.min_accuracy: should be less than or equal to 1"),
         ({"model__variant": "vgg"}, r"model\.variant: should be 'cifar', 'imagenet-2012' or"),
+        ({"model__ops": "mine"}, r"model\.ops: should be 'library' or 'reference'"),
+        (
+            {"model__ops": "reference", "train__precision": "bf16"},
+            r"train\.precision: the reference operations .* float32; set it to auto or fp32",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):

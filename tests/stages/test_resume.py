@@ -523,6 +523,7 @@ def test_the_parameters_decide_and_how_the_run_is_carried_out_does_not(values, k
     [
         ("model", "variant", "one-weird-trick", False),
         ("model", "dropout", 0.1, False),
+        ("model", "ops", "reference", False),
         ("data", "source", "elsewhere", True),  # what was made of it is looked at
         ("evaluate", "batch_size", 7, True),
         ("export", "opset", 19, True),
