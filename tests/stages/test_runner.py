@@ -68,7 +68,7 @@ def test_auto_takes_an_engine_that_answers_and_has_the_image(machine):
     machine("docker", broken=True)
     machine("podman")
     engine, reason = choose("auto")
-    assert engine == Engine("podman", engines.IMAGE, "abc")
+    assert engine == Engine("podman", engines.IMAGE, "sha256:abc")
     assert reason == f"in podman, which has the image {engines.IMAGE}"
 
 
@@ -130,14 +130,14 @@ def test_the_host_and_a_container_look_for_no_engine(machine, monkeypatch):
 def test_another_image_can_be_named(machine, monkeypatch):
     machine("podman", image="registry/alexnet:2")
     monkeypatch.setenv("ALEXNET_IMAGE", "registry/alexnet:2")
-    assert find("podman") == Engine("podman", "registry/alexnet:2", "abc")
+    assert find("podman") == Engine("podman", "registry/alexnet:2", "sha256:abc")
 
 
 # With what
 
 
 def command(name: str, network: bool = False, mounts: dict[str, str] | None = None) -> list[str]:
-    engine = Engine(name, "image", "abc")
+    engine = Engine(name, "image", "sha256:abc")
     return engine.command("stages.train", ROOT, mounts or {}, "a-name", network)
 
 
@@ -155,7 +155,7 @@ def test_a_stage_can_do_no_more_than_it_needs(name):
         "--network=none",
         f"--volume={ROOT}:/project",
         "--workdir=/project",
-        "--env=ALEXNET_IMAGE_DIGEST=abc",
+        "--env=ALEXNET_IMAGE_DIGEST=sha256:abc",
     } <= options
     assert "--network=none" not in command(name, network=True)
     assert "--volume=/a:/b:ro" in command(name, mounts={"/a": "/b"})
@@ -172,7 +172,7 @@ def test_the_user_is_the_caller_or_for_root_the_projects(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("rootless", [True, False])
 def test_a_podman_without_root_maps_the_caller_to_itself(rootless):
-    engine = Engine("podman", "image", "abc", rootless)
+    engine = Engine("podman", "image", "sha256:abc", rootless)
     options = engine.command("stages.train", ROOT, {}, "a-name", False)
     assert ("--userns=keep-id" in options) == rootless
     assert "--userns=keep-id" not in command("docker")
