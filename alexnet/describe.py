@@ -18,7 +18,12 @@ from alexnet.model import AlexNet
 
 @dataclass(frozen=True)
 class Layer:
-    """One row of the table. Sides are in pixels; a layer without a kernel has None."""
+    """One row of the table. Sides are in pixels; a layer without a kernel has None.
+
+    What one value sees of the image is a square, its receptive field: value (i, j) of a map
+    sees the rows from field_start + i field_stride on, receptive_field of them, and so for
+    the columns. Where that reaches beyond the image it meets the layers' padding.
+    """
 
     name: str
     kind: str
@@ -27,9 +32,9 @@ class Layer:
     stride: int | None
     padding: int | None
     groups: int | None
-    receptive_field: (
-        int | None
-    )  # side of the input square that one value sees; None: the whole image
+    receptive_field: int | None  # the square's side; None: the whole image, also below
+    field_stride: int | None  # from the square of one value to that of its neighbour
+    field_start: int | None  # the first row of value (0, 0)'s square; negative: in the padding
     parameters: int
     macs: int  # multiply-adds for one image, without biases
 
@@ -37,6 +42,13 @@ class Layer:
     def flops(self) -> int:
         """Floating-point operations for one image: a multiply-add is two."""
         return 2 * self.macs
+
+    @property
+    def field_centre(self) -> float | None:
+        """The middle of value (0, 0)'s square, in pixels; the image's first pixel ends at 1."""
+        if self.receptive_field is None or self.field_start is None:
+            return None
+        return self.field_start + self.receptive_field / 2
 
 
 def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
@@ -47,7 +59,7 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
     size = model.image_size if image_size is None else image_size
     model.check_image_size(size, size)
     x = torch.empty(1, model.in_channels, size, size, device="meta")
-    field, jump = 1, 1  # of one value: the side it sees, the pixels between neighbours
+    field, jump, start = 1, 1, 0  # the side that a value sees, to its neighbour's, the first's
     sees_all = False
     layers = []
     for name, layer in model.named_children():
@@ -59,6 +71,8 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
 
         kernel, stride, padding, groups = _window(layer)
         if kernel is not None and stride is not None:
+            assert padding is not None
+            start -= padding * jump
             field += (kernel - 1) * jump
             jump *= stride
         sees_all = sees_all or isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)
@@ -73,6 +87,8 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
                 padding=padding,
                 groups=groups,
                 receptive_field=None if sees_all else field,
+                field_stride=None if sees_all else jump,
+                field_start=None if sees_all else start,
                 parameters=sum(weight.numel() for weight in weights.values()),
                 macs=_macs(layer, input_channels, output_shape),
             )
@@ -90,7 +106,7 @@ def totals(layers: list[Layer]) -> dict[str, int]:
 
 
 def as_dicts(layers: list[Layer]) -> list[dict[str, Any]]:
-    return [asdict(layer) for layer in layers]
+    return [asdict(layer) | {"field_centre": layer.field_centre} for layer in layers]
 
 
 def num_parameters(model: nn.Module) -> int:
