@@ -137,11 +137,17 @@ def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
     Cutout (DeVries & Taylor, arXiv 1708.04552): the network must not rest on one part.
     x: (N, C, H, W), normalised.
     """
-    rows = torch.arange(x.shape[2], device=x.device) - draws.hole_top[:, None]  #     (N, H)
-    columns = torch.arange(x.shape[3], device=x.device) - draws.hole_left[:, None]  # (N, W)
-    in_row, in_column = (rows >= 0) & (rows < size), (columns >= 0) & (columns < size)
-    inside = in_row[:, None, :, None] & in_column[:, None, None, :]  #                (N, 1, H, W)
-    return x.masked_fill(inside, 0.0)
+    return x.masked_fill(_inside(x, draws.hole_top, draws.hole_left, size), 0.0)
+
+
+def _inside(x: Tensor, top: Tensor, left: Tensor, side: Tensor | int) -> Tensor:
+    """Which pixels of `x` (N, C, H, W) lie in each image's own square: bool (N, 1, H, W)."""
+    row = torch.arange(x.shape[2], device=x.device)[:, None]  # (H, 1)
+    column = torch.arange(x.shape[3], device=x.device)  #       (W)
+    top, left = top[:, None, None, None], left[:, None, None, None]
+    side = side[:, None, None, None] if isinstance(side, Tensor) else side
+    in_row, in_column = (row >= top) & (row < top + side), (column >= left) & (column < left + side)
+    return in_row & in_column
 
 
 def trade(x: Tensor, draws: Draws) -> Tensor:
@@ -152,12 +158,7 @@ def trade(x: Tensor, draws: Draws) -> Tensor:
     """
     first, partner = _pairs(len(x), x.device)
     top, left, side = draws.patch[first].unbind(1)
-    rows = torch.arange(x.shape[2], device=x.device) - top[:, None]  #     (N, H)
-    columns = torch.arange(x.shape[3], device=x.device) - left[:, None]  # (N, W)
-    in_row = (rows >= 0) & (rows < side[:, None])
-    in_column = (columns >= 0) & (columns < side[:, None])
-    inside = in_row[:, None, :, None] & in_column[:, None, None, :]  #     (N, 1, H, W)
-    return torch.where(inside, x[partner], x)
+    return torch.where(_inside(x, top, left, side), x[partner], x)
 
 
 def mixed(labels: Tensor, draws: Draws, num_classes: int, size: int) -> Tensor:
