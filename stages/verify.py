@@ -13,9 +13,10 @@ def verify(
     from alexnet.verify import verify
 
     proof = verify(folder)
+    differences = ", ".join(f"{name} {value:.1e}" for name, value in proof.max_difference.items())
     print(
         f"{folder} is whole: {proof.num_files} files as listed, model and manifest agree, "
-        f"{proof.num_samples} samples reproduce (largest difference of a probability "
-        f"{proof.max_difference:.1e})\n"
+        f"{proof.num_samples} samples reproduce (largest difference of a probability: "
+        f"{differences})\n"
         f"variant {proof.variant}, SHA-256 of the manifest {proof.manifest_sha256}"
     )

@@ -142,6 +142,7 @@ LAYERS = [
     ["alexnet/predict.py"],
     ["alexnet/verify.py"],
     ["alexnet/export.py"],
+    ["alexnet/precision.py"],
     ["alexnet/handoff.py"],
 ]
 
