@@ -80,6 +80,14 @@ def test_diagram(run, tmp_path, suffix):
     assert (tmp_path / f"network.{suffix}").read_bytes().startswith(magic)
 
 
+def test_horizontal_diagram(run, tmp_path):
+    result = run("diagram", "network.svg", "--horizontal", "--variant", "imagenet-2012")
+    assert result.returncode == 0, result.stderr
+    upright = run("diagram", "upright.svg", "--variant", "imagenet-2012")
+    assert upright.returncode == 0
+    assert (tmp_path / "network.svg").read_bytes() != (tmp_path / "upright.svg").read_bytes()
+
+
 def test_diagram_refuses_other_files(run, tmp_path):
     result = run("diagram", "network.gif")
     assert result.returncode == 1
