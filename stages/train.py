@@ -93,6 +93,7 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
             return
         rows.append(row)
         history.write(paths.HISTORY, rows)
+        history.write_layers(paths.LAYERS, trainer.layer_rows)
         if events:
             events.add(row)
         if math.isnan(took):  # of a run that this one goes on from

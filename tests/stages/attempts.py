@@ -26,6 +26,7 @@ from tests.conftest import write_params
 from tests.making import narrow
 from tests.test_processes import as_torchrun_does, fork
 
+OUTCOME = [paths.WEIGHTS, paths.HISTORY, paths.LAYERS]
 CHECKPOINTS = Path("checkpoints")  # in the folder of the run
 SMALL = {"data__val_fraction": 0.4, "data__test_fraction": 0.4}  # 359 images to train on
 TRAIN = {"train__precision": "fp32", "train__device": "cpu", "model__dropout": 0.5}
@@ -149,11 +150,11 @@ def is_half_written() -> bool:
 def outcome() -> list[str]:
     """The bytes of a complete run, which has left nothing behind."""
     assert not list(CHECKPOINTS.iterdir()), "checkpoints are gone"
-    return [sha256(paths.WEIGHTS), sha256(paths.HISTORY)]
+    return [sha256(path) for path in OUTCOME]
 
 
 def forget() -> None:
-    for path in (paths.WEIGHTS, paths.HISTORY):
+    for path in OUTCOME:
         path.unlink()
 
 
