@@ -49,3 +49,15 @@ def test_nothing_that_may_write_runs_where_the_training_does():
     assert all(RETRAIN["jobs"][name]["runs-on"] == "ubuntu-24.04" for name in may_write)
     assert "--gpus all" in RETRAIN["jobs"]["retrain"]["container"]["options"]
     assert {RETRAIN["jobs"][name]["needs"] for name in ("propose", "release")} == {"retrain"}
+
+
+def test_results_are_handed_on_only_by_a_job_in_which_every_step_passed():
+    """A model that was stopped is neither proposed nor released."""
+    (upload,) = [
+        step
+        for step in RETRAIN["jobs"]["retrain"]["steps"]
+        if step.get("with", {}).get("name") == "results"
+    ]
+    assert "if" not in upload
+    for name in ("propose", "release"):
+        assert RETRAIN["jobs"][name]["if"].startswith(("github.ref == ", "startsWith(github.ref"))
