@@ -24,7 +24,7 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.handoff import hand_over
-    from alexnet.provenance import provenance
+    from alexnet.provenance import installed_lock, provenance
     from alexnet.weights import load_weights
 
     model, card = load_weights(paths.WEIGHTS)
@@ -38,7 +38,7 @@ def export(params: ParamsFile = PARAMS) -> None:
             "data_source": meta.source_sha256,
             "test_images": sha256(paths.PROCESSED / "test.safetensors"),
             "params": sha256(params),
-            "requirements": sha256(paths.LOCK) if paths.LOCK.exists() else None,
+            "requirements": installed_lock(paths.LOCK),
             "weights": digest,
             **_calibration(values),
         },

@@ -1,6 +1,7 @@
 """The arrows between modules point one way, and dvc.yaml lists what each stage reads."""
 
 import ast
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -101,6 +102,11 @@ def test_the_library_knows_nothing_of_the_stages(module):
     for name in ("typer", "dvc"):
         assert f"import {name}" not in source
     assert "params.yaml" not in _code(module), "where the parameters lie is the stages' business"
+
+
+@pytest.mark.parametrize("module", modules("alexnet") + modules("stages"))
+def test_nothing_knows_of_the_job_that_retrains(module):
+    assert not re.search(r"^\s*(from|import) ci\b", (ROOT / module).read_text(), re.MULTILINE)
 
 
 def _code(module: str) -> str:

@@ -10,11 +10,8 @@ from stages.runner import RUNTIMES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-LINES = [
-    shlex.split(line, comments=True)
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+LINES = [shlex.split(line, comments=True) for block in BLOCKS for line in block.splitlines()]
 
 
 def commands(program: str) -> list[list[str]]:
@@ -22,7 +19,7 @@ def commands(program: str) -> list[list[str]]:
 
 
 def test_no_command_is_left_out():
-    known = {"git", "make", "source", "alexnet", "dvc", "torchrun", "export", "podman"}
+    known = {"git", "make", "source", "alexnet", "dvc", "torchrun", "export", "podman", "python"}
     assert {line[0] for line in LINES if line} <= known
 
 
@@ -85,6 +82,29 @@ def test_dvc_commands_are_dvcs(arguments):
     )
     assert result.returncode == 0, result.stderr
     assert all(option in result.stdout for option in options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", commands("python"), ids=" ".join)
+def test_the_jobs_commands_have_their_options(arguments):
+    import subprocess
+    import sys
+
+    result = subprocess.run(
+        [sys.executable, *arguments[:2], "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert arguments[0] == "-m"
+    options = [word for word in arguments[2:] if word.startswith("--")]
+    assert all(option in result.stdout for option in options)
+
+
+def test_the_jobs_steps_are_those_of_the_workflow():
+    workflow = (ROOT / ".github/workflows/retrain.yml").read_text()
+    (block,) = [block for block in BLOCKS if "ci.pull" in block]
+    commands = [" ".join(line.split()[:3]) for line in block.splitlines()]
+    places = [workflow.index(command) for command in commands]
+    assert places == sorted(places)
 
 
 def test_links_lead_somewhere():
