@@ -46,9 +46,10 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
-bench: $(READY) ## The training against a tutorial's loop, and as it grows (5 minutes on 2 cores)
+bench: $(READY) ## Training against a tutorial's loop, answers against PyTorch (10 minutes on 2 cores)
 	dvc repro preprocess
 	python -m bench.training
+	python -m bench.inference
 
 format: $(READY) ## Put the code into its format
 	ruff format .

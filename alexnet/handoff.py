@@ -1,6 +1,5 @@
 """The folder that is handed over: the model, what it is, and proof that it is whole."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,10 @@ def hand_over(
     """
     fold = params.fold == "auto" and can_fold(model, card.image_size)
     middle = centre_crop(images, card.image_size)
-    expected = logits_of(model, card, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    logits = logits_of(model, card, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    _check_accuracy(logits, labels.numpy(), metrics["accuracy"])
+    reference = Reference(middle.numpy(), labels.numpy(), logits)
+    shown = centre_crop(spread(calibration, params.num_calibration_images), card.image_size)
     preprocessing = export.preprocessing_of(card, images.shape[1])
 
     def write(file: Path, precision: str, dtype: torch.dtype) -> None:
@@ -58,20 +60,16 @@ def hand_over(
         export.write_onnx(file, model, card, properties, opset=params.opset, fold=fold, dtype=dtype)
 
     with replacing_folder(folder) as new:
-        full = new / MODELS["fp32"]
+        full, half, quarter = (new / MODELS[name] for name in ("fp32", "fp16", "int8"))
         write(full, "fp32", torch.float32)
-        proof = export.verify(full, middle.numpy(), expected, params.max_logit_difference)
-        _check_accuracy(expected, labels.numpy(), metrics["accuracy"])
-
-        reference = Reference(middle.numpy(), labels.numpy(), expected)
+        proof = export.verify(full, reference.images, logits, params.max_logit_difference)
         figures = {"fp32": reference.measure(full)}
         if "fp16" in params.precisions:
-            write(new / MODELS["fp16"], "fp16", torch.float16)
-            figures["fp16"] = reference.judge(new / MODELS["fp16"], params)
+            write(half, "fp16", torch.float16)
+            figures["fp16"] = reference.judge(half, params)
         if "int8" in params.precisions:
-            shown = centre_crop(spread(calibration, params.num_calibration_images), card.image_size)
-            write_int8(new / MODELS["int8"], full, shown.numpy())
-            figures["int8"] = reference.judge(new / MODELS["int8"], params)
+            write_int8(quarter, full, shown.numpy())
+            figures["int8"] = reference.judge(quarter, params)
         written = {name: row for name, row in figures.items() if "refused" not in row}
 
         write_json(new / "labels.json", list(card.classes))
@@ -84,26 +82,35 @@ def hand_over(
             "opset": params.opset,
             "precisions": written,
             "preprocessing": preprocessing,
-            "input": {
-                "name": "images",
-                "type": "uint8",
-                "shape": ["batch", card.image_size, card.image_size, card.channels],
-                "layout": "NHWC, as decoded from a file, 0 to 255",
-            },
-            "outputs": {
-                "logits": {"type": "float32", "shape": ["batch", len(card.classes)]},
-                "probabilities": {"type": "float32", "shape": ["batch", len(card.classes)]},
-                "label": {"type": "int64", "shape": ["batch"]},
-            },
+            **_interface(card),
             "data": data,
             "metrics": {"split": "test"} | metrics,
             "verification": proof,
             "provenance": provenance,
         }
         write_text(new / "MODEL_CARD.md", model_card(card, facts))
+        write_text(new / "config.pbtxt", rendered("config.pbtxt.j2", **facts))
         seal(new, facts)
         verify(new)  # as its receiver will
     return proof | {"folded": fold, "precisions": figures}
+
+
+def _interface(card: Card) -> dict[str, Any]:
+    """What the model takes and gives, the same in every precision."""
+    scores = {"type": "float32", "shape": ["batch", len(card.classes)]}
+    return {
+        "input": {
+            "name": "images",
+            "type": "uint8",
+            "shape": ["batch", card.image_size, card.image_size, card.channels],
+            "layout": "NHWC, as decoded from a file, 0 to 255",
+        },
+        "outputs": {
+            "logits": scores,
+            "probabilities": scores,
+            "label": {"type": "int64", "shape": ["batch"]},
+        },
+    }
 
 
 def spread(images: torch.Tensor, num_images: int) -> torch.Tensor:
@@ -162,6 +169,17 @@ def write_samples(folder: Path, precisions: list[str], card: Card, images: torch
 
 
 def model_card(card: Card, facts: dict[str, Any]) -> str:
+    preprocessing = facts["preprocessing"]
+    return rendered(
+        "MODEL_CARD.md.j2",
+        card=card,
+        about=ABOUT[facts["data"]["kind"]],
+        start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
+        **facts,
+    )
+
+
+def rendered(template: str, **facts: Any) -> str:
     environment = Environment(
         loader=PackageLoader("alexnet", "."),
         undefined=StrictUndefined,
@@ -169,11 +187,4 @@ def model_card(card: Card, facts: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["json"] = json.dumps
-    preprocessing = facts["preprocessing"]
-    return environment.get_template("MODEL_CARD.md.j2").render(
-        card=card,
-        about=ABOUT[facts["data"]["kind"]],
-        start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
-        **facts,
-    )
+    return environment.get_template(template).render(**facts)

@@ -146,7 +146,7 @@ LAYERS = [
     ["alexnet/replay.py", "alexnet/vitals.py"],
     ["alexnet/train.py", "alexnet/evaluate.py", "alexnet/gate.py", *modules("alexnet/figures")],
     ["alexnet/predict.py"],
-    ["alexnet/verify.py"],
+    ["alexnet/verify.py", "alexnet/signing.py"],
     ["alexnet/export.py"],
     ["alexnet/precision.py"],
     ["alexnet/handoff.py"],
