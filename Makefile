@@ -10,7 +10,7 @@ ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
 
-.PHONY: help demo repro image test check bench format lock clean
+.PHONY: help demo repro image test check bench tour format lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ check: $(READY) ## Format, lint, types, workflows
 bench: $(READY) ## The training against a tutorial's loop, and as it grows (5 minutes on 2 cores)
 	dvc repro preprocess
 	python -m bench.training
+
+tour: $(READY) ## Run docs/tour.md anew: what it prints, computes and draws
+	python -m tour
 
 format: $(READY) ## Put the code into its format
 	ruff format .
