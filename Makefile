@@ -10,7 +10,7 @@ ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
 
-.PHONY: help demo repro repro-container image test check bench format lock clean
+.PHONY: help demo repro repro-container image test check bench tour format lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +50,9 @@ bench: $(READY) ## Training against a tutorial's loop, answers against PyTorch (
 	dvc repro preprocess
 	python -m bench.training
 	python -m bench.inference
+
+tour: $(READY) ## Run docs/tour.md anew: what it prints, computes and draws
+	python -m tour
 
 format: $(READY) ## Put the code into its format
 	ruff format .
