@@ -124,15 +124,14 @@ def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> 
     }
     gap = SMALL * 1.25 / 72 / (axes.bbox.height / DPI)
     for name, height in apart(wanted, gap).items():
-        axes.annotate(
-            name, xy=(1.0, min(max(wanted[name], 0.0), 1.0)), xytext=(1.05, height),
-            xycoords="axes fraction", textcoords="axes fraction", fontsize=SMALL, color=INK,
-            va="center", annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-", "color": colours[name], "linewidth": 1.2,
-                "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5),
-            },
+        start = min(max(wanted[name], 0.0), 1.0)
+        axes.plot(
+            [1.0, 1.045], [start, height], color=colours[name], linewidth=1.2,
+            transform=axes.transAxes, clip_on=False,
         )  # fmt: skip
+        axes.text(
+            1.055, height, name, fontsize=SMALL, color=INK, va="center", transform=axes.transAxes
+        )
 
 
 def apart(wanted: Mapping[str, float], gap: float) -> dict[str, float]:
