@@ -149,7 +149,7 @@ LAYERS = [
     ["alexnet/muon.py", "alexnet/meter.py", "alexnet/processes.py", "alexnet/checkpoint.py"],
     ["alexnet/fold.py", "alexnet/weights.py", "alexnet/optimizer.py", *modules("alexnet/data")],
     ["alexnet/feed.py", "alexnet/events.py", "alexnet/provenance.py", "alexnet/gather.py"],
-    ["alexnet/replay.py", "alexnet/vitals.py"],
+    ["alexnet/replay.py", "alexnet/vitals.py", "alexnet/inside.py", "alexnet/timing.py"],
     ["alexnet/train.py", "alexnet/evaluate.py", "alexnet/gate.py", *modules("alexnet/figures")],
     ["alexnet/predict.py"],
     ["alexnet/verify.py", "alexnet/signing.py"],
