@@ -20,8 +20,12 @@ def diagram(
         int | None, typer.Option(help="Number of classes.", show_default="the variant's")
     ] = None,
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
+    horizontal: Annotated[
+        bool,
+        typer.Option("--horizontal", help="From left to right, as volumes drawn to scale."),
+    ] = False,
 ) -> None:
-    """Draw the layers from the image down to the logits."""
+    """Draw the layers from the image down to the logits, with a table of their numbers."""
     from alexnet.errors import UserError
 
     if out.suffix not in {".png", ".svg", ".pdf"}:
@@ -29,8 +33,10 @@ def diagram(
 
     from alexnet.figures.diagram import architecture
     from alexnet.figures.style import save_file
+    from alexnet.figures.volumes import volumes
     from stages.network import inspect
 
     network = inspect(variant, image_size, num_classes, channels)
-    save_file(architecture(network.layers, network.variant, network.input_shape), out)
+    draw = volumes if horizontal else architecture
+    save_file(draw(network.layers, network.variant, network.input_shape), out)
     print(f"{network.title}: {out}")

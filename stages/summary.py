@@ -1,4 +1,4 @@
-"""summary: the network as a table."""
+"""summary: the network as tables."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stages.network import Network
+    from stages.tables import Table
+
+WIDTH = 90  # columns of text; a narrow terminal or a pipe must not lose any of it
 
 
 def summary(
@@ -20,49 +22,52 @@ def summary(
         int | None, typer.Option(help="Number of classes.", show_default="the variant's")
     ] = None,
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
+    batch_size: Annotated[
+        int, typer.Option(help="Images that pass through the network together.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Print each layer's shape, window, receptive field, parameters and multiply-adds."""
+    """Print what each layer does, sees and costs, and what a step of training takes."""
+    from alexnet.errors import UserError
     from stages.network import inspect
+    from stages.tables import costs, notes, shapes
 
-    network = inspect(variant, image_size, num_classes, channels)
+    if as_json and as_markdown:
+        raise UserError("--json and --markdown: choose one of them")
+    network = inspect(variant, image_size, num_classes, channels, batch_size)
     if as_json:
         print(json.dumps(network.as_dict(), indent=2))
-    else:
-        _print_table(network)
-
-
-def _print_table(network: "Network") -> None:
+        return
+    tables = [shapes(network), costs(network)]
+    if as_markdown:
+        paragraphs = [*(table.markdown() for table in tables), *notes(network)]
+        print("\n\n".join(paragraphs))
+        return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=network.title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("layer", "kind"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("output", "kernel", "stride", "pad", "sees", "parameters", "MACs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for layer in network.layers:
-        sees = "all" if layer.receptive_field is None else f"{layer.receptive_field} px"
-        window = [layer.kernel, layer.stride, layer.padding]
-        table.add_row(
-            layer.name,
-            layer.kind if layer.groups in (None, 1) else f"{layer.kind}, {layer.groups} groups",
-            "x".join(map(str, layer.output_shape)),
-            *("" if value is None else str(value) for value in window),
-            sees,
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.macs:,}" if layer.macs else "",
-        )
-    table.add_section()
-    totals = network.totals
-    table.add_row("total", *[""] * 6, f"{totals['parameters']:,}", f"{totals['macs']:,}")
-    # A narrow terminal or a pipe must not lose a column.
-    console = Console(width=max(Console().width, 110))
-    console.print(table)
-    console.print(
-        f"{totals['flops'] / 1e6:.2f} MFLOP for an image forward (a multiply-add is two), "
-        f"{network.training_flops / 1e6:.2f} forward and backward; "
-        "sees: side of the input square that one value depends on",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    for table in tables:
+        console.print(_laid_out(table), "")
+    for note in notes(network):
+        console.print(note, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _laid_out(table: "Table") -> object:
+    from rich.table import Table as RichTable
+
+    from stages.tables import TEXT
+
+    title = f"[bold]{table.title}[/bold]"
+    grid = RichTable(title=title, title_style="", title_justify="left", box=None, pad_edge=False)
+    for heading in table.headings:
+        side = "left" if heading in TEXT else "right"
+        grid.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for row in table.rows:
+        learns = row[0].startswith(("conv", "fc"))
+        grid.add_row(*row, style="" if learns else "dim")
+    if table.total:
+        grid.add_section()
+        grid.add_row(*table.total, style="bold")
+    return grid

@@ -1,38 +1,58 @@
-from math import sqrt
-
 import pytest
+import torch
 from matplotlib.patches import FancyBboxPatch
 
 from alexnet import describe as description
 from alexnet.describe import describe
-from alexnet.figures.diagram import architecture, operation
+from alexnet.figures.diagram import architecture
+from alexnet.figures.layers import operation
 from alexnet.figures.style import KINDS
 from alexnet.model import VARIANTS
 
 from .layout import all_text, assert_legible
 
+# Each variant at its own size and at the ends of what it takes; and long numbers.
 CASES = [
-    ("cifar", 3, 10), ("cifar", 1, 10), ("one-weird-trick", 3, 1000), ("imagenet-2012", 3, 1000),
-    ("imagenet-2012", 1, 100),
+    ("cifar", 32, 3, 10), ("cifar", 32, 1, 10), ("cifar", 27, 3, 2), ("cifar", 64, 3, 10),
+    ("cifar", 224, 3, 100), ("cifar", 227, 3, 100), ("cifar", 1024, 3, 100_000),
+    ("imagenet-2012", 227, 3, 1000), ("imagenet-2012", 227, 1, 100), ("imagenet-2012", 258, 3, 2),
+    ("one-weird-trick", 224, 3, 1000), ("one-weird-trick", 63, 3, 10),
+    ("one-weird-trick", 227, 3, 1000), ("one-weird-trick", 1024, 3, 21_841),
 ]  # fmt: skip
 
 
-def draw(variant: str, in_channels: int = 3, num_classes: int = 10):
-    model = VARIANTS[variant](num_classes=num_classes, in_channels=in_channels)
-    layers = describe(model)
-    side = model.image_size
-    return layers, architecture(layers, variant, (in_channels, side, side))
+def draw(variant: str, size: int | None = None, in_channels: int = 3, num_classes: int = 10):
+    with torch.device("meta"):
+        model = VARIANTS[variant](num_classes=num_classes, in_channels=in_channels)
+    size = size or model.image_size
+    layers = describe(model, size)
+    return layers, architecture(layers, variant, (in_channels, size, size))
 
 
-@pytest.mark.parametrize(("variant", "in_channels", "num_classes"), CASES)
-def test_legible_and_complete(variant, in_channels, num_classes):
-    layers, figure = draw(variant, in_channels, num_classes)
+@pytest.mark.parametrize(("variant", "size", "in_channels", "num_classes"), CASES)
+def test_legible_and_complete(variant, size, in_channels, num_classes):
+    layers, figure = draw(variant, size, in_channels, num_classes)
     assert_legible(figure)
     text = all_text(figure)
     for layer in layers:
         assert layer.name in text
         assert " × ".join(map(str, layer.output_shape)) in text
         assert not layer.parameters or f"{layer.parameters:,}" in text
+        assert not layer.kernel or operation(layer) in text
+        assert not layer.receptive_field or f"{layer.receptive_field}×" in text
+
+
+def test_blocks_stay_clear_of_the_text_beside_them():
+    """Also where an operation takes many words and a number many digits."""
+    _, figure = draw("imagenet-2012", 258, 3, 100_000)
+    texts = [
+        text.get_window_extent()
+        for text in figure.axes[0].texts
+        if text.get_text() not in {"", "logits"}
+    ]
+    for block in figure.findobj(FancyBboxPatch):
+        box = block.get_window_extent()
+        assert not any(box.overlaps(text) for text in texts)
 
 
 def test_totals_and_conditions_are_stated():
@@ -40,16 +60,17 @@ def test_totals_and_conditions_are_stated():
     assert "58,322,314 parameters and 248 MFLOP for one image of 3 × 32 × 32" in text
     assert "variant cifar" in text
     assert "beyond 32×32 it reaches into the padding" in text
+    assert "reaches into the padding" not in all_text(draw("imagenet-2012")[1])
 
 
-def test_blocks_are_as_wide_as_the_root_of_their_values():
+def test_blocks_are_as_wide_and_as_high_as_the_cube_roots_of_maps_and_side():
     _, figure = draw("cifar")
-    blocks = list(figure.findobj(FancyBboxPatch))
-    widths = [block.get_path().get_extents().width for block in blocks]
-    conv1, conv2 = 1, 3  # 96 x 8 x 8 and 256 x 8 x 8, behind the input and relu1
-    assert widths[conv1] / widths[conv2] == pytest.approx(sqrt(96 / 256))
-    assert widths[0] / widths[conv2] == pytest.approx(sqrt(3 * 32 * 32 / (256 * 8 * 8)))
-    assert widths[-1] / widths[conv2] == pytest.approx(sqrt(10 / (256 * 8 * 8)))
+    extents = [block.get_path().get_extents() for block in figure.findobj(FancyBboxPatch)]
+    image, conv1, _, conv2 = extents[:4]  # 3 x 32 x 32, 96 x 8 x 8, its ReLU, 256 x 8 x 8
+    assert conv1.width / image.width == pytest.approx((96 / 3) ** (1 / 3))
+    assert conv2.width / conv1.width == pytest.approx((256 / 96) ** (1 / 3))
+    assert image.height / conv1.height == pytest.approx((32 / 8) ** (1 / 3))
+    assert conv2.height == pytest.approx(conv1.height)
 
 
 def test_operations_are_spelled_out():
@@ -67,3 +88,13 @@ def test_every_kind_of_layer_has_a_colour():
 def test_legend_names_only_the_kinds_that_occur():
     assert "local response" not in all_text(draw("cifar")[1])
     assert "local response" in all_text(draw("imagenet-2012")[1])
+
+
+def test_the_same_network_gives_the_same_bytes(tmp_path):
+    from alexnet.figures.style import save_file
+
+    for suffix in ("png", "svg", "pdf"):
+        for name in ("one", "two"):
+            save_file(draw("cifar")[1], tmp_path / f"{name}.{suffix}")
+        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes(), suffix

@@ -43,6 +43,7 @@ def test_summary(run, variant, parameters):
     assert result.returncode == 0, result.stderr
     assert f"{parameters:,}" in result.stdout
     assert "…" not in result.stdout, "nothing is cut off"
+    assert "\x1b" not in result.stdout, "no colours into a pipe"
 
 
 def test_summary_of_another_shape(run):
@@ -55,6 +56,23 @@ def test_summary_of_another_shape(run):
     assert network["layers"][-1]["output_shape"] == [3]
 
 
+def test_summary_of_a_batch(run):
+    """512 images at 32x32: three times the weights, by hand, and what forward keeps."""
+    batch = ["--batch-size", 512]
+    network = json.loads(run("summary", *batch, "--json").stdout)
+    step = network["training_step"]
+    assert step["flops"] == 512 * network["training_flops"]
+    assert step["memory_bytes"]["weights"] == 4 * 58_322_314
+    assert step["memory_bytes"]["total"] == 3 * 4 * 58_322_314 + 512 * 4 * 77_312
+    folded = step["memory_bytes_folded"]
+    assert folded["weights"] == 4 * (58_322_314 - 35 * 256 * 4096)
+    text = run("summary", *batch).stdout
+    assert "A step of training takes 378.61 GFLOP and 858 MB" in text
+    markdown = run("summary", *batch, "--markdown").stdout
+    assert "| conv2 | 614,656 | 1.1 % | 39,321,600 | 31.7 % | 33.6 MB |  | 829 |" in markdown
+    assert "**What a batch of 512 images costs in float32**" in markdown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -63,6 +81,8 @@ def test_summary_of_another_shape(run):
         (["--variant", "imagenet-2012", "--image-size", "224"], "227x227 to 258x258 pixels"),
         (["--num-classes", "1"], "at least 2 classes"),
         (["--channels", "0"], "--channels 0: an image has at least 1 channel"),
+        (["--batch-size", "0"], "--batch-size 0: a batch has at least 1 image"),
+        (["--json", "--markdown"], "--json and --markdown: choose one of them"),
     ],
 )
 def test_summary_refuses(run, arguments, message):
@@ -78,6 +98,14 @@ def test_diagram(run, tmp_path, suffix):
     assert result.returncode == 0, result.stderr
     magic = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
     assert (tmp_path / f"network.{suffix}").read_bytes().startswith(magic)
+
+
+def test_horizontal_diagram(run, tmp_path):
+    result = run("diagram", "network.svg", "--horizontal", "--variant", "imagenet-2012")
+    assert result.returncode == 0, result.stderr
+    upright = run("diagram", "upright.svg", "--variant", "imagenet-2012")
+    assert upright.returncode == 0
+    assert (tmp_path / "network.svg").read_bytes() != (tmp_path / "upright.svg").read_bytes()
 
 
 def test_diagram_refuses_other_files(run, tmp_path):
