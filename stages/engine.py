@@ -14,7 +14,7 @@ from alexnet.errors import UserError
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
 PROJECT = "/project"  # where the project lies in the container, for every stage the same
 ENGINES = ("docker", "podman")
-PATIENCE_SECONDS = 15.0  # an engine that has not answered by then does not answer
+PATIENCE_SECONDS = 60.0  # on a busy machine an answer takes its time
 NOT_STARTED = 125  # what an engine exits with if it could not start the container
 
 

@@ -215,8 +215,23 @@ def results(folder: Path) -> list[bytes]:
 
 
 def containers(folder: Path) -> list[str]:
-    names = podman("ps", "--all", "--format={{.Names}} {{.Mounts}}", "--filter=name=alexnet-")
-    return [line.split()[0] for line in names.splitlines()]
+    """The containers, running or not, that see the folder."""
+    names = podman("ps", "--all", "--format={{.Names}}", "--filter=name=alexnet-").split()
+    source = "--format={{range .Mounts}}{{.Source}} {{end}}"
+    return [name for name in names if str(folder) in podman("inspect", source, name).split()]
+
+
+def trainers(folder: Path) -> list[str]:
+    """The processes that train on the folder, in whatever container."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = process.joinpath("cmdline").read_text().split("\0")
+            if "stages.train" in command and process.joinpath("root/project").samefile(folder):
+                found.append(process.name)
+        except OSError:  # it is over
+            continue
+    return found
 
 
 @pytest.mark.parametrize(
@@ -236,6 +251,7 @@ def test_a_container_that_is_stopped_in_mid_training_keeps_what_it_has(command, 
         assert time.monotonic() < end, "no checkpoint was written"
         time.sleep(0.05)
     (name,) = containers(project)
+    assert trainers(project)
     podman("stop", name)
     code, said = finish(process)
     assert code != 0
@@ -248,18 +264,6 @@ def test_a_container_that_is_stopped_in_mid_training_keeps_what_it_has(command, 
     assert code == 0, said
     assert "going on from the checkpoint at step" in said
     assert results(project) == expected
-
-
-def trainers(project: Path) -> list[str]:
-    """The stranger's processes that train, in whatever container."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if process.stat().st_uid == STRANGER:
-                found.append(process.joinpath("cmdline").read_text())
-        except OSError:
-            continue
-    return [line for line in found if "stages.train" in line]
 
 
 def test_all_of_it_in_one_container(project):
