@@ -24,9 +24,9 @@ def predict(
         typer.Argument(help="Image files, directories, quoted patterns.", metavar="IMAGE..."),
     ],
     precision: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option(help="Which of a folder's models."),
-    ] = "fp32",
+        Literal["fp32", "fp16", "int8"] | None,
+        typer.Option(help="Which of a folder's models.", show_default="fp32"),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class.")] = False,
@@ -39,7 +39,9 @@ def predict(
     from alexnet.predict import Predictor
     from alexnet.progress import progress
 
-    predictor = Predictor(model, precision)
+    predictor = Predictor(model, precision or "fp32")
+    if precision and predictor.precision != precision:  # a file was given
+        raise UserError(f"{model} is in {predictor.precision}, not in {precision}; give its folder")
     paths = gather(images)
     with progress("predict", len(paths)) as advance:
         guesses, failed = predictor.classify_all(paths, top, advance)

@@ -153,12 +153,14 @@ def test_good_images_alone(run, model, images):
 
 def test_refusals(run, model, images):
     (images / "empty").mkdir()
-    for arguments, message in (
-        ([images / "empty"], "holds no images"),
-        ([images, "--json", "--csv"], "--json and --csv: give one of them"),
-        ([images, "--precision", "int8"], "model.int8.onnx does not exist; of precisions"),
+    file = model / "model.onnx"
+    for given, arguments, message in (
+        (model, [images / "empty"], "holds no images"),
+        (model, [images, "--json", "--csv"], "--json and --csv: give one of them"),
+        (model, [images, "--precision", "int8"], "model.int8.onnx does not exist; of precisions"),
+        (file, [images, "--precision", "int8"], "model.onnx is in fp32, not in int8"),
     ):
-        result = run("predict", model, *arguments)
+        result = run("predict", given, *arguments)
         assert result.returncode == 1
         assert result.stderr.startswith("error: ")
         assert message in result.stderr

@@ -111,6 +111,24 @@ def test_evaluate_and_export_agree(project):
     assert manifest["provenance"]["sha256"]["weights"] == metrics["weights_sha256"]
 
 
+def test_the_whole_graph_again_in_another_place_gives_the_same_bytes(project, tmp_path):
+    """From the download to the folder that is handed over, on the same machine."""
+    clone = tmp_path / "elsewhere" / "clone"
+    clone.parent.mkdir()
+    subprocess.run(["git", "clone", "--quiet", project, clone], check=True)
+    assert not (clone / "dvc.lock").exists()
+    assert ran(dvc(clone, "repro")) == STAGES
+    for name in ("data/processed", "models", "reports/evaluate", "reports/export", "artifacts"):
+        files = sorted(path for path in (project / name).rglob("*") if path.is_file())
+        assert files
+        again = sorted(path for path in (clone / name).rglob("*") if path.is_file())
+        names = [path.relative_to(project) for path in files]
+        assert names == [path.relative_to(clone) for path in again]
+        for path in names:
+            assert (project / path).read_bytes() == (clone / path).read_bytes(), path
+    shutil.rmtree(clone)
+
+
 def test_the_console_script_predicts_with_what_came_out(project):
     result = subprocess.run(
         [
