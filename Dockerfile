@@ -3,7 +3,8 @@
 #
 # The certificates are left as the base image has them: it may trust a company's as well.
 # PyTorch's wheels bring the CUDA libraries, and the host the driver: the smallest CUDA
-# image will do, or any Debian or Ubuntu with Python 3.11 to 3.13.
+# image will do, or any Debian or Ubuntu with Python 3.11 to 3.13. Each image lists its
+# Python packages in /opt/alexnet/sbom.cdx.json (CycloneDX).
 ARG BASE_IMAGE=nvidia/cuda:13.0.1-base-ubuntu24.04
 
 FROM ${BASE_IMAGE} AS python
@@ -28,10 +29,10 @@ RUN export DEBIAN_FRONTEND=noninteractive \
     && apt-get install -qq --yes --no-install-recommends python3-venv >/dev/null \
     && rm -rf /var/lib/apt/lists/*
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
 
 # The project as a wheel, built by the setuptools of the lock.
 FROM installer AS wheel
-WORKDIR /build
 COPY requirements.lock .
 RUN awk '/^[^ ]/ { wanted = /^setuptools==/ } wanted' requirements.lock >setuptools.lock \
     && python3 -m venv venv \
@@ -57,8 +58,15 @@ COPY --from=wheel /build/wheels /wheels
 RUN /opt/alexnet/bin/pip install --quiet --no-deps /wheels/*.whl \
     && /opt/alexnet/bin/pip uninstall --quiet --yes pip
 
+# The receiver's packages, listed by the tool that lists the other image's.
+FROM train-packages AS serve-sbom
+COPY --from=serve-installed /opt/alexnet /serve
+RUN cyclonedx-py environment --output-reproducible --output-file /serve/sbom.cdx.json \
+    /serve/bin/python
+
 FROM python AS serve
 COPY --from=serve-installed /opt/alexnet /opt/alexnet
+COPY --from=serve-sbom /serve/sbom.cdx.json /opt/alexnet/
 ARG REVISION=
 ENV ALEXNET_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="alexnet-serve" \
@@ -69,7 +77,9 @@ USER 1000:1000
 WORKDIR /project
 CMD ["alexnet", "--help"]
 
-FROM python AS train
+# On top of the packages as they were installed: a copy of their gigabytes in a clean image
+# would take as long again, and twice the space.
+FROM train-packages AS train
 # git: DVC asks it for the revision. The project that is mounted belongs to its user, who
 # is not always the one in the container.
 RUN export DEBIAN_FRONTEND=noninteractive \
@@ -77,9 +87,9 @@ RUN export DEBIAN_FRONTEND=noninteractive \
     && apt-get install -qq --yes --no-install-recommends git >/dev/null \
     && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory '*'
-COPY --from=train-packages /opt/alexnet /opt/alexnet
 COPY --from=wheel /build/wheels /wheels
-RUN /opt/alexnet/bin/pip install --quiet --no-cache-dir --no-deps /wheels/*.whl
+RUN /opt/alexnet/bin/pip install --quiet --no-deps /wheels/*.whl \
+    && cyclonedx-py environment --output-reproducible --output-file /opt/alexnet/sbom.cdx.json
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 ARG REVISION=
 ARG LOCK_DIGEST=
@@ -88,6 +98,10 @@ LABEL org.opencontainers.image.title="alexnet" \
       org.opencontainers.image.description="Every stage of the pipeline, from images to ONNX" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
+# What DVC notes of files is of use while the container lasts.
+ENV DVC_SITE_CACHE_DIR=/tmp/dvc
 USER 1000:1000
 WORKDIR /project
+# -s: the container may share the machine's process ids.
+ENTRYPOINT ["tini", "-s", "-g", "--", "python", "-m", "stages.reaper"]
 CMD ["dvc", "repro"]

@@ -10,16 +10,19 @@ ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
 
-.PHONY: help demo repro image test check bench tour format lock clean
+.PHONY: help demo repro repro-container image test check bench tour format lock clean
 
 help: ## What there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute on 2 cores)
 	@demo/run
 
 repro: $(READY) ## The whole pipeline on params.yaml as it stands
 	dvc repro
+
+repro-container: ## The same inside one container; the machine needs an engine alone
+	$(PYTHON) -m stages.container
 
 image: ## The container images, to train and to serve, on BASE_IMAGE= if it is given
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
@@ -35,16 +38,18 @@ image: ## The container images, to train and to serve, on BASE_IMAGE= if it is g
 test: $(READY) ## The test suite
 	python -m pytest
 
-check: $(READY) ## Format, lint, types, workflows
+check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	ruff format --check .
 	ruff check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	zizmor --offline --quiet .github/workflows
+	hadolint Dockerfile
 
-bench: $(READY) ## The training against a tutorial's loop, and as it grows (5 minutes on 2 cores)
+bench: $(READY) ## Training against a tutorial's loop, answers against PyTorch (10 minutes on 2 cores)
 	dvc repro preprocess
 	python -m bench.training
+	python -m bench.inference
 
 tour: $(READY) ## Run docs/tour.md anew: what it prints, computes and draws
 	python -m tour

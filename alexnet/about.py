@@ -15,7 +15,11 @@ class About:
     cite: tuple[str, ...]
 
 
-_TINY = "The images are 32x32 pixels, cut from pictures that were collected from the web."
+_TINY = (
+    "The images are 32x32 pixels, scaled down from pictures that were collected from the web: a "
+    "part, labelled anew, of 80 Million Tiny Images, which its publishers withdrew in 2020 for "
+    "the offensive labels and pictures in it."
+)
 _CIFAR_TERMS = (
     "Its publishers ask to be cited and state no licence; the photographs are others' work."
 )

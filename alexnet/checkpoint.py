@@ -37,10 +37,19 @@ class State:
 
 
 def scratch_folder() -> Path:
-    """Where checkpoints of all runs lie: $ALEXNET_CHECKPOINTS, or in the user's cache."""
+    """Where checkpoints of all runs lie: $ALEXNET_CHECKPOINTS, or in the user's cache.
+
+    Raises UserError for a user who has no home.
+    """
     if chosen := os.environ.get("ALEXNET_CHECKPOINTS"):
         return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        raise UserError(
+            f"the user {os.getuid()} has no home to keep checkpoints in; set HOME, or "
+            "ALEXNET_CHECKPOINTS to a folder"
+        ) from None
     return Path(cache) / "alexnet" / "checkpoints"
 
 
@@ -48,11 +57,17 @@ class Checkpoints:
     """The checkpoints of one run, which `decides` names: all that its bytes depend on."""
 
     def __init__(self, scratch: Path, decides: Mapping[str, Any]) -> None:
-        """Raises UserError if another process is in the middle of the same run."""
+        """Raises UserError if another process is in the middle of the same run, or the
+        folder cannot be made."""
         text = json.dumps(decides, sort_keys=True)
         self.folder = scratch / hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("w")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise UserError(
+                f"no checkpoints can be kept: {error}; set ALEXNET_CHECKPOINTS to another folder"
+            ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

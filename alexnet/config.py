@@ -134,8 +134,18 @@ class Plot(Section):
 class Export(Section):
     opset: Annotated[int, Field(ge=18, le=23)]
     fold: Literal["auto", "off"]
+    precisions: list[Literal["fp32", "fp16", "int8"]]
+    num_calibration_images: Count
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
+    max_changed: Annotated[float, Field(ge=0, le=1)]
     max_logit_difference: Positive
     num_samples: Annotated[int, Field(ge=1, le=100)]
+
+    @model_validator(mode="after")
+    def _fp32_is_always_there(self) -> "Export":
+        if "fp32" not in self.precisions or len(set(self.precisions)) < len(self.precisions):
+            raise ValueError("precisions: fp32 is always exported; name each precision once")
+        return self
 
 
 class Params(Section):

@@ -39,26 +39,38 @@ class FromImages(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, model: AlexNet, card: Card) -> None:
+    def __init__(self, model: AlexNet, card: Card, dtype: torch.dtype) -> None:
         super().__init__()
         self.model = model
+        self.dtype = dtype  # of the model; all around it is float32
         self.register_buffer("shift", torch.tensor(card.mean) * 255)
         self.register_buffer("scale", torch.tensor(card.std) * 255)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = (images.float() - self.shift) / self.scale  # (N, H, W, C)
         x = x.permute(0, 3, 1, 2)  #                      (N, C, H, W)
-        logits = self.model(x)  #                         (N, num_classes)
+        logits = self.model(x.to(self.dtype)).float()  #  (N, num_classes)
         return logits, logits.softmax(dim=1), logits.argmax(dim=1)
 
 
 def write_onnx(
-    path: Path, model: AlexNet, card: Card, properties: dict[str, str], *, opset: int, fold: bool
+    path: Path,
+    model: AlexNet,
+    card: Card,
+    properties: dict[str, str],
+    *,
+    opset: int,
+    fold: bool,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Export `model` as one file, with `properties` (see `properties_of`) in its metadata."""
+    """Export `model` as one file, with `properties` (see `properties_of`) in its metadata.
+
+    dtype: of its weights and of what it computes.
+    """
     model = copy.deepcopy(model).cpu().eval()
-    if fold:
+    if fold:  # before the weights are rounded
         model = fold_for_inference(model)
+    model = model.to(dtype)
     side = card.image_size
     example = torch.zeros(2, side, side, card.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -66,7 +78,7 @@ def write_onnx(
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            FromImages(model, card),
+            FromImages(model, card, dtype),
             (example,),
             dynamo=True,
             opset_version=opset,
@@ -76,7 +88,11 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    exported = program.model_proto
+    save(program.model_proto, path, properties)
+
+
+def save(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> None:
+    """Write a model without its makers' notes, and with `properties`."""
     _strip(exported)
     onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
@@ -92,15 +108,16 @@ def preprocessing_of(card: Card, stored_size: int) -> dict[str, Any]:
 
 
 def properties_of(
-    card: Card, preprocessing: dict[str, Any], provenance: dict[str, Any]
+    card: Card, precision: str, preprocessing: dict[str, Any], provenance: dict[str, Any]
 ) -> dict[str, str]:
     """What the file says of itself, for programs that have nothing else of this project.
 
     The keys that begin with `Image.` are those of the ONNX specification
-    (docs/MetadataProps.md); the others' values are JSON, but for the variant.
+    (docs/MetadataProps.md); the others' values are JSON, but for variant and precision.
     """
     return {
         "variant": card.variant,
+        "precision": precision,
         "classes": json.dumps(card.classes, ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing),
         # Done in the graph; said here for people.
@@ -147,11 +164,10 @@ def verify(
 ) -> dict[str, float]:
     """Hold the file to PyTorch's logits (N, K) on all `images`, at each of BATCH_SIZES.
 
-    Raises UserError if the graph is not valid, a weight is not finite, a label differs,
-    or a logit differs by more than `max_difference`.
+    Raises UserError if a weight is not finite (see `check`), a label differs, or a logit
+    differs by more than `max_difference`.
     """
-    onnx.checker.check_model(path, full_check=True)
-    check_finite(path)
+    check(path)
     largest = 0.0
     for batch_size in BATCH_SIZES:
         outputs = run_onnx(path, images, batch_size)
@@ -168,11 +184,13 @@ def verify(
     return {"num_images": len(images), "num_labels_differing": 0, "max_logit_difference": largest}
 
 
-def check_finite(path: Path) -> None:
+def check(path: Path) -> None:
     """Raises UserError that names the weights that hold a number that is none.
 
-    A comparison of outputs would not find all: a ReLU or a max pool can hide them.
+    A comparison of outputs would not find all: a ReLU or a max pool can hide them. A graph
+    that is not valid raises onnx's own error: none is ever written on purpose.
     """
+    onnx.checker.check_model(path, full_check=True)
     broken = [
         tensor.name
         for tensor in onnx.load(path).graph.initializer

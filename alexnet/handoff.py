@@ -1,6 +1,5 @@
 """The folder that is handed over: the model, what it is, and proof that it is whole."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from alexnet.evaluate import logits_of
 from alexnet.files import replacing_folder, sha256, write_json, write_text
 from alexnet.fold import can_fold
 from alexnet.model import AlexNet
-from alexnet.verify import CHECKSUMS, MANIFEST, MODEL, SCHEMA, checksums, verify
+from alexnet.precision import Reference, write_int8
+from alexnet.predict import MODELS
+from alexnet.verify import CHECKSUMS, MANIFEST, SCHEMA, checksums, samples_of, verify
 from alexnet.weights import Card
 
 BATCH_SIZE = 256
@@ -35,55 +36,87 @@ def hand_over(
     data: dict[str, Any],
     provenance: dict[str, Any],
     params: config.Export,
+    calibration: torch.Tensor,
 ) -> dict[str, Any]:
     """Export, verify on all test images, and write the folder.
 
     images: uint8 (N, H, W, C) as stored, of which the network sees the middle; labels:
     int64 (N). metrics: of the evaluate stage. data: name, source digest and counts of
-    the data set. Returns the figures of the verification. Raises UserError if the
+    the data set. calibration: training images, as stored, some of which int8 is shown.
+    Returns the figures of the verification; a precision beside fp32 that costs more than
+    is allowed has `refused`, the reason, and is not in the folder. Raises UserError if the
     exported model does not agree with PyTorch; then whatever stood in `folder` stays.
     """
     fold = params.fold == "auto" and can_fold(model, card.image_size)
     middle = centre_crop(images, card.image_size)
-    expected = logits_of(model, card, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    logits = logits_of(model, card, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    _check_accuracy(logits, labels.numpy(), metrics["accuracy"])
+    reference = Reference(middle.numpy(), labels.numpy(), logits)
+    shown = centre_crop(spread(calibration, params.num_calibration_images), card.image_size)
     preprocessing = export.preprocessing_of(card, images.shape[1])
-    properties = export.properties_of(card, preprocessing, provenance)
+
+    def write(file: Path, precision: str, dtype: torch.dtype) -> None:
+        properties = export.properties_of(card, precision, preprocessing, provenance)
+        export.write_onnx(file, model, card, properties, opset=params.opset, fold=fold, dtype=dtype)
+
     with replacing_folder(folder) as new:
-        model_file = new / MODEL
-        export.write_onnx(model_file, model, card, properties, opset=params.opset, fold=fold)
-        proof = export.verify(model_file, middle.numpy(), expected, params.max_logit_difference)
-        _check_accuracy(expected, labels.numpy(), metrics["accuracy"])
+        full, half, quarter = (new / MODELS[name] for name in ("fp32", "fp16", "int8"))
+        write(full, "fp32", torch.float32)
+        proof = export.verify(full, reference.images, logits, params.max_logit_difference)
+        figures = {"fp32": reference.measure(full)}
+        if "fp16" in params.precisions:
+            write(half, "fp16", torch.float16)
+            figures["fp16"] = reference.judge(half, params)
+        if "int8" in params.precisions:
+            write_int8(quarter, full, shown.numpy())
+            figures["int8"] = reference.judge(quarter, params)
+        written = {name: row for name, row in figures.items() if "refused" not in row}
+
         write_json(new / "labels.json", list(card.classes))
-        # Spread over the split, so that the samples are of several classes.
-        chosen = np.linspace(0, len(images) - 1, params.num_samples).astype(int)
-        write_samples(new / "samples", model_file, card, images[chosen])
+        write_samples(new, list(written), card, spread(images, params.num_samples))
         facts = {
             "schema": SCHEMA,
             "variant": card.variant,
             "parameters": num_parameters(model),
             "folded": fold,
             "opset": params.opset,
+            "precisions": written,
             "preprocessing": preprocessing,
-            "input": {
-                "name": "images",
-                "type": "uint8",
-                "shape": ["batch", card.image_size, card.image_size, card.channels],
-                "layout": "NHWC, as decoded from a file, 0 to 255",
-            },
-            "outputs": {
-                "logits": {"type": "float32", "shape": ["batch", len(card.classes)]},
-                "probabilities": {"type": "float32", "shape": ["batch", len(card.classes)]},
-                "label": {"type": "int64", "shape": ["batch"]},
-            },
+            **_interface(card),
             "data": data,
             "metrics": {"split": "test"} | metrics,
             "verification": proof,
             "provenance": provenance,
         }
         write_text(new / "MODEL_CARD.md", model_card(card, facts))
+        write_text(new / "config.pbtxt", rendered("config.pbtxt.j2", **facts))
         seal(new, facts)
         verify(new)  # as its receiver will
-    return proof | {"folded": fold, "model_bytes": (folder / MODEL).stat().st_size}
+    return proof | {"folded": fold, "precisions": figures}
+
+
+def _interface(card: Card) -> dict[str, Any]:
+    """What the model takes and gives, the same in every precision."""
+    scores = {"type": "float32", "shape": ["batch", len(card.classes)]}
+    return {
+        "input": {
+            "name": "images",
+            "type": "uint8",
+            "shape": ["batch", card.image_size, card.image_size, card.channels],
+            "layout": "NHWC, as decoded from a file, 0 to 255",
+        },
+        "outputs": {
+            "logits": scores,
+            "probabilities": scores,
+            "label": {"type": "int64", "shape": ["batch"]},
+        },
+    }
+
+
+def spread(images: torch.Tensor, num_images: int) -> torch.Tensor:
+    """So many images, or all, from the first to the last: of several classes, if sorted by them."""
+    chosen = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
+    return images[chosen]
 
 
 def _check_accuracy(
@@ -113,28 +146,40 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
     write_text(folder / CHECKSUMS, checksums(digests | {MANIFEST: sha256(folder / MANIFEST)}))
 
 
-def write_samples(folder: Path, model: Path, card: Card, images: torch.Tensor) -> None:
-    """A few images as they are stored, as PNG, and what the model says of them."""
-    folder.mkdir()
-    middle = centre_crop(images, card.image_size)
-    outputs = export.run_onnx(model, middle.numpy(), batch_size=len(images))
-    expected = []
-    for index, image in enumerate(images.numpy()):
-        name = f"{index:02d}.png"
-        Image.fromarray(image.squeeze(-1) if card.channels == 1 else image).save(folder / name)
-        expected.append(
+def write_samples(folder: Path, precisions: list[str], card: Card, images: torch.Tensor) -> None:
+    """A few images as they are stored, as PNG, and what each model says of them."""
+    (folder / "samples").mkdir()
+    names = [f"{index:02d}.png" for index in range(len(images))]
+    for name, image in zip(names, images.numpy(), strict=True):
+        picture = Image.fromarray(image.squeeze(-1) if card.channels == 1 else image)
+        picture.save(folder / "samples" / name)
+    middle = centre_crop(images, card.image_size).numpy()
+    for precision in precisions:
+        outputs = export.run_onnx(folder / MODELS[precision], middle, batch_size=len(middle))
+        rows = zip(names, outputs["label"], outputs["probabilities"].tolist(), strict=True)
+        expected = [
             {
                 "file": name,
-                "label": card.classes[outputs["label"][index]],
-                "probabilities": dict(
-                    zip(card.classes, outputs["probabilities"][index].tolist(), strict=True)
-                ),
+                "label": card.classes[label],
+                "probabilities": dict(zip(card.classes, probabilities, strict=True)),
             }
-        )
-    write_json(folder / "expected.json", expected)
+            for name, label, probabilities in rows
+        ]
+        write_json(folder / samples_of(precision), expected)
 
 
 def model_card(card: Card, facts: dict[str, Any]) -> str:
+    preprocessing = facts["preprocessing"]
+    return rendered(
+        "MODEL_CARD.md.j2",
+        card=card,
+        about=ABOUT[facts["data"]["kind"]],
+        start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
+        **facts,
+    )
+
+
+def rendered(template: str, **facts: Any) -> str:
     environment = Environment(
         loader=PackageLoader("alexnet", "."),
         undefined=StrictUndefined,
@@ -142,11 +187,4 @@ def model_card(card: Card, facts: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["json"] = json.dumps
-    preprocessing = facts["preprocessing"]
-    return environment.get_template("MODEL_CARD.md.j2").render(
-        card=card,
-        about=ABOUT[facts["data"]["kind"]],
-        start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
-        **facts,
-    )
+    return environment.get_template(template).render(**facts)

@@ -22,6 +22,8 @@ from alexnet.data.tree import MAX_MEMBER_BYTES
 from alexnet.errors import UserError
 
 BATCH_SIZE = 64
+# What a folder that was handed over can hold: the model's file by its precision.
+MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,14 @@ class Guess:
 class Predictor:
     """An exported model, ready to classify images.
 
-    Raises UserError if the file is missing, is not ONNX or does not say what it takes.
+    path: its file, or its folder, of which the one in `precision` is taken. Raises
+    UserError if the file is missing, is not ONNX or does not say what it takes.
     """
 
-    def __init__(self, path: Path) -> None:
-        model = path if path.suffix == ".onnx" else path / "model.onnx"
+    def __init__(self, path: Path, precision: str = "fp32") -> None:
+        model = path if path.suffix == ".onnx" else path / MODELS[precision]
         if not model.is_file():
-            raise UserError(f"{model} does not exist; give the path of an exported model")
+            raise UserError(f"{model} does not exist; {_what_else(path)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -53,6 +56,7 @@ class Predictor:
         properties = self.session.get_modelmeta().custom_metadata_map
         try:
             self.variant: str = properties["variant"]
+            self.precision: str = properties["precision"]
             self.classes: list[str] = json.loads(properties["classes"])
             self.preprocessing: dict[str, Any] = json.loads(properties["preprocessing"])
             self.provenance: dict[str, Any] = json.loads(properties["provenance"])
@@ -117,3 +121,10 @@ class Predictor:
     def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Guess]:
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Guess(self.classes[k], float(probabilities[k])) for k in best]
+
+
+def _what_else(path: Path) -> str:
+    there = [precision for precision, name in MODELS.items() if (path / name).is_file()]
+    if there:
+        return f"of precisions {path} holds {', '.join(there)}"
+    return "give the path of an exported model"

@@ -15,11 +15,13 @@ from typing import Any
 
 import alexnet
 from alexnet.errors import UserError
+from alexnet.files import sha256
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "torch")
-# What the outside knows where there is no git: in a container.
+# What the outside knows: of the project where there is no git, and of the container.
 REVISION = "ALEXNET_REVISION"
 IMAGE_DIGEST = "ALEXNET_IMAGE_DIGEST"
+LOCK_DIGEST = "ALEXNET_LOCK_DIGEST"
 
 
 def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any]:
@@ -28,7 +30,9 @@ def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any
     What is not known is null. Raises UserError for an environment variable that is set
     to something else than it should say.
     """
-    revision, dirty = _given_revision() or _git_revision(folder)
+    revision, dirty = _git_revision(folder)
+    if revision is None:
+        revision, dirty = _given_revision()
     return {
         "revision": revision,
         "dirty": dirty,
@@ -42,11 +46,22 @@ def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any
     }
 
 
-def _given_revision() -> tuple[str, bool] | None:
+def installed_lock(lock: Path) -> str | None:
+    """The SHA-256 of what the installed packages were pinned by: in a container the image's.
+
+    None if `lock`, which holds outside of one, does not exist. Raises UserError as above.
+    """
+    built_from = _variable(LOCK_DIGEST, "[0-9a-f]{64}", "the SHA-256 of requirements.lock")
+    return built_from or (sha256(lock) if lock.exists() else None)
+
+
+def _given_revision() -> tuple[str | None, bool | None]:
     given = _variable(
         REVISION, "[0-9a-f]{7,64}(-dirty)?", "what `git describe --always --abbrev=40 --dirty` says"
     )
-    return None if given is None else (given.removesuffix("-dirty"), given.endswith("-dirty"))
+    if given is None:
+        return None, None
+    return given.removesuffix("-dirty"), given.endswith("-dirty")
 
 
 def _variable(name: str, pattern: str, should_be: str) -> str | None:

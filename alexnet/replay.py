@@ -18,11 +18,14 @@ class Replayed:
     """Calls `step(batch)`, which returns nothing; as a graph once it has warmed up.
 
     Every call is a real step: the first few run as they are written, and recording takes
-    none. A batch of another shape than the first (the last of an epoch) runs as written.
+    none. A batch of another shape than the first (the last of an epoch) runs as written, and
+    so does a step while `is_watched`, because what watches it is not in the recording.
     """
 
-    def __init__(self, step: Callable[[Batch], None]) -> None:
-        self.step = step
+    def __init__(
+        self, step: Callable[[Batch], None], is_watched: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.step, self.is_watched = step, is_watched
         self.num_calls = 0
         self.batch: Batch | None = None
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -31,7 +34,7 @@ class Replayed:
     def __call__(self, batch: Batch) -> None:
         if self.batch is None:
             self.batch = batch.clone()
-        if batch.images.shape != self.batch.images.shape:
+        if batch.images.shape != self.batch.images.shape or self.is_watched():
             return self.step(batch)
         for place, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
             place.copy_(tensor)

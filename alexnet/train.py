@@ -24,7 +24,7 @@ from alexnet.device import Machine
 from alexnet.errors import UserError
 from alexnet.feed import Batch, Split, batches, place
 from alexnet.fold import can_fold, fold_for_training, num_copies, unfold
-from alexnet.history import Epoch
+from alexnet.history import Epoch, LayerEpoch
 from alexnet.interrupt import Interrupted, Listening
 from alexnet.meter import IMAGES, Meter, check_finite, loss_and_accuracy
 from alexnet.model import AlexNet
@@ -33,6 +33,7 @@ from alexnet.processes import ALONE, Processes
 from alexnet.progress import progress
 from alexnet.randomness import generator_for, seed_for
 from alexnet.replay import Replayed
+from alexnet.vitals import Vitals
 from alexnet.weights import Card
 
 LOOK_SECONDS = 1.0  # between two looks at the loss: each of them waits for the device
@@ -80,6 +81,7 @@ class Trainer:
         self.optimizer = build(self.network, copies, params, machine.precision)
         self.average = Average(self.network, params.ema_decay) if params.ema_decay else None
         self.meter = Meter(device)
+        self.vitals = Vitals(self.network)
         self.prepare = augment.Preparation(
             train.images, card.image_size, card.mean, card.std, params, device
         )
@@ -88,6 +90,7 @@ class Trainer:
         self.step = 0
         self.first_epoch = 0  # the first one that is not over
         self.rows: list[Epoch] = []
+        self.layer_rows: list[LayerEpoch] = []
         self.seconds = 0.0  # of the epoch under way
         self.total_seconds = 0.0  # of the epochs before
         self._resume()
@@ -98,7 +101,7 @@ class Trainer:
         if device.type == "cuda":
             self.forward = torch.compile(self.forward)  # type: ignore[assignment]
             if processes.size == 1:
-                self.take_step = Replayed(self.train_step)
+                self.take_step = Replayed(self.train_step, lambda: self.vitals.is_sampling)
 
     def fit(self, on_epoch: OnEpoch) -> None:
         """Train to the end; call `on_epoch` after each epoch, those before a resume included.
@@ -114,10 +117,12 @@ class Trainer:
         with Listening() as self.told:
             for epoch in range(self.first_epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
-                val_loss, val_accuracy = self.validate(self.val)
+                with self.vitals.watching_relus():
+                    val_loss, val_accuracy = self.validate(self.val)
                 rate = params.learning_rate * schedule(self.step - 1, self.num_steps, params)
                 row = Epoch(epoch + 1, rate, train_loss, train_accuracy, val_loss, val_accuracy)
                 self.rows.append(row)
+                self.layer_rows += self.vitals.rows(epoch + 1, self.processes)
                 on_epoch(row, self.seconds)
                 self.total_seconds += self.seconds
                 self.seconds = 0.0
@@ -139,7 +144,8 @@ class Trainer:
             for batch in batches(self.train, draws, order[done:], self.device, self.processes):
                 torch.manual_seed(seed_for(params.seed, "step", self.step, self.processes.rank))
                 set_learning_rate(self.optimizer, self.step, self.num_steps, params)
-                self.take_step(batch)
+                with self.vitals.sampling((self.step + 1) % self.steps_per_epoch == 0):
+                    self.take_step(batch)
                 self.step += 1
                 now = time.perf_counter()
                 self.seconds = now - start
@@ -162,6 +168,7 @@ class Trainer:
         loss = self.criterion(logits, targets)
         self.optimizer.zero_grad()
         (loss / batch.share).backward()
+        self.vitals.note_gradient()
         clip_gradient(self.optimizer, self.params)
         self.optimizer.step()
 
@@ -234,6 +241,7 @@ class Trainer:
         if self.average:
             for name, value in zip(self.average.names, self.average.sums, strict=True):
                 live[f"average {name}"] = value
+        live["vitals"] = self.vitals.lengths
         return live
 
     def _save(self) -> None:
@@ -244,6 +252,7 @@ class Trainer:
         tensors = {name: value.cpu().contiguous() for name, value in self._live().items()}
         seconds = self.seconds, self.total_seconds
         facts = {"rows": [asdict(row) for row in self.rows], "seconds": seconds}
+        facts["layer_rows"] = [asdict(row) for row in self.layer_rows]
         try:
             self.checkpoints.save(State(self.step, tensors | {"meter": sums.cpu()}, facts))
         except OSError as error:
@@ -262,6 +271,7 @@ class Trainer:
             for name, value in live.items():
                 value.copy_(state.tensors[name])
             self.rows = [Epoch(**row) for row in state.facts["rows"]]
+            self.layer_rows = [LayerEpoch(**row) for row in state.facts["layer_rows"]]
             self.seconds, self.total_seconds = state.facts["seconds"]
             self.say(f"going on from the checkpoint at step {self.step:,} of {self.num_steps:,}")
         self.first_epoch = self.processes.highest(len(self.rows))

@@ -18,6 +18,7 @@ def show(result: dict[str, Any]) -> None:
     console.print(comparison(result))
     for line in remarks(result):
         console.print(line, soft_wrap=True)
+    console.print(watching(result), soft_wrap=True)
     for table in growth(result):
         console.print()
         console.print(table)
@@ -83,6 +84,17 @@ def remarks(result: dict[str, Any]) -> list[str]:
         "really computed: with the products of ours' optimizer, "
         f"{ours['flops_per_step_of_optimizer'] / 1e9:,.1f} GFLOP a step",
     ]
+
+
+def watching(result: dict[str, Any]) -> str:
+    """What the samples of each layer cost."""
+    taken = result["watching"]
+    return (
+        f"each layer's vitals, once an epoch: of {taken['num_images']:,} images with validation "
+        f"{spread(taken['seconds_with'], 2)} s with them, {spread(taken['seconds_without'], 2)} s "
+        f"without: {taken['ratio']:.3f} times as long; that makes "
+        f"{taken['ratio_of_whole_epoch']:.4f} times of a whole epoch"
+    )
 
 
 def growth(result: dict[str, Any]) -> list[Table]:

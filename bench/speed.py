@@ -5,9 +5,12 @@ hide what comes after it, and because nothing of one loop then helps or hinders 
 """
 
 import contextlib
+import itertools
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +21,16 @@ from alexnet import config
 from alexnet.data.dataset import load_split
 from alexnet.device import Machine, explaining_memory, make_deterministic
 from alexnet.feed import Batch, Split
+from alexnet.history import LayerEpoch
 from alexnet.model import AlexNet
+from alexnet.processes import Processes
 from alexnet.train import Trainer
+from alexnet.vitals import Vitals
 from alexnet.weights import Card, build
-from bench.clock import Clock, Enough, Limit
+from bench.clock import Clock, Enough, Limit, now
 from bench.process import peak_memory
+
+WATCHED_EPOCHS = 3  # of one measurement of `epoch_seconds`, behind one that is the warm-up
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,40 @@ class Unvalidated(Trainer):
 
     def validate(self, split: Split) -> tuple[float, float]:
         return math.nan, math.nan
+
+
+def epoch_seconds(setting: Setting, num_images: int, watched: bool) -> float:
+    """Seconds of an epoch with its validation, the first one left out: the fastest of the others.
+
+    `watched`: with what `alexnet.vitals` samples in it, as every training is.
+    """
+    params = setting.params.train.model_copy(update={"epochs": 1 + WATCHED_EPOCHS})
+    make_deterministic(params.deterministic)
+    torch.manual_seed(params.seed)
+    model = build(setting.card, setting.params.model.dropout)
+    train, val = (Split(*load_split(setting.folder, name)) for name in ("train", "val"))
+    train = take(train, num_images)
+    trainer = Trainer(model, setting.card, train, val, params, setting.machine, say=_silence)
+    if not watched:
+        trainer.vitals = Unwatching(trainer.network)
+    ends: list[float] = []
+    trainer.fit(lambda row, seconds: ends.append(now(setting.machine.device)))
+    return min(after - before for before, after in itertools.pairwise(ends))
+
+
+class Unwatching(Vitals):
+    """Samples nothing."""
+
+    @contextmanager
+    def sampling(self, wanted: bool) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def watching_relus(self) -> Iterator[None]:
+        yield
+
+    def rows(self, epoch: int, processes: Processes) -> list[LayerEpoch]:
+        return []
 
 
 def whole_run(setting: Setting, epochs: int, cache: Path) -> float:

@@ -25,11 +25,12 @@ from alexnet.weights import Card
 from bench import operations, report
 from bench.clock import WARM_UP_STEPS, Limit
 from bench.process import apart
-from bench.speed import Case, Setting, Speed, measure, whole_run
+from bench.speed import Case, Setting, Speed, epoch_seconds, measure, whole_run
 from stages import paths
 from stages.command import PARAMS, ParamsFile, run
 
 BATCH_SIZES = (32, 64, 128, 256, 512, 1024, 2048)
+WATCHED_STEPS = 10
 NUM_IMAGES = (5_000, 15_000, 50_000)
 
 
@@ -88,6 +89,8 @@ def bench(
         "conditions": conditions(setting, rounds) | {"data": meta.title, "num_images": num_images}
     }
     result |= compare(setting, num_images, batch_size, rounds)
+    own_batch = result["comparison"][-1]
+    result["watching"] = watch(setting, num_images, own_batch["seconds_per_epoch"], rounds)
     if growth:
         result["growth"] = {
             "batch_size": grow_batches(setting, num_images, BATCH_SIZES),
@@ -170,6 +173,31 @@ def alternate(title: str, setting: Setting, cases: Sequence[Case], rounds: int) 
                 taken.speeds.append(apart(measure, setting, taken.case))
                 advance(1, f"{taken.speeds[-1].images_per_second:,.0f} images/s")
     return measured
+
+
+def watch(
+    setting: Setting, num_images: int, seconds_per_epoch: float, rounds: int
+) -> dict[str, Any]:
+    """What `alexnet.vitals` costs: short epochs with it and without, in turn.
+
+    It samples once an epoch. So that its cost does not drown in the noise of a long one, it is
+    measured in epochs of few steps; its share is then also given of a whole epoch.
+    """
+    few = min(num_images, WATCHED_STEPS * setting.params.train.batch_size)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    with progress("watching the layers", 2 * rounds) as advance:
+        for _ in range(rounds):
+            for watched, taken in seconds.items():
+                taken.append(apart(epoch_seconds, setting, few, watched))
+                advance(1, f"{taken[-1]:.2f} s")
+    cost = statistics.median(seconds[True]) - statistics.median(seconds[False])
+    return {
+        "num_images": few,
+        "seconds_without": seconds[False],
+        "seconds_with": seconds[True],
+        "ratio": statistics.median(seconds[True]) / statistics.median(seconds[False]),
+        "ratio_of_whole_epoch": 1 + cost / seconds_per_epoch,
+    }
 
 
 def run_twice(setting: Setting, epochs: int) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from stages.gate import gate
 from stages.plot import plot
 from stages.predict import predict
 from stages.preprocess import preprocess
+from stages.report import report
+from stages.sign import sign
 from stages.summary import summary
 from stages.train import train
 from stages.verify import verify
@@ -29,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 STAGES: list[Callable[..., None]] = [download, preprocess, train, evaluate, gate, plot, export]
-TOOLS: list[Callable[..., None]] = [summary, diagram, verify, predict]
+TOOLS: list[Callable[..., None]] = [report, summary, diagram, sign, verify, predict]
 for stage in STAGES:
     app.command(rich_help_panel="Stages, in the order they run")(stage)
 for tool in TOOLS:

@@ -1,5 +1,6 @@
 """What every command has in common: its --params option, and how it fails."""
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def run_app(app: typer.Typer) -> None:
     except UserError as error:
         fail(str(error))
     except OSError as error:  # a full disk, a missing permission: it names the file
+        if error.errno == errno.EROFS:
+            fail(f"{error}; mount the project for writing, or work in a copy of it")
         fail(str(error))
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in {"alexnet", "stages"}:

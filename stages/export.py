@@ -1,6 +1,7 @@
 """export: the folder that is handed over."""
 
 from pathlib import Path
+from typing import Any
 
 from alexnet import config
 from alexnet.errors import UserError
@@ -23,11 +24,12 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.handoff import hand_over
-    from alexnet.provenance import provenance
+    from alexnet.provenance import installed_lock, provenance
     from alexnet.weights import load_weights
 
     model, card = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
+    calibration, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
     origin = provenance(
@@ -36,8 +38,9 @@ def export(params: ParamsFile = PARAMS) -> None:
             "data_source": meta.source_sha256,
             "test_images": sha256(paths.PROCESSED / "test.safetensors"),
             "params": sha256(params),
-            "requirements": sha256(paths.LOCK) if paths.LOCK.exists() else None,
+            "requirements": installed_lock(paths.LOCK),
             "weights": digest,
+            **_calibration(values),
         },
     )
     data = {
@@ -46,13 +49,31 @@ def export(params: ParamsFile = PARAMS) -> None:
         "counts": meta.counts,
         "duplicates": meta.duplicates,
     }
-    proof = hand_over(paths.ARTIFACTS, model, card, images, labels, metrics, data, origin, values)
+    proof = hand_over(
+        *(paths.ARTIFACTS, model, card, images, labels, metrics, data, origin, values, calibration)
+    )
     write_json(paths.EXPORT_METRICS, proof)
+    for row in proof["precisions"].values():
+        print(_told(row))
     print(
-        f"{paths.ARTIFACTS / 'model.onnx'} ({proof['model_bytes'] / 1e6:.1f} MB): the same label "
-        f"as PyTorch on all {proof['num_images']:,} test images, largest logit difference "
+        f"{paths.ARTIFACTS / 'model.onnx'}: the same label as PyTorch on all "
+        f"{proof['num_images']:,} test images, largest logit difference "
         f"{proof['max_logit_difference']:.1e}"
     )
+
+
+def _calibration(values: config.Export) -> dict[str, str]:
+    """The digest of the images that int8 is shown; of many it takes a while."""
+    if "int8" not in values.precisions:
+        return {}
+    return {"train_images": sha256(paths.PROCESSED / "train.safetensors")}
+
+
+def _told(row: dict[str, Any]) -> str:
+    file = f"{paths.ARTIFACTS / row['file']} ({row['bytes'] / 1e6:.1f} MB)"
+    if "refused" in row:
+        return f"{file} is not written: {row['refused']}"
+    return f"{file}: accuracy {row['accuracy']:.2%}, {row['changed']:.2%} of the labels changed"
 
 
 if __name__ == "__main__":

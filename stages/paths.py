@@ -10,6 +10,8 @@ PROCESSED = Path("data/processed")
 
 WEIGHTS = Path("models/weights.safetensors")
 HISTORY = Path("reports/train/history.csv")
+LAYERS = Path("reports/train/layers.csv")
+TIMING = Path("reports/train/timing.csv")
 TRAIN_METRICS = Path("reports/train/metrics.json")
 EVENTS = Path("runs")
 

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,10 @@ def predict(
         list[Path],
         typer.Argument(help="Image files, directories, quoted patterns.", metavar="IMAGE..."),
     ],
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="Which of a folder's models."),
+    ] = "fp32",
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class.")] = False,
@@ -35,7 +39,7 @@ def predict(
     from alexnet.predict import Predictor
     from alexnet.progress import progress
 
-    predictor = Predictor(model)
+    predictor = Predictor(model, precision)
     paths = gather(images)
     with progress("predict", len(paths)) as advance:
         guesses, failed = predictor.classify_all(paths, top, advance)

@@ -10,9 +10,10 @@ import typer
 
 from alexnet import config
 from alexnet.errors import UserError
+from alexnet.files import sha256
 from stages import paths
 from stages.command import run
-from stages.engine import ENGINES, PROJECT, Engine, find
+from stages.engine import ENGINES, PROJECT, Engine, check_writable, explain, find
 from stages.supervise import supervise
 
 RUNTIMES = ("auto", "host", *ENGINES)
@@ -28,11 +29,20 @@ def runner(
     if engine is None:
         sys.exit(supervise([sys.executable, "-m", module]))
     folder = Path.cwd()
+    check_writable(folder)
+    if engine.lock and paths.LOCK.exists() and engine.lock != sha256(paths.LOCK):
+        print(
+            f"{stage}: the image was built from another {paths.LOCK}; `make image` renews it",
+            file=sys.stderr,
+            flush=True,
+        )
     mounts = sources(folder) if stage == "download" else {}
     name = f"alexnet-{stage}-{uuid.uuid4().hex[:8]}"
-    code = supervise(engine.command(module, folder, mounts, name, stage == "download"))
+    command = ["python", "-m", module]
+    code = supervise(engine.command(command, folder, mounts, name, stage == "download"))
     if code:  # its client may have been killed, and not the container
         engine.remove(name)
+        explain(engine, code)
     sys.exit(code)
 
 

@@ -66,7 +66,7 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     """This process's part; the first one writes."""
     import torch
 
-    from alexnet import history
+    from alexnet import history, timing
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.device import explaining_memory
     from alexnet.events import Events
@@ -93,6 +93,7 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
             return
         rows.append(row)
         history.write(paths.HISTORY, rows)
+        history.write_layers(paths.LAYERS, trainer.layer_rows)
         if events:
             events.add(row)
         if math.isnan(took):  # of a run that this one goes on from
@@ -123,7 +124,10 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     if not processes.is_first:
         return
     save_weights(paths.WEIGHTS, model, card)
-    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"seconds": trainer.total_seconds})
+    times = timing.time_layers(trainer.network, card.image_size, values.train.batch_size, machine)
+    timing.write(paths.TIMING, times)
+    facts = {"seconds": trainer.total_seconds, "device": str(machine)}
+    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | facts)
     if checkpoints:
         checkpoints.remove()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

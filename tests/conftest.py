@@ -60,6 +60,13 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     return real_digits()
 
 
+@pytest.fixture
+def tinted_digits(digits):
+    """Real images with colours, so that channels and sides can be told apart."""
+    tints = torch.tensor([1.0, 0.8, 0.3]) * torch.linspace(0.5, 1, 32)[:, None, None]
+    return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
+
+
 def write_params(folder: Path, **changes: object) -> None:
     """params.yaml of the digits demo in `folder`, with changes given as section__key=value."""
     yaml = YAML()

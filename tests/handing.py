@@ -51,12 +51,16 @@ def export_to(
         "data": DATA,
         "provenance": PROVENANCE,
         "params": params.export,
+        "calibration": images,
     } | changes
     return hand_over(folder, model, card, images, labels, **given)
 
 
-def small_handoff(folder: Path, stored_size: int = 32) -> Path:
-    """A folder whose model is narrow: small enough to be damaged a hundred times."""
+def small_handoff(folder: Path, stored_size: int = 32, **export: Any) -> Path:
+    """A folder whose model is narrow: small enough to be damaged a hundred times.
+
+    export: changes of that section of params.yaml.
+    """
     card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     torch.manual_seed(0)
     model = narrow().eval()
@@ -64,7 +68,7 @@ def small_handoff(folder: Path, stored_size: int = 32) -> Path:
         model.fc3.weight.normal_(std=0.05)
     params = config.load(ROOT / "params.yaml")
     params = params.model_copy(
-        update={"export": params.export.model_copy(update={"num_samples": 4})}
+        update={"export": params.export.model_copy(update={"num_samples": 4} | export)}
     )
     images = real_digits()[0][:40]
     if stored_size != 32:

@@ -1,5 +1,6 @@
 """What the tests of training start from: plain settings, a narrow network, and a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +105,12 @@ def narrow(num_classes: int = 10, channels: int = 3, dropout: float = 0.0) -> Al
     return model
 
 
+def seeded(seed: int = 0, dropout: float = 0.0, make: Callable = narrow) -> AlexNetCifar:
+    """A network of the weights that a seed gives it."""
+    torch.manual_seed(seed)
+    return make(dropout=dropout)
+
+
 @dataclass
 class Run:
     """A training run that is over, and what was seen on the way."""
@@ -157,3 +164,7 @@ def draws_of(num_images, **given):
     none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
     none |= {"patch": torch.zeros(num_images, 3, dtype=torch.long)}
     return Draws(**(none | given))
+
+
+def ignore(row, seconds):
+    """For what is told of each epoch, where a test does not look at it."""

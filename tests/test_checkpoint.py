@@ -345,3 +345,17 @@ def test_the_run_says_where_it_goes_on(card, digits, checkpoints):
     assert run.lines[0] == "going on from the checkpoint at step 7 of 10"
     assert not any(line.startswith("initial loss") for line in run.lines)
     assert len(run.losses) == 3
+
+
+def test_a_user_without_a_home(monkeypatch):
+    for name in ("ALEXNET_CHECKPOINTS", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # whom no passwd file knows
+    with pytest.raises(UserError, match=r"user 54321 has no home .*; set HOME, or ALEXNET_CHECK"):
+        scratch_folder()
+
+
+def test_a_home_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"no checkpoints can be kept: .*file.*; set ALEXNET_CHECK"):
+        Checkpoints(tmp_path / "file" / "checkpoints", {})

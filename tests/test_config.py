@@ -61,6 +61,12 @@ def test_the_projects_own_files_are_valid():
         ({"data__val_fraction": 0.9}, r"data\.val_fraction: with test_fraction it leaves no"),
         ({"gate__min_accuracy": 97}, r"gate\.min_accuracy: should be less than or equal to 1"),
         ({"model__variant": "vgg"}, r"model\.variant: should be 'cifar', 'imagenet-2012' or"),
+        ({"export__precisions": ["int8"]}, r"export\.precisions: fp32 is always exported"),
+        ({"export__precisions": ["fp32", "fp32"]}, r"export\.precisions: .* each precision once"),
+        (
+            {"export__precisions": ["fp32", "int4"]},
+            r"export\.precisions.*: should be 'fp32', 'fp16'",
+        ),
         ({"model__ops": "mine"}, r"model\.ops: should be 'library' or 'reference'"),
         (
             {"model__ops": "reference", "train__precision": "bf16"},

@@ -4,6 +4,7 @@ As root the tests serve Podman to a user whom neither the machine nor the image 
 that the caller of `dvc repro` is one who owns nothing but the project.
 """
 
+import ast
 import json
 import os
 import shutil
@@ -24,6 +25,10 @@ AS_STRANGER = [
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 ]
 IMAGES = ("localhost/alexnet:latest", "localhost/alexnet-serve:latest")
+SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_size": 120}
+SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
+RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
+PATIENCE = 900.0
 STAGES = ["download", "preprocess", "train", "evaluate", "gate", "plot", "export"]
 
 
@@ -59,7 +64,7 @@ def project(tmp_path_factory) -> Iterator[Path]:
     shutil.copy(ROOT / "dvc.yaml", project)
     (project / ".dvc").mkdir()
     (project / ".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
-    write_params(project, train__epochs=1, train__precision="fp32", gate__min_accuracy=0)
+    write_params(project, **SHORT, train__epochs=1)
     (folder / "home").mkdir()
     end = time.monotonic() + 30
     while not socket.exists():
@@ -72,27 +77,40 @@ def project(tmp_path_factory) -> Iterator[Path]:
     service.wait()
 
 
-def repro(project: Path, runtime: str) -> str:
+def start(project: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a command as the stranger, to whom our Podman is a service."""
     scripts = str(Path(sys.executable).parent)
     environment = {
-        "STAGE_RUNTIME": runtime,
         "CONTAINER_HOST": f"unix://{project.parent}/podman.sock",
         "PATH": f"{project.parent}:{scripts}:{os.environ['PATH']}",
         "HOME": str(project.parent / "home"),
         "USER": "stranger",
         "PYTHONWARNINGS": "default",
-    }
-    done = subprocess.run(
-        [*AS_STRANGER, "dvc", "repro"],
+    } | environment
+    return subprocess.Popen(
+        [*AS_STRANGER, *command],
         cwd=project,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=900,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, said
+
+
+def repro(project: Path, runtime: str, *targets: str) -> str:
+    code, said = finish(start(project, "dvc", "repro", *targets, STAGE_RUNTIME=runtime))
+    assert code == 0, said
+    return said
+
+
+def podman(*arguments: str) -> str:
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def serve(*command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -115,6 +133,16 @@ def test_every_stage_in_the_container_and_then_nothing_on_the_host(project):
     assert "Data and pipelines are up to date." in said
 
     artifacts = project / "artifacts"
+    origin = json.loads((artifacts / "manifest.json").read_text())["provenance"]
+    identity = podman("image", "inspect", "--format={{.Id}}", IMAGES[0])
+    assert origin["container_image"] == f"sha256:{identity}"
+    assert f"ALEXNET_LOCK_DIGEST={origin['sha256']['requirements']}" in podman(
+        "image", "inspect", "--format={{.Config.Env}}", IMAGES[0]
+    )
+
+    verified = serve("alexnet", "verify", ".", folder=artifacts)
+    assert verified.returncode == 0, verified.stderr
+    assert ". is whole: " in verified.stdout
     predicted = serve("alexnet", "predict", ".", "samples/00.png", "--json", folder=artifacts)
     assert predicted.returncode == 0, predicted.stderr
     (row,) = json.loads(predicted.stdout)
@@ -133,3 +161,149 @@ def test_the_image_that_serves_is_small_and_has_no_pytorch():
     found = serve("python", "-c", "import onnxruntime, alexnet; import torch")
     assert found.returncode == 1
     assert "No module named 'torch'" in found.stderr
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_lists_its_packages(image):
+    listed = json.loads(podman("run", "--rm", image, "cat", "/opt/alexnet/sbom.cdx.json"))
+    assert listed["bomFormat"] == "CycloneDX"
+    found = {(part["name"].lower(), part["version"]) for part in listed["components"]}
+    program = (
+        "from importlib.metadata import distributions\n"
+        "print([(part.name.lower(), part.version) for part in distributions()])"
+    )
+    installed = set(ast.literal_eval(podman("run", "--rm", image, "python", "-c", program)))
+    assert installed - {("pip", version) for _, version in installed} <= found
+    assert found <= installed
+
+
+# Stopped
+
+
+@pytest.fixture(scope="module")
+def prepared(project) -> Path:
+    """The project with more to train, so that it can be stopped in the middle."""
+    folder = project.parent / "prepared"
+    shutil.copytree(project, folder)
+    write_params(folder, **SHORT, train__epochs=3, train__checkpoint_seconds=0.001)
+    shutil.rmtree(folder / ".checkpoints", ignore_errors=True)
+    own(folder)
+    return folder
+
+
+def own(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+
+
+def copy(prepared: Path, name: str) -> Path:
+    shutil.copytree(prepared, prepared.parent / name)
+    own(prepared.parent / name)
+    return prepared.parent / name
+
+
+@pytest.fixture(scope="module")
+def expected(prepared) -> list[bytes]:
+    """What a training comes to that nobody disturbs."""
+    folder = copy(prepared, "undisturbed")
+    repro(folder, "podman", "train")
+    return results(folder)
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in RESULTS]
+
+
+def containers(folder: Path) -> list[str]:
+    names = podman("ps", "--all", "--format={{.Names}} {{.Mounts}}", "--filter=name=alexnet-")
+    return [line.split()[0] for line in names.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dvc", "repro", "train"],
+        [sys.executable, "-m", "stages.container", "dvc", "repro", "train"],
+    ],
+    ids=["the stage's", "that of all"],
+)
+def test_a_container_that_is_stopped_in_mid_training_keeps_what_it_has(command, prepared, expected):
+    project = copy(prepared, f"stopped-{len(command)}")
+    process = start(project, *command, STAGE_RUNTIME="podman")
+    end = time.monotonic() + PATIENCE
+    while not list(project.glob(".checkpoints/*/step-*.sha256")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end, "no checkpoint was written"
+        time.sleep(0.05)
+    (name,) = containers(project)
+    podman("stop", name)
+    code, said = finish(process)
+    assert code != 0
+    assert "stopped by SIGTERM" in said, "the trainer was told, and had the time to say so"
+    assert not containers(project)
+    assert not trainers(project)
+    assert not (project / RESULTS[0]).exists()
+
+    code, said = finish(start(project, *command, STAGE_RUNTIME="podman"))
+    assert code == 0, said
+    assert "going on from the checkpoint at step" in said
+    assert results(project) == expected
+
+
+def trainers(project: Path) -> list[str]:
+    """The stranger's processes that train, in whatever container."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == STRANGER:
+                found.append(process.joinpath("cmdline").read_text())
+        except OSError:
+            continue
+    return [line for line in found if "stages.train" in line]
+
+
+def test_all_of_it_in_one_container(project):
+    """As `make repro-container` does it; then nothing is left to be run, anywhere."""
+    folder = copy(project, "whole")
+    shutil.rmtree(folder / ".dvc/cache")
+    for name in ("dvc.lock", "data", "models", "reports", "artifacts"):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    code, said = finish(start(folder, "make", "-f", str(ROOT / "Makefile"), "repro-container"))
+    assert code == 0, said
+    for stage in STAGES:
+        assert f"{stage}: in this container" in said
+    assert {path.lstat().st_uid for path in folder.rglob("*")} == {STRANGER}
+    assert "Data and pipelines are up to date." in repro(folder, "host")
+    assert results(folder) == results(project)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("gate", "Read-only file system: 'reports/.gate.json"),
+        ("container", "/project is mounted read-only; mount it for writing"),
+    ],
+)
+def test_a_project_that_is_mounted_read_only(module, message, project):
+    """A stage, and what starts one container for all of them."""
+    volume = f"--volume={project}:/project:ro"
+    done = subprocess.run(
+        ["podman", "run", "--rm", volume, IMAGES[0], "python", "-m", f"stages.{module}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert line.endswith("or work in a copy of it")
+
+
+def test_a_gpu_that_is_demanded_where_there_is_none(project):
+    folder = copy(project, "gpu")
+    write_params(folder, **SHORT, train__epochs=1, train__device="cuda")
+    own(folder)
+    code, said = finish(start(folder, "dvc", "repro", "train", STAGE_RUNTIME="podman"))
+    assert code != 0
+    assert "error: device: cuda is asked for, but PyTorch finds no CUDA GPU here" in said

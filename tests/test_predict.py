@@ -156,6 +156,7 @@ def test_refusals(run, model, images):
     for arguments, message in (
         ([images / "empty"], "holds no images"),
         ([images, "--json", "--csv"], "--json and --csv: give one of them"),
+        ([images, "--precision", "int8"], "model.int8.onnx does not exist; of precisions"),
     ):
         result = run("predict", model, *arguments)
         assert result.returncode == 1

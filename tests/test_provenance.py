@@ -6,12 +6,12 @@ import subprocess
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.provenance import provenance
+from alexnet.provenance import installed_lock, provenance
 
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch):
-    for name in ("ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST"):
+    for name in ("ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST", "ALEXNET_LOCK_DIGEST"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -73,6 +73,27 @@ def test_in_a_container_the_environment_says_it(tmp_path, monkeypatch, suffix):
     facts = provenance(tmp_path, {})
     assert (facts["revision"], facts["dirty"]) == ("a" * 40, bool(suffix))
     assert facts["container_image"] == "sha256:" + "b" * 64
+
+
+def test_what_git_says_of_the_project_holds_against_what_its_image_was_built_from(
+    project, monkeypatch
+):
+    monkeypatch.setenv("ALEXNET_REVISION", "a" * 40)
+    assert provenance(project, {})["revision"] == git(project, "rev-parse", "HEAD")
+
+
+def test_what_is_installed_is_pinned_by_the_lock_or_by_the_images(tmp_path, monkeypatch):
+    lock = tmp_path / "requirements.lock"
+    assert installed_lock(lock) is None
+    lock.write_bytes(b"abc")  # its digest is the example of FIPS 180-2
+    assert installed_lock(lock) == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+    monkeypatch.setenv("ALEXNET_LOCK_DIGEST", "c" * 64)
+    assert installed_lock(lock) == "c" * 64
+    monkeypatch.setenv("ALEXNET_LOCK_DIGEST", "latest")
+    with pytest.raises(UserError, match="ALEXNET_LOCK_DIGEST is 'latest'; it should be the SHA"):
+        installed_lock(lock)
 
 
 @pytest.mark.parametrize("name", ["ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST"])

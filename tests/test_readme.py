@@ -1,5 +1,6 @@
 """The README's commands work as written, and what it points to exists."""
 
+import os
 import re
 import shlex
 
@@ -10,11 +11,8 @@ from stages.runner import RUNTIMES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-LINES = [
-    shlex.split(line, comments=True)
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+LINES = [shlex.split(line, comments=True) for block in BLOCKS for line in block.splitlines()]
 
 
 def commands(program: str) -> list[list[str]]:
@@ -22,7 +20,8 @@ def commands(program: str) -> list[list[str]]:
 
 
 def test_no_command_is_left_out():
-    known = {"git", "make", "source", "alexnet", "dvc", "torchrun", "export", "podman"}
+    known = {"git", "make", "source", "alexnet", "dvc", "gto", "torchrun", "export", "podman"}
+    known |= {"openssl", "npm", "python"}  # of the signature and the page, whose tests use them
     assert {line[0] for line in LINES if line} <= known
 
 
@@ -43,7 +42,7 @@ def test_alexnet_commands_run(run, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [line for line in commands("alexnet") if line[0] in {"verify", "predict"}],
+    [line for line in commands("alexnet") if line[0] in {"sign", "verify", "predict"}],
     ids=" ".join,
 )
 def test_a_receivers_commands_reach_for_what_they_name(run, arguments):
@@ -52,7 +51,10 @@ def test_a_receivers_commands_reach_for_what_they_name(run, arguments):
         arguments = arguments[: arguments.index(">")]
     result = run(*arguments)
     assert result.returncode == 1
-    missing = {"verify": "artifacts is not a folder", "predict": "artifacts/model.onnx does not"}
+    missing = {
+        **dict.fromkeys(("sign", "verify"), "artifacts is not a folder"),
+        "predict": "artifacts/model.onnx does not",
+    }
     assert missing[arguments[0]] in result.stderr
 
 
@@ -72,19 +74,53 @@ def test_the_image_that_serves_is_the_one_that_is_built():
     assert target == "serve"
 
 
+DEEP = {"artifacts", "exp", "metrics", "plots", "remote"}  # commands that have commands
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", commands("dvc"), ids=" ".join)
-def test_dvc_commands_are_dvcs(arguments):
+@pytest.mark.parametrize(
+    "line",
+    [["dvc", *a] for a in commands("dvc")] + [["gto", *a] for a in commands("gto")],
+    ids=" ".join,
+)
+def test_dvc_and_gto_commands_are_theirs(line):
     import subprocess
     import sys
+    from pathlib import Path
 
-    words = [word for word in arguments if word.isalpha()]
-    options = [word for word in arguments if word.startswith("-")]
+    words = line[: 3 if line[1] in DEEP else 2]
+    options = [word for word in line if word.startswith("-")]
     result = subprocess.run(
-        [sys.executable, "-m", "dvc", *words, "--help"], capture_output=True, text=True
+        [Path(sys.executable).with_name(words[0]), *words[1:], "--help"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "100"},
     )
     assert result.returncode == 0, result.stderr
     assert all(option in result.stdout for option in options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", commands("python"), ids=" ".join)
+def test_the_jobs_commands_have_their_options(arguments):
+    import subprocess
+    import sys
+
+    result = subprocess.run(
+        [sys.executable, *arguments[:2], "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert arguments[0] == "-m"
+    options = [word for word in arguments[2:] if word.startswith("--")]
+    assert all(option in result.stdout for option in options)
+
+
+def test_the_jobs_steps_are_those_of_the_workflow():
+    workflow = (ROOT / ".github/workflows/retrain.yml").read_text()
+    (block,) = [block for block in BLOCKS if "ci.pull" in block]
+    commands = [" ".join(line.split()[:3]) for line in block.splitlines()]
+    places = [workflow.index(command) for command in commands]
+    assert places == sorted(places)
 
 
 def test_links_lead_somewhere():

@@ -126,6 +126,7 @@ def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
     for name, value in eager.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[name], value), name
     assert rows["replayed"] == rows["eager"]
+    assert replayed.layer_rows == eager.layer_rows
 
 
 @pytest.mark.gpu

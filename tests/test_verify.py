@@ -46,7 +46,8 @@ def test_a_folder_as_it_was_sent(folder):
     proof = verify(folder)
     assert proof.num_files == len(files(folder))
     assert proof.num_samples == 4
-    assert proof.max_difference < 1e-6
+    assert list(proof.max_difference) == ["fp32"]
+    assert proof.max_difference["fp32"] < 1e-6
     assert proof.manifest_sha256 == sha256(folder / "manifest.json")
 
 

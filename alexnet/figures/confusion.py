@@ -13,6 +13,8 @@ from alexnet.figures.style import (
     FAINT,
     INK,
     MUTED,
+    ON_DEEP,
+    ON_PALE,
     PAPER,
     RIGHT,
     SMALL,
@@ -137,7 +139,7 @@ def _write_cells(axes: Axes, matrix: NDArray[np.int64], cell: float) -> None:
         if count == 0:
             continue
         # On the square-root scale, where the ground is dark: white is the legible ink.
-        colour = PAPER if share[i, j] > (0.35 if i == j else 0.45) else INK
+        colour = ON_DEEP if share[i, j] > (0.35 if i == j else 0.45) else ON_PALE
         centred: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
         if two_lines:
             axes.text(j, i - up, f"{count:,}", fontsize=size, **centred)

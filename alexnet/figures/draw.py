@@ -1,83 +1,173 @@
 """All pictures of a run, made in one call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.describe import Layer
+from alexnet.figures.classes import hardest_classes
 from alexnet.figures.confusion import confusion_matrix
+from alexnet.figures.costs import costs
 from alexnet.figures.curves import History, accuracy_curves, learning_rate, loss_curves
 from alexnet.figures.diagram import architecture
 from alexnet.figures.filters import conv1_filters
+from alexnet.figures.looking import Inside
+from alexnet.figures.maps import feature_maps
+from alexnet.figures.neighbours import neighbours
+from alexnet.figures.one_layer import layer_filters, layer_maps, layer_weights
+from alexnet.figures.patches import exciting_patches
+from alexnet.figures.reliability import reliability
+from alexnet.figures.saliency import saliency
 from alexnet.figures.samples import mistakes, training_samples
-from alexnet.figures.style import save
+from alexnet.figures.stability import stability
+from alexnet.figures.style import save, save_file
 from alexnet.metrics import confusion
 
-
-class Images(Protocol):
-    """Images uint8 (N, H, W, C) from which single ones can be taken: an array or a lazy file."""
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
+IN_ROWS = ("conv1", "conv2", "conv3", "conv4", "conv5")  # followed side by side
+Ints = NDArray[np.int64]
 
 
-def draw_all(
-    folder: Path,
-    *,
-    history: History,
-    classes: list[str],
-    actual: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    confidence: NDArray[np.floating],
-    test_images: Images,
-    conv1_weight: NDArray[np.floating],
-    samples: NDArray[np.uint8],
-    augmented: NDArray[np.uint8],
-    sample_labels: NDArray[np.int64],
-    layers: list[Layer],
-    variant: str,
-    input_shape: tuple[int, int, int],
-    num_mistakes: int,
-    say: Callable[[str], object] = lambda line: None,
-) -> list[str]:
+@dataclass(frozen=True)
+class Run:
+    """What the pictures are drawn from.
+
+    `actual`, `predicted` (indices into `classes`) and `confidence` (of the answer) are (N), one
+    for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
+    `samples.training_samples` takes them. `weights`: by layer, as trained. `layers`: of the
+    network as written; `trained_layers`: as it computes in training, which `times` are of.
+    """
+
+    classes: list[str]
+    variant: str
+    input_shape: tuple[int, int, int]
+    layers: list[Layer]
+    trained_layers: list[Layer]
+    history: History
+    layer_rows: Sequence[Mapping[str, Any]]
+    times: Sequence[Mapping[str, Any]]
+    timed_on: str
+    weights: Mapping[str, NDArray[np.float32]]
+    conv1_before: NDArray[np.float32]
+    samples: NDArray[np.uint8]
+    augmented: NDArray[np.uint8]
+    sample_labels: Ints
+    augmentation: str
+    test_images: NDArray[np.uint8]
+    actual: Ints
+    predicted: Ints
+    confidence: NDArray[np.float64]
+    calibration_bins: int
+    num_mistakes: int
+    inside: Inside
+
+
+def draw_all(folder: Path, run: Run, say: Callable[[str], object] = lambda line: None) -> list[str]:
     """Draw every picture into `folder` as PNG and SVG and return their names.
 
-    `actual`, `predicted` (indices into `classes`) and `confidence` (of the answer)
-    are (N), one per test image; `samples` and `augmented` are as
-    `samples.training_samples` takes them. `say` is told the name of each picture
-    when it is written.
+    Those of single layers, as SVG alone, lie in `folder`/layers. `say` is told the name of
+    each picture when it is written.
     """
-    worst = most_confident_mistakes(actual, predicted, confidence, num_mistakes)
-    images = [test_images[index] for index in worst]
-    pictures = {
-        "architecture": architecture(layers, variant, input_shape),
-        "training_samples": training_samples(samples, augmented, sample_labels, classes),
-        "loss": loss_curves(history),
-        "accuracy": accuracy_curves(history),
-        "learning_rate": learning_rate(history),
-        "confusion_matrix": confusion_matrix(confusion(actual, predicted, len(classes)), classes),
-        "mistakes": mistakes(
-            np.asarray(images, dtype=np.uint8),
-            [classes[actual[index]] for index in worst],
-            [classes[predicted[index]] for index in worst],
-            [float(confidence[index]) for index in worst],
-        ),
-        "conv1_filters": conv1_filters(conv1_weight),
-    }
-    for name, figure in pictures.items():
+    names = []
+    for name, figure in _pictures(run):
         save(figure, folder, name)
         say(name)
-    return list(pictures)
+        names.append(name)
+    for name, figure in _layers(run):
+        save_file(figure, folder / "layers" / f"{name}.svg")
+    say("layers, one by one")
+    return names
+
+
+def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
+    """One after the other: only one is in memory."""
+    matrix = confusion(run.actual, run.predicted, len(run.classes))
+    yield "architecture", architecture(run.layers, run.variant, run.input_shape)
+    yield "costs", costs(run.trained_layers, run.times, run.timed_on)
+    yield (
+        "training_samples",
+        training_samples(
+            run.samples, run.augmented, run.sample_labels, run.classes, run.augmentation
+        ),
+    )
+    yield "loss", loss_curves(run.history)
+    yield "accuracy", accuracy_curves(run.history)
+    yield "learning_rate", learning_rate(run.history)
+    yield "stability", stability(run.layer_rows)
+    yield "confusion_matrix", confusion_matrix(matrix, run.classes)
+    yield "hardest_classes", hardest_classes(matrix, run.classes)
+    correct = run.actual == run.predicted
+    yield "reliability", reliability(correct, run.confidence, run.calibration_bins)
+    yield "mistakes", _mistakes(run)
+    yield "conv1_filters", conv1_filters(run.conv1_before, run.weights["conv1"])
+    yield from _inside(run)
+
+
+def _mistakes(run: Run) -> Figure:
+    worst = most_confident_mistakes(run.actual, run.predicted, run.confidence, run.num_mistakes)
+    return mistakes(
+        run.test_images[worst],
+        [run.classes[run.actual[index]] for index in worst],
+        [run.classes[run.predicted[index]] for index in worst],
+        [float(run.confidence[index]) for index in worst],
+    )
+
+
+def _inside(run: Run) -> Iterator[tuple[str, Figure]]:
+    inside, classes = run.inside, run.classes
+    images = run.test_images[inside.shown]
+    labels = [int(run.actual[index]) for index in inside.shown]
+    maps = _behind_relus(run)
+    rows = {name: maps[name] for name in IN_ROWS}
+    yield "feature_maps", feature_maps(images, labels, rows, inside.probabilities, classes)
+    size, num_images = run.input_shape[1], len(run.test_images)
+    yield "exciting_patches", exciting_patches(inside.patches, size, num_images)
+    answers = [int(run.predicted[index]) for index in inside.shown]
+    sure = inside.probabilities[range(len(answers)), answers].tolist()
+    names = [classes[k] for k in answers]
+    pictures = inside.gradients, inside.hidden, inside.hidden_side
+    yield "saliency", saliency(images, names, sure, *pictures)
+    yield (
+        "neighbours",
+        neighbours(
+            run.test_images[inside.queries],
+            [classes[run.actual[index]] for index in inside.queries],
+            inside.nearest,
+            [[classes[k] for k in row] for row in inside.nearest_labels],
+            inside.num_compared,
+        ),
+    )
+
+
+def _behind_relus(run: Run) -> dict[str, NDArray[np.float32]]:
+    """What each layer gives, or where a ReLU follows it what that leaves of it."""
+    following = [*run.layers[1:], None]
+    return {
+        layer.name: run.inside.maps[after.name if after and after.kind == "relu" else layer.name]
+        for layer, after in zip(run.layers, following, strict=True)
+    }
+
+
+def _layers(run: Run) -> Iterator[tuple[str, Figure]]:
+    images = run.test_images[run.inside.shown[:4]]
+    for layer in run.layers:
+        if layer.name in run.weights:
+            draw = layer_filters if layer.kind == "conv" else layer_weights
+            yield f"{layer.name}_weights", draw(run.weights[layer.name])
+        if layer.kind not in {"dropout", "flatten", "identity"}:
+            yield (
+                f"{layer.name}_maps",
+                layer_maps(images, run.inside.maps[layer.name][: len(images)]),
+            )
 
 
 def most_confident_mistakes(
-    actual: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    confidence: NDArray[np.floating],
-    number: int,
-) -> Sequence[int]:
+    actual: Ints, predicted: Ints, confidence: NDArray[np.floating], number: int
+) -> list[int]:
     """Indices of up to `number` wrong answers, the most confident first."""
     wrong = np.flatnonzero(actual != predicted)
     order = np.argsort(-confidence[wrong], kind="stable")[:number]

@@ -1,38 +1,80 @@
-"""What the first convolution looks for: its filters as small images."""
+"""What the first convolution looks for: its filters as small images, before and after."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.figures.page import MARGIN, Page
-from alexnet.figures.style import WIDTH, applied
+from alexnet.figures.style import MUTED, TEXT, WIDTH, applied
 
 GREY = 0.5
 GAP = 1  # pixels between filters
 
 
+COLUMNS = 16
+ABOVE = 0.26  # inches over each mosaic, for its name
+SMOOTH = 0.4  # neighbouring weights of a filter correlate at least so much: it shows a shape
+
+
 @applied()
-def conv1_filters(weight: NDArray[np.floating]) -> Figure:
-    """All filters of `weight` (filters, C, K, K), C 1 or 3, in rows of 16 as in the 2012 paper.
+def conv1_filters(before: NDArray[np.floating], after: NDArray[np.floating]) -> Figure:
+    """All filters (filters, C, K, K), C 1 or 3, as the seed drew them and as training left them.
 
     Figure 3 of Krizhevsky et al. Each filter is divided by its own largest absolute
     weight, so that zero is mid-grey in all of them and no filter is too faint to see.
     """
-    number, channels, height, width = weight.shape
-    picture = mosaic(as_images(weight), columns=min(16, number))
+    number, channels, height, width = after.shape
     inches = WIDTH - 2 * MARGIN
-    page = Page(
-        inches * picture.shape[0] / picture.shape[1],
-        f"What conv1 looks for: its {number} filters of {height}×{width} pixels",
-        "Mid-grey is zero; each filter is scaled by its own largest weight. A trained network "
-        "shows edges at many angles, gratings and spots of colour; what still looks like noise "
-        "has not learned anything yet.",
+    pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
+    tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
+    page = Page(2 * (tall + ABOVE) + 0.12, _title(before, after), _caption(after))
+    names = (
+        f"before training: {number} filters of {height}×{width} pixels, as the seed drew them",
+        "after training, in the same places",
     )
-    axes = page.axes(MARGIN, 0, inches, page.height)
-    pixels = picture[..., 0] if channels == 1 else picture
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
-    axes.axis("off")
+    canvas = page.canvas()
+    for place, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+        top = place * (tall + ABOVE + 0.12)
+        canvas.text(MARGIN, top + ABOVE / 2, name, fontsize=TEXT, va="center", color=MUTED)
+        axes = page.axes(MARGIN, top + ABOVE, inches, tall)
+        pixels = picture[..., 0] if channels == 1 else picture
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
+        axes.axis("off")
     return page.figure
+
+
+def smoothness(weight: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(filters): how much neighbouring weights of a filter are alike, 0 in noise, 1 at most.
+
+    The correlation of each weight with the ones to its right and below.
+    """
+    w = np.asarray(weight, dtype=np.float64)
+    w = w - w.mean(axis=(1, 2, 3), keepdims=True)
+    pairs = ((w[..., 1:], w[..., :-1]), (w[..., 1:, :], w[..., :-1, :]))
+    together = sum((a * b).mean(axis=(1, 2, 3)) for a, b in pairs) / 2
+    power = (w**2).mean(axis=(1, 2, 3))
+    return np.asarray(together / np.where(power > 0, power, 1))
+
+
+def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
+    number = len(after)
+    shaped = int((smoothness(after) >= SMOOTH).sum())
+    if shaped == number:
+        return f"What conv1 looks for: training has given all {number} filters a shape"
+    rest = "the others are still close to the noise they began as"
+    if not shaped:
+        return f"What conv1 looks for: its {number} filters are still close to noise"
+    return f"What conv1 looks for: {shaped} of {number} filters have taken shape, {rest}"
+
+
+def _caption(after: NDArray[np.floating]) -> str:
+    median = round(float(np.median(smoothness(after))), 2) + 0.0  # and not -0.00
+    return (
+        "Mid-grey is zero; each filter is scaled by its own largest weight. A long training shows "
+        "edges at many angles, gratings and spots of colour; a short one, or one on few images, "
+        "leaves most of the noise, because little in the images speaks against it. Taken shape: "
+        f"neighbouring weights correlate by {SMOOTH:g} or more (here {median:.2f} in the median)."
+    )
 
 
 def as_images(weight: NDArray[np.floating]) -> NDArray[np.float64]:

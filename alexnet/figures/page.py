@@ -94,7 +94,7 @@ def fit(text: str, size: float, width: float, bold: bool = False) -> str:
 def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
     """`text` in lines of at most `width` inches, broken between words."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size, bold) <= width:
             lines[-1] = longer

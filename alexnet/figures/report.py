@@ -2,79 +2,20 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alexnet.describe import Layer, totals
+from alexnet.figures.arithmetic import written_out
+from alexnet.figures.contents import CHAPTERS
 from alexnet.figures.curves import History
 from alexnet.figures.diagram import operation
-from alexnet.figures.style import KINDS, percent
+from alexnet.figures.style import KINDS, ON_DARK, percent
 from alexnet.files import existing, write_text
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture's place on the page: its file's name, a heading, and what to see in it."""
-
-    name: str
-    heading: str
-    sentence: str
-
-
-PICTURES = (
-    Picture(
-        "confusion_matrix",
-        "What is taken for what",
-        "A perfect classifier fills the diagonal only; look for coloured cells beside it, "
-        "which often come in pairs of classes that look alike.",
-    ),
-    Picture(
-        "mistakes",
-        "Where it was sure and wrong",
-        "Compare each image with the answer given: an unusual view, a busy background "
-        "or a doubtful label explains most of them.",
-    ),
-    Picture(
-        "accuracy",
-        "Accuracy over the epochs",
-        "Where training keeps rising and validation stays flat, the network "
-        "begins to learn the training images by heart.",
-    ),
-    Picture(
-        "loss",
-        "Loss over the epochs",
-        "Both curves should fall together; a validation loss that turns upwards says that "
-        "the network is becoming too sure of itself.",
-    ),
-    Picture(
-        "learning_rate",
-        "Learning rate",
-        "The size of a training step in each epoch: compare its course with the "
-        "loss above, which mostly settles where the rate becomes small.",
-    ),
-    Picture(
-        "training_samples",
-        "What training sees",
-        "Under each original stand the versions that training may meet instead; what they are "
-        "should still be plain to see, or the augmentation is too strong.",
-    ),
-    Picture(
-        "conv1_filters",
-        "What the first layer looks for",
-        "Each square is one filter of the first convolution, drawn as the patch of image "
-        "that it answers to most strongly.",
-    ),
-    Picture(
-        "architecture",
-        "The network",
-        "From the input image at the top to one logit for each class at the bottom: "
-        "the wider a block, the more values pass there on their way to a decision.",
-    ),
-)
 
 
 def write_report(
@@ -85,10 +26,11 @@ def write_report(
     settings: Mapping[str, Any],
     metrics: Mapping[str, Any],
     layers: list[Layer],
+    input_shape: tuple[int, int, int],
     history: History,
     figures: Path,
 ) -> None:
-    """Write the page to `path`, with every picture of `PICTURES` from the folder `figures` in it.
+    """Write the page to `path`, with every picture of `CHAPTERS` from the folder `figures` in it.
 
     `summary` states the conditions of the run, `settings` its nested parameters.
     `metrics` holds accuracy, loss, calibration_error, n, per_class ({class:
@@ -104,6 +46,7 @@ def write_report(
     )
     environment.filters["percent"] = percent
     environment.filters["operation"] = operation
+    environment.filters["picture"] = lambda name: data_uri(figures / f"{name}.svg")
     page = environment.get_template("report.html.j2").render(
         title=title,
         summary=summary,
@@ -114,15 +57,35 @@ def write_report(
         kinds=KINDS,
         history=history,
         best=max(history, key=lambda row: row["val_accuracy"]),
-        pictures=[(picture, data_uri(figures / f"{picture.name}.svg")) for picture in PICTURES],
+        chapters=CHAPTERS,
+        arithmetic=written_out(layers, input_shape),
+        drawn={path.stem for path in (figures / "layers").glob("*.svg")},
     )
     write_text(path, page)
 
 
 def data_uri(path: Path) -> str:
-    """The SVG at `path` as an address that holds the whole picture."""
-    content = base64.b64encode(existing(path).read_bytes()).decode("ascii")
-    return f"data:image/svg+xml;base64,{content}"
+    """The SVG at `path` as an address that holds the whole picture, ready for a dark page."""
+    picture = darkening(existing(path).read_text(encoding="utf-8"))
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"
+
+
+def darkening(svg: str) -> str:
+    """The picture with its own colours named, so that they follow the reader's choice."""
+    names = {colour.lower(): f"c{number}" for number, colour in enumerate(ON_DARK)}
+    light = ";".join(f"--{name}:{colour}" for colour, name in names.items())
+    darker = zip(names.values(), ON_DARK.values(), strict=True)
+    dark = ";".join(f"--{name}:{colour}" for name, colour in darker)
+    style = f"<style>svg{{{light}}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    pattern = re.compile("|".join(names))
+    # Only within style="...": a photograph's bytes may hold anything.
+    named = re.sub(
+        r'style="[^"]*"',
+        lambda found: pattern.sub(lambda colour: f"var(--{names[colour[0]]})", found[0]),
+        svg,
+    )
+    start = named.index(">", named.index("<svg")) + 1
+    return named[:start] + style + named[start:]
 
 
 def flattened(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -23,11 +23,15 @@ LONGEST_NAME = 1.4  # inches, of a class name above a column
 
 @applied()
 def training_samples(
-    images: Images, augmented: Images, labels: NDArray[np.int64], classes: list[str]
+    images: Images,
+    augmented: Images,
+    labels: NDArray[np.int64],
+    classes: list[str],
+    done: str,
 ) -> Figure:
     """`images` (N, H, W, C) over `augmented` (A, N, H, W, C): the same in A draws of training.
 
-    `labels` (N) index `classes`.
+    `labels` (N) index `classes`. `done`: what training does to them, of `augmentation.in_words`.
     """
     number, draws = len(images), len(augmented)
     changed = any(not np.array_equal(draw, images) for draw in augmented)
@@ -51,8 +55,8 @@ def training_samples(
         "What training sees: the same images, drawn anew in every epoch"
         if changed
         else "What training sees: the images as they are, without augmentation",
-        "Top row: the images as they are. Below: how training meets them, shifted or mirrored "
-        "at random, so that it never sees quite the same image twice."
+        f"Top row: the images as they are. Below: how training meets them, {done}. So "
+        "it never sees quite the same image twice."
         if changed
         else "",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
 from alexnet.files import replacing
@@ -45,6 +45,9 @@ KINDS = {
     "flatten": ("flatten", "#4d5560"),
     "identity": ("identity", FAINT),
 }
+
+# Ink on a coloured ground: unlike INK and PAPER it stays when the page turns dark.
+ON_PALE, ON_DEEP = "#1e2227", "#fefefe"
 
 WIDTH = 7.4  # inches, of every picture
 DPI = 160
@@ -118,6 +121,32 @@ def save_file(figure: Figure, path: Path) -> None:
 def shades(colour: str) -> LinearSegmentedColormap:
     """A colour map from paper white to `colour`."""
     return LinearSegmentedColormap.from_list(f"white to {colour}", [PAPER, colour])
+
+
+# From nothing to the largest value, in even steps of lightness whatever one's colour vision.
+HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#9fd0ee", BLUE, "#06263d"])
+
+# Where a map of HEAT holds nothing, such as the lines between small maps.
+BLANK = HEAT.with_extremes(bad=FAINT)
+
+
+def by_depth(number: int, first: float = 0.02, last: float = 0.85) -> list[str]:
+    """So many colours in an order that shows, from the first layer (dark) to the last."""
+    ramp = matplotlib.colormaps["viridis"]
+    steps = max(1, number - 1)
+    return [to_hex(ramp(first + (last - first) * k / steps)) for k in range(number)]
+
+
+# What each colour of a picture becomes on a dark page; the others stay.
+ON_DARK = {
+    INK: "#e8eaed",
+    MUTED: "#a3abb5",
+    FAINT: "#343a42",
+    PAPER: "#15181c",
+    BLUE: "#4aa3dc",
+    VERMILLION: "#f2843f",
+    **dict(zip(by_depth(8), by_depth(8, 0.3, 1.0), strict=True)),
+}
 
 
 def percent(share: float, digits: int = 1) -> str:

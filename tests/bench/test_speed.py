@@ -10,7 +10,7 @@ from alexnet.errors import UserError
 from alexnet.feed import Split
 from bench.clock import WARM_UP_STEPS
 from bench.process import apart, peak_memory
-from bench.speed import Case, measure, take, whole_run
+from bench.speed import Case, Unwatching, epoch_seconds, measure, take, whole_run
 
 from .conftest import CPU
 
@@ -44,6 +44,21 @@ def test_images_are_repeated_where_there_are_too_few(digits):
     repeated = take(split, 7)
     assert repeated.labels.tolist() == (digits[1][:3].tolist() * 3)[:7]
     assert torch.equal(repeated.images[5], split.images[2])
+
+
+@pytest.mark.slow
+def test_an_epoch_is_watched_or_not(setting, monkeypatch):
+    sampled = []
+    note = Unwatching.note_gradient
+    monkeypatch.setattr(
+        "alexnet.vitals.Vitals.note_gradient",
+        lambda self: (sampled.append(self.is_sampling), note(self))[1],
+    )
+    assert 0 < epoch_seconds(setting, 16, watched=True) < 60
+    assert sampled == [False, True] * 4
+    sampled.clear()
+    assert 0 < epoch_seconds(setting, 16, watched=False) < 60
+    assert not any(sampled)
 
 
 @pytest.mark.slow

@@ -43,6 +43,9 @@ def result(request, setting, here):
             "measure",
             lambda setting, case: Speed(2 * case.batch_size, 2, next(seconds) / 7, 1 << 30),
         )
+        patch.setattr(
+            training, "epoch_seconds", lambda setting, num, watched: 2.5 + watched * num / 400
+        )
         yield report_of(setting)
 
 
@@ -51,6 +54,7 @@ def report_of(setting):
     return {
         "conditions": training.conditions(setting, rounds=2) | given,
         **training.compare(setting, 40, batch_size=4, rounds=2),
+        "watching": training.watch(setting, 40, seconds_per_epoch=50.0, rounds=2),
         "growth": {
             "batch_size": training.grow_batches(setting, 40, (2, 64)),
             "num_images": training.grow_data(setting, 4, 2, (20, 60)),
@@ -93,6 +97,15 @@ def test_growth_has_a_row_for_each_size(result):
     assert data[1]["relative"] == data[1]["images_per_second"] / data[0]["images_per_second"]
 
 
+def test_the_cost_of_watching_is_that_of_an_epoch_with_it_over_one_without(result):
+    taken = result["watching"]
+    assert taken["num_images"] == 40
+    without, watched = map(statistics.median, (taken["seconds_without"], taken["seconds_with"]))
+    assert taken["ratio"] == watched / without
+    assert taken["ratio_of_whole_epoch"] == 1 + (watched - without) / 50
+    assert f"{taken['ratio']:.3f} times as long" in report.watching(result)
+
+
 def test_the_sizes_of_the_command():
     assert tuple(2**power for power in range(5, 12)) == training.BATCH_SIZES
     assert (training.NUM_IMAGES[0], training.NUM_IMAGES[-1]) == (5_000, 50_000)
@@ -100,7 +113,7 @@ def test_the_sizes_of_the_command():
 
 def test_json_has_every_key(result):
     result = json.loads(json.dumps(result, allow_nan=False))
-    assert set(result) == {"conditions", "comparison", "ratio", "ratios", "growth"}
+    assert set(result) == {"conditions", "comparison", "ratio", "ratios", "watching", "growth"}
     assert set(result["conditions"]) == CONDITIONS
     for column in result["comparison"]:
         assert set(column) == TAKEN | WORK
@@ -150,6 +163,6 @@ def test_the_command(folder, tmp_path):
     done = bench(tmp_path, *options, "--no-growth", "--json", "bench.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "bench.json").read_text())
-    assert set(result) == {"conditions", "comparison", "ratio", "ratios"}
+    assert set(result) == {"conditions", "comparison", "ratio", "ratios", "watching"}
     assert len(result["comparison"]) == 2, "params.yaml has the same batch size"
     assert "times the tutorial's speed" in done.stdout

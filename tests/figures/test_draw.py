@@ -1,27 +1,30 @@
 import matplotlib
 import numpy as np
 
+from alexnet.figures.contents import PICTURES
 from alexnet.figures.draw import draw_all, most_confident_mistakes
-from alexnet.figures.report import PICTURES
 
 
-def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, tmp_path):
-    said = []
-    names = draw_all(tmp_path, **run, say=said.append)
-    assert names == said
-    assert set(names) == {picture.name for picture in PICTURES}
-    assert {file.name for file in tmp_path.iterdir()} == {
+def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
+    names = {picture.name for picture in PICTURES}
+    assert {file.name for file in drawn.iterdir() if file.is_file()} == {
         f"{name}.{extension}" for name in names for extension in ("png", "svg")
+    }
+    layers = {file.name for file in (drawn / "layers").iterdir()}
+    assert layers == {f"{layer.name}_maps.svg" for layer in run.layers} | {
+        f"{name}_weights.svg" for name in run.weights
     }
 
 
 def test_pictures_are_the_same_to_the_byte_whatever_the_readers_settings(run, drawn, tmp_path):
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "svg.hashsalt": None}):
         before = dict(matplotlib.rcParams)
-        draw_all(tmp_path, **run)
+        said = []
+        assert draw_all(tmp_path, run, say=said.append) == said[:-1]
         assert dict(matplotlib.rcParams) == before  # and the reader keeps them
-    for file in drawn.iterdir():
-        assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
+    for file in drawn.rglob("*.*"):
+        again = tmp_path / file.relative_to(drawn)
+        assert file.read_bytes() == again.read_bytes(), file.name
 
 
 def test_mistakes_are_taken_by_confidence():

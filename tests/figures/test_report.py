@@ -1,11 +1,14 @@
 import base64
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.figures.report import PICTURES, flattened, write_report
+from alexnet.figures.contents import CHAPTERS, PICTURES
+from alexnet.figures.report import darkening, flattened, write_report
+from alexnet.figures.style import BLUE, INK, ON_DARK
 
 METRICS = {
     "accuracy": 0.8793,
@@ -51,8 +54,9 @@ def write(run, drawn, tmp_path):
             "summary": {"Device": "CPU"},
             "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
             "metrics": METRICS,
-            "layers": run["layers"],
-            "history": run["history"],
+            "layers": run.layers,
+            "input_shape": run.input_shape,
+            "history": run.history,
             "figures": drawn,
         }
         write_report(path, **(arguments | changes))
@@ -66,15 +70,49 @@ def test_asks_for_nothing_outside_itself(write):
     for tag, attributes in Outline(html).tags:
         assert tag not in {"script", "link", "iframe", "object"}
         for name in ("src", "href", "srcset", "action", "data", "poster"):
-            assert attributes.get(name, "data:").startswith("data:")
+            assert attributes.get(name, "data:").startswith(("data:", "#"))
     assert "@import" not in html
     assert not re.search(r"url\(", html)
 
 
 def test_holds_each_picture_whole_and_once(write, drawn):
     sources = [attributes["src"] for tag, attributes in Outline(write()).tags if tag == "img"]
-    contents = [base64.b64decode(source.split(",")[1]) for source in sources]
-    assert contents == [(drawn / f"{picture.name}.svg").read_bytes() for picture in PICTURES]
+    contents = [base64.b64decode(source.split(",")[1]).decode() for source in sources]
+    files = [*drawn.glob("*.svg"), *drawn.glob("layers/*.svg")]
+    assert sorted(contents) == sorted(darkening(file.read_text()) for file in files)
+    for content in contents:
+        ElementTree.fromstring(content)
+
+
+def test_a_picture_takes_the_colours_of_a_dark_page():
+    """Its own colours only, and none in what is not drawn in them."""
+    svg = (
+        '<svg width="1"><path style="fill: #0072b2; stroke: #1f2328"/>'
+        '<image href="data:#1f2328"/><path style="fill: #123456"/></svg>'
+    )
+    dark = darkening(svg)
+    blue, ink = (list(ON_DARK).index(colour) for colour in (BLUE, INK))
+    assert f'style="fill: var(--c{blue}); stroke: var(--c{ink})"' in dark
+    assert 'href="data:#1f2328"' in dark
+    assert 'style="fill: #123456"' in dark
+    assert f"svg{{--c{list(ON_DARK).index(INK)}:{INK}" in dark
+    assert f"--c{blue}:#0072b2" in dark.split("@media")[0]
+    assert f"--c{blue}:{ON_DARK[BLUE]}" in dark.split("@media (prefers-color-scheme:dark)")[1]
+
+
+def test_chapters_can_be_reached(write):
+    tags = Outline(write()).tags
+    targets = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert targets == [f"#{chapter.key}" for chapter in CHAPTERS] + ["#settings"]
+    assert {target[1:] for target in targets} <= {a.get("id") for _, a in tags}
+
+
+def test_a_layers_sums_stand_under_its_row(write):
+    page = Outline(write())
+    text = " ".join(page.text.split())
+    assert "⌊(32 − 11 + 2·4) / 4⌋ + 1 = 8" in text
+    assert "256 · (96 · 5 · 5) + 256 = 614,656" in text
+    assert sum(tag == "details" and a.get("name") == "layer" for tag, a in page.tags) == 9
 
 
 def test_each_picture_says_what_to_see(write):

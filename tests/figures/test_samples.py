@@ -24,14 +24,16 @@ def shown(figure) -> list[np.ndarray]:
 @pytest.mark.parametrize("name", ["cat", "automobile", LONG])
 def test_training_samples_are_legible(crops, number, name):
     images = crops[:number]
-    figure = training_samples(images, images[None, :, :, ::-1], np.zeros(number, int), [name])
+    figure = training_samples(
+        images, images[None, :, :, ::-1], np.zeros(number, int), [name], "mirrored"
+    )
     assert_legible(figure)
     assert len(shown(figure)) == 2 * number
 
 
 def test_training_samples_show_each_image_above_its_draws(crops):
     draws = np.stack([crops[:2, :, ::-1], crops[:2, ::-1]])
-    figure = training_samples(crops[:2], draws, np.array([1, 0]), ["cat", "dog"])
+    figure = training_samples(crops[:2], draws, np.array([1, 0]), ["cat", "dog"], "turned")
     expected = [crops[0], draws[0, 0], draws[1, 0], crops[1], draws[0, 1], draws[1, 1]]
     for image, wanted in zip(shown(figure), expected, strict=True):
         np.testing.assert_array_equal(image, wanted)
@@ -39,7 +41,7 @@ def test_training_samples_show_each_image_above_its_draws(crops):
 
 
 def test_training_samples_admit_that_nothing_is_augmented(crops):
-    figure = training_samples(crops[:3], crops[None, :3], np.zeros(3, int), ["cat"])
+    figure = training_samples(crops[:3], crops[None, :3], np.zeros(3, int), ["cat"], "")
     assert "without augmentation" in all_text(figure)
 
 

@@ -1,7 +1,9 @@
 """What a user can get wrong, at the command line: one message, exit code 1, no traceback,
 and nothing half-written in the place of something good."""
 
+import errno
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -14,6 +16,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from alexnet.files import sha256, write_json
+from stages import command
 from tests.conftest import ROOT, write_params
 
 GOOD = "the output of an earlier run"
@@ -201,3 +205,39 @@ def test_a_stage_without_what_it_reads(tmp_path, run, stage, missing):
     assert result.returncode == 1
     assert f"error: {missing} does not exist; run the stage that writes it" in result.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"params.yaml"}
+
+
+def test_a_project_that_is_mounted_read_only(capsys, monkeypatch):
+    def stage() -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "reports/gate.json")
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as stopped:
+        command.run(stage)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: [Errno 30] Read-only file system: 'reports/gate.json'; mount the project for "
+        "writing, or work in a copy of it\n"
+    )
+
+
+@pytest.mark.parametrize("when", ["before the gate", "behind the gate"])
+def test_damaged_weights_are_not_exported(tmp_path, run, when):
+    """Weights that were damaged on the disk: no longer those that were judged, or no weights."""
+    write_params(tmp_path)
+    weights = tmp_path / "models" / "weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"damaged")
+    digest = sha256(weights) if when == "before the gate" else "0" * 64
+    verdict = {"passed": True, "weights_sha256": digest}
+    write_json(tmp_path / "reports" / "gate.json", verdict)
+    result = run("export")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    told = {
+        "before the gate": "weights.safetensors does not hold the weights of a network of ours",
+        "behind the gate": "gate.json is of other weights than models/weights.safetensors",
+    }
+    assert told[when] in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "artifacts").exists()

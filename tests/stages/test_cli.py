@@ -7,7 +7,7 @@ import pytest
 
 COMMANDS = [
     *("download", "preprocess", "train", "evaluate", "gate", "plot", "export"),
-    *("summary", "diagram", "verify", "predict"),
+    *("report", "summary", "diagram", "verify", "predict"),
 ]
 
 
@@ -124,6 +124,23 @@ def test_a_command_whose_packages_are_not_installed(run, tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("error: this command needs torch")
     assert "pip install '.[train]'" in result.stderr
+
+
+def test_report_says_where_the_page_lies_and_opens_it(run, tmp_path, monkeypatch):
+    missing = run("report")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: reports/report.html does not exist; `dvc repro plot`")
+    (tmp_path / "reports/evaluate").mkdir(parents=True)
+    (tmp_path / "reports/report.html").write_text("<title>a page</title>")
+    metrics = {"accuracy": 0.875, "n": 1000}
+    (tmp_path / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
+    # A browser that writes down what it is asked to show; %s is the address.
+    monkeypatch.setenv("BROWSER", f"sh -c 'echo %s > {tmp_path}/opened'")
+    page = tmp_path / "reports/report.html"
+    assert run("report").stdout == f"{page}: accuracy 87.50% on 1,000 test images\n"
+    assert not (tmp_path / "opened").exists()
+    assert run("report", "--open").returncode == 0
+    assert (tmp_path / "opened").read_text().strip() == page.as_uri()
 
 
 def test_version(run):

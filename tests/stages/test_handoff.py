@@ -28,21 +28,22 @@ def call(folder, *command):
         | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # on a busy machine
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 def write_data(folder, images, labels, source):
-    """data/processed with one split; `source` is where this machine had it from."""
+    """data/processed of the same images twice; `source` is where this machine had it from."""
     processed = folder / "data" / "processed"
     processed.mkdir(parents=True)
-    save_file({"images": images, "labels": labels}, processed / "test.safetensors")
+    for split in ("train", "test"):
+        save_file({"images": images, "labels": labels}, processed / f"{split}.safetensors")
     counts = {name: int((labels == k).sum()) for k, name in enumerate(CLASSES)}
     meta = Meta(
-        "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3), {"test": counts}, {}, source,
-        "0" * 64,
+        "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
+        {"train": counts, "test": counts}, {}, source, "0" * 64,
     )  # fmt: skip
     save_meta(processed, meta)
 
@@ -53,7 +54,13 @@ def exported(tmp_path_factory):
     first = tmp_path_factory.mktemp("first") / "project"
     second = tmp_path_factory.mktemp("second") / "elsewhere" / "clone"
     first.mkdir()
-    write_params(first, gate__min_accuracy=0.0)
+    write_params(
+        first,
+        gate__min_accuracy=0.0,
+        export__precisions=["fp32", "fp16", "int8"],
+        export__max_changed=0.5,
+        export__max_accuracy_drop=0.5,
+    )
     shutil.copy(ROOT / "requirements.lock", first)
     shutil.copy(ROOT / ".gitignore", first)
     call(first, "git", "init", "--quiet")
@@ -84,7 +91,7 @@ def exported(tmp_path_factory):
 def test_two_clones_export_the_same_bytes(exported):
     first, second = (folder / "artifacts" for folder in exported)
     names = sorted(str(path.relative_to(first)) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 14
+    assert len(names) == 15 + 2 * 2, "two precisions more, and what they make of the samples"
     assert names == sorted(str(p.relative_to(second)) for p in second.rglob("*") if p.is_file())
     for name in names:
         content = (first / name).read_bytes()
@@ -99,7 +106,7 @@ def test_the_manifest_says_where_it_comes_from(exported):
     assert (origin["revision"], origin["dirty"]) == (revision, False)
     assert all(len(digest) == 64 for digest in origin["sha256"].values())
     assert set(origin["sha256"]) == {
-        *("data_source", "test_images", "params", "requirements", "weights"),
+        *("data_source", "test_images", "train_images", "params", "requirements", "weights"),
     }
 
 
@@ -140,6 +147,13 @@ def test_the_base_install_verifies_and_predicts(exported, tmp_path):
         row["label"] for row in expected
     ]
     (folder / "labels.json").write_text("[]")
+    options = ("received/samples/00.png", "--precision", "int8", "--json", "--top", "1")
+    (row,) = json.loads(receiver(alexnet, "predict", "received", *options).stdout)
+    told = json.loads((folder / "samples/expected.int8.json").read_text())[0]
+    assert row["predictions"][0]["label"] == told["label"]
+    assert row["predictions"][0]["probability"] == pytest.approx(
+        told["probabilities"][told["label"]], abs=1e-6
+    )
     damaged = receiver(alexnet, "verify", "received")
     assert damaged.returncode == 1
     assert "labels.json: has 2 bytes" in damaged.stderr

@@ -1,11 +1,13 @@
 """Where a stage runs, and with what: against engines that note how they were called."""
 
+import hashlib
 import json
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,7 +26,7 @@ if sys.argv[1] == "version" and {broken!r}:
 if sys.argv[1:3] == ["image", "inspect"]:
     if {image!r} != sys.argv[-1]:
         sys.exit("no such image")
-    print("sha256:abc")
+    print("sha256:abc", {environment!r})
 if sys.argv[1] == "info":
     print({rootless!r})
 sys.exit({code} if sys.argv[1] == "run" else 0)
@@ -46,10 +48,11 @@ def machine(tmp_path, monkeypatch):
         broken: bool = False,
         code: int = 0,
         rootless: str = "false",
+        environment: str = "[PATH=/bin]",
     ) -> Path:
         log = tmp_path / f"{name}.log"
         values = {"python": sys.executable, "log": str(log), "broken": broken}
-        values |= {"rootless": rootless}
+        values |= {"rootless": rootless, "environment": environment}
         (folder / name).write_text(FAKE.format(**values, image=image, code=code))
         (folder / name).chmod(stat.S_IRWXU)
         return log
@@ -135,10 +138,12 @@ def test_another_image_can_be_named(machine, monkeypatch):
 
 # With what
 
+TRAIN = ["python", "-m", "stages.train"]
+
 
 def command(name: str, network: bool = False, mounts: dict[str, str] | None = None) -> list[str]:
     engine = Engine(name, "image", "sha256:abc")
-    return engine.command("stages.train", ROOT, mounts or {}, "a-name", network)
+    return engine.command(TRAIN, ROOT, mounts or {}, "a-name", network)
 
 
 @pytest.mark.parametrize("name", ["docker", "podman"])
@@ -173,7 +178,7 @@ def test_the_user_is_the_caller_or_for_root_the_projects(monkeypatch, tmp_path):
 @pytest.mark.parametrize("rootless", [True, False])
 def test_a_podman_without_root_maps_the_caller_to_itself(rootless):
     engine = Engine("podman", "image", "sha256:abc", rootless)
-    options = engine.command("stages.train", ROOT, {}, "a-name", False)
+    options = engine.command(TRAIN, ROOT, {}, "a-name", False)
     assert ("--userns=keep-id" in options) == rootless
     assert "--userns=keep-id" not in command("docker")
 
@@ -230,6 +235,52 @@ def test_a_stage_in_a_container_ends_as_the_container_does(machine, tmp_path):
     assert removed == ["rm", "--force", name], "its client may have been killed alone"
 
 
+@pytest.mark.parametrize(("built_from", "told"), [("same", False), ("other", True), (None, False)])
+def test_an_image_of_another_lock_is_told(built_from, told, machine, tmp_path):
+    (tmp_path / "requirements.lock").write_text("torch\n")
+    digest = {
+        "same": hashlib.sha256(b"torch\n").hexdigest(),
+        "other": hashlib.sha256(b"numpy\n").hexdigest(),
+    }
+    lock = f"[PATH=/bin ALEXNET_LOCK_DIGEST={digest.get(built_from, '')} A=b]"
+    machine("podman", environment=lock)
+    said = run_stage("gate", tmp_path, STAGE_RUNTIME="podman").stderr
+    line = "gate: the image was built from another requirements.lock; `make image` renews it\n"
+    assert (line in said) == told
+
+
+def test_a_container_that_could_not_be_started(machine, tmp_path):
+    machine("podman", code=125)
+    done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
+    assert done.returncode == 125
+    assert done.stderr.endswith(
+        "error: podman could not start the container, and says why above; see whether it may "
+        "use the image, or run on the host with STAGE_RUNTIME=host\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("docker", "whether the NVIDIA Container Toolkit is installed, or run on the host"),
+        ("podman", "Toolkit is installed and `nvidia-ctk cdi generate` was run, or run on"),
+    ],
+)
+def test_gpus_that_an_engine_cannot_hand_on(name, way_out, monkeypatch, capsys):
+    monkeypatch.setattr(engines, "has_gpus", lambda: True)
+    engines.explain(Engine(name, "image", "sha256:abc"), 125)
+    assert way_out in capsys.readouterr().err
+    engines.explain(Engine(name, "image", "sha256:abc"), 1)
+    assert capsys.readouterr().err == "", "the stage has said what was wrong"
+
+
+def test_a_folder_that_is_mounted_read_only(tmp_path, monkeypatch):
+    engines.check_writable(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(UserError, match="is mounted read-only; mount it for writing, or work in"):
+        engines.check_writable(tmp_path)
+
+
 def test_a_stage_on_the_host_is_the_command_itself(machine, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="host")
     first, rest = done.stderr.split("\n", 1)
@@ -242,3 +293,41 @@ def test_a_wish_that_cannot_be_met_is_one_line(machine, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="docker")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: STAGE_RUNTIME=docker: docker is not installed\n"
+
+
+# All of the pipeline in one container
+
+
+def run_container(folder: Path, *command: str, **environment: str):
+    """With nothing but Python's own library, as on a machine where nothing is installed."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    line = [sys.executable, "-S", "-m", "stages.container", *command]
+    return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("given", [[], ["dvc", "repro", "train"]])
+def test_a_command_in_one_container(given, machine, tmp_path):
+    machine("docker", broken=True)
+    log = machine("podman", code=3)
+    done = run_container(tmp_path, *given)
+    assert done.returncode == 3
+    assert done.stderr == f"in podman, image {engines.IMAGE}\n"
+    ran, removed = calls(log)[-2:]
+    command = given or ["dvc", "repro"]
+    assert ran[-len(command) - 1 :] == [engines.IMAGE, *command]
+    assert f"--volume={tmp_path}:/project" in ran
+    assert "--network=none" not in ran, "it may have to download"
+    assert "--pid=host" in ran, "DVC's locks name processes"
+    assert removed[:2] == ["rm", "--force"]
+
+
+def test_no_engine_that_can(machine, tmp_path):
+    machine("podman", image="another")
+    done = run_container(tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: docker is not installed; podman has no image {engines.IMAGE}; `make image` "
+        "builds it\n"
+    )
+    done = run_container(tmp_path, STAGE_RUNTIME="docker")
+    assert done.stderr == "error: docker is not installed\n"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Propose the results of a run on the main branch: the dvc.lock given is committed to the
+# branch `retrain` and a pull request is opened, with the summary given as its text. One
+# that is still open from an earlier run is brought up to date. Needs git and gh.
+#
+#   ci/propose.sh RESULTS/dvc.lock RESULTS/summary.md
+set -euo pipefail
+lock=$(realpath "${1:?which dvc.lock?}")
+summary=$(realpath "${2:?which summary?}")
+cd "$(dirname "$0")/.."
+
+if [[ -e dvc.lock ]] && cmp --silent "$lock" dvc.lock; then
+    echo "propose: dvc.lock is what it was; there is nothing to propose"
+    exit
+fi
+cp "$lock" dvc.lock
+revision=$(git rev-parse --short HEAD)
+git add dvc.lock
+git -c user.name="${AUTHOR_NAME:-retraining}" \
+    -c user.email="${AUTHOR_EMAIL:-retraining@localhost}" \
+    commit --quiet --message "Results of training at $revision"
+git push --quiet --force origin HEAD:refs/heads/retrain
+
+title="Results of training at $revision"
+if [[ -n $(gh pr list --head retrain --base main --state open --json number --jq '.[].number') ]]; then
+    gh pr edit retrain --title "$title" --body-file "$summary"
+else
+    gh pr create --head retrain --base main --title "$title" --body-file "$summary"
+fi

@@ -1,0 +1,24 @@
+"""push: keep what a run has made, if it has passed the gate and the comparison."""
+
+from alexnet.errors import UserError
+from ci.compare import BASE, MAX_DROP, Base, MaxDrop, compare
+from ci.remote import dvc, find
+from stages.command import run
+
+
+def push(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
+    """Send data, results and the run-cache to the DVC remote, after comparing once more."""
+    remote = find()
+    compare(base, max_drop)
+    try:
+        dvc("push", "--run-cache")
+    except UserError as error:
+        raise UserError(
+            f"{remote} cannot be written; check its address, the network and the "
+            f"credentials. {error}"
+        ) from None
+    print(f"push: to {remote}")
+
+
+if __name__ == "__main__":
+    run(push)

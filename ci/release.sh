@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Attach the model to the release of a tag: the folder `artifacts` as one archive, and its
+# digest beside it. Refuses a model that is not the one that dvc.lock at the tag names.
+# Needs git and gh.
+#
+#   ci/release.sh v1.0 RESULTS        RESULTS holds dvc.lock and artifacts/
+set -euo pipefail
+tag=${1:?which tag?}
+results=$(realpath "${2:?which folder?}")
+cd "$(dirname "$0")/.."
+
+if ! git cat-file -e "$tag^{commit}"; then
+    echo "error: release: there is no tag $tag here" >&2
+    exit 1
+fi
+if ! git show "$tag:dvc.lock" | cmp --silent - "$results/dvc.lock"; then
+    echo "error: release: dvc.lock at $tag is not of this model; merge the results that" \
+        "retraining on main proposes, and tag that" >&2
+    exit 1
+fi
+# The same bytes from the same model, whenever and wherever it is packed.
+name=alexnet-$tag
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+tar --create --directory "$results" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+    --mode=u=rwX,go=rX --transform "s,^artifacts,$name," artifacts | gzip --no-name >"$scratch/$name.tar.gz"
+(cd "$scratch" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+
+if ! gh release view "$tag" >/dev/null 2>&1; then
+    gh release create "$tag" --verify-tag --title "$tag" --notes-file "$results/artifacts/MODEL_CARD.md"
+fi
+gh release upload "$tag" --clobber "$scratch/$name.tar.gz" "$scratch/$name.tar.gz.sha256"

@@ -1,0 +1,49 @@
+"""The DVC remote that a job reads and writes: which one it is, and whether it is there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dvc.config import Config
+
+from alexnet.errors import UserError
+
+URL = "DVC_REMOTE_URL"  # a remote that is set from outside, for a project that names none
+
+
+def find() -> str:
+    """The default remote, as people name it. Raises UserError if there is none to use."""
+    if url := os.environ.get(URL):
+        dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
+    config = Config.from_cwd()
+    name = config["core"].get("remote")
+    if name is None:
+        raise UserError(
+            f"no DVC remote is set; name one with `dvc remote add --default`, or in {URL}"
+        )
+    url = config["remote"][name]["url"]
+    # DVC takes a folder that is not there for an empty one: a disk that is not mounted
+    # would train everything anew.
+    if "://" not in url and not Path(url).is_dir():
+        raise UserError(
+            f"the DVC remote {name} is in {url}, which is no folder here; mount it, or make "
+            "it if the remote is to be a new one"
+        )
+    return f"the DVC remote {name} ({url})"
+
+
+def dvc(*arguments: str) -> None:
+    """Run DVC. Raises UserError with its reason if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise UserError(f"`dvc {' '.join(arguments)}` failed: {_reason(done.stderr)}")
+    sys.stderr.write(done.stderr)
+
+
+def _reason(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["it gives no reason"])[-1]

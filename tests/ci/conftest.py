@@ -1,0 +1,106 @@
+"""A project with results on its main branch, made by hand in DVC's formats."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+PIPELINE = {
+    "stages": {
+        "evaluate": {
+            "cmd": "true",
+            "deps": ["data/processed/test.safetensors"],
+            "metrics": ["reports/evaluate/metrics.json"],
+        }
+    }
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+    return subprocess.run(
+        command, cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def store(remote: Path, content: bytes) -> str:
+    """Put a file where a DVC remote keeps it; its digest."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    place = remote / "files/md5" / digest[:2] / digest[2:]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    return digest
+
+
+def lock(metrics: str, size: int, images: str = "a" * 32) -> dict:
+    """A dvc.lock: what the evaluate stage read and wrote."""
+    image = {"path": "data/processed/test.safetensors", "hash": "md5", "md5": images, "size": 1}
+    out = {"path": "reports/evaluate/metrics.json", "hash": "md5", "md5": metrics, "size": size}
+    return {
+        "schema": "2.0",
+        "stages": {"evaluate": {"cmd": "true", "deps": [image], "outs": [out]}},
+    }
+
+
+def dump(path: Path, values: dict) -> None:
+    YAML().dump(values, path)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a project, without results, with a DVC remote beside it; we are in it."""
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    (tmp_path / "remote").mkdir()
+    (folder / ".dvc/config").write_text(
+        "[core]\n    analytics = false\n    remote = store\n"
+        f"['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
+    )
+    (folder / ".gitignore").write_text("/reports/\n/models/\n/data/\n")
+    dump(folder / "dvc.yaml", PIPELINE)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message=first")
+    monkeypatch.chdir(folder)
+    for name in ("DVC_REMOTE_URL", "COMPARE_WITH", "MAX_ACCURACY_DROP"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def on_main(project: Path) -> Callable[..., Path]:
+    """Give the main branch a model of some accuracy; its metrics are on the remote alone."""
+
+    def on_main(accuracy: float, pushed: bool = True) -> Path:
+        content = json.dumps({"accuracy": accuracy, "n": 100}).encode()
+        remote = project.parent / ("remote" if pushed else "nowhere")
+        dump(project / "dvc.lock", lock(store(remote, content), len(content)))
+        git(project, "add", "dvc.lock")
+        git(project, "commit", "--quiet", "--message=results")
+        return project
+
+    return on_main
+
+
+@pytest.fixture
+def here(project: Path) -> Callable[..., Path]:
+    """Let a run have come to a model of some accuracy."""
+
+    def here(accuracy: float, passed: bool = True, of_these_weights: bool = True) -> Path:
+        for name in ("models", "reports/evaluate"):
+            (project / name).mkdir(parents=True, exist_ok=True)
+        (project / "models/weights.safetensors").write_bytes(b"weights")
+        digest = hashlib.sha256(b"weights" if of_these_weights else b"other").hexdigest()
+        metrics = {"accuracy": accuracy, "n": 100}
+        (project / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
+        verdict = {"passed": passed, "weights_sha256": digest}
+        (project / "reports/gate.json").write_text(json.dumps(verdict))
+        if not (project / "dvc.lock").exists():
+            dump(project / "dvc.lock", lock("b" * 32, 1))
+        return project
+
+    return here

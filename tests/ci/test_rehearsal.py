@@ -1,0 +1,242 @@
+"""The steps of the retraining job, as the workflow writes them, in clones of a project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.ci.conftest import git
+from tests.conftest import ROOT, write_params
+
+WORKFLOW = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
+STEPS = [step for step in WORKFLOW["jobs"]["retrain"]["steps"] if "run" in step]
+FRESH = "github.event_name == 'schedule' || inputs.fresh_data"
+IMAGE = "sha256:" + "1" * 64
+# A service that is a thread of the test may need its time for a large file.
+S3 = """
+[core]
+    remote = s3
+['remote "s3"']
+    url = s3://bucket/store
+    read_timeout = 600
+"""
+SHORT = {"train__epochs": 1, "train__precision": "fp32", "gate__min_accuracy": 0.5}
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Job:
+    """What a run of the job came to."""
+
+    folder: Path
+    log: str
+    failed: str | None  # the step that failed
+    summary: str
+
+    def ran(self, stage: str) -> bool:
+        return f"Running stage '{stage}'" in self.log
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory) -> Path:
+    """A repository with the digits' pipeline on its main branch, and no results."""
+    folder = tmp_path_factory.mktemp("origin")
+    for name in ("alexnet", "stages", "ci"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
+    write_params(folder, **SHORT)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message=first")
+    return folder
+
+
+def clone(origin: Path, folder: Path) -> Path:
+    subprocess.run(["git", "clone", "--quiet", origin, folder], check=True)
+    return folder
+
+
+def rehearse(folder: Path, remote: str, event: str = "push", **environment: str) -> Job:
+    """Run the job's steps in a checkout, as its runner would."""
+    scripts = str(Path(sys.executable).parent)
+    page = folder.parent / f"{folder.name}.md"
+    environment |= {
+        "PATH": f"{scripts}:{os.environ['PATH']}",
+        "PYTHONWARNINGS": "default",
+        "DVC_REMOTE_URL": remote,
+        "MAX_ACCURACY_DROP": "0.005",
+        "ALEXNET_IMAGE_DIGEST": IMAGE,
+        "GITHUB_STEP_SUMMARY": str(page),
+        "URL": "https://example.org",
+    }
+    conditions = {None: True, "always()": True, FRESH: event == "schedule"}
+    log, failed = "", None
+    for step in STEPS:
+        condition = step.get("if")
+        if not conditions[condition] or (failed and condition != "always()"):
+            continue
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", step["run"]],
+            cwd=folder,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        log += f"### {step['name']}\n{done.stdout}\n"
+        if done.returncode and failed is None:
+            failed = step["name"]
+    return Job(folder, log, failed, page.read_text())
+
+
+@pytest.fixture(scope="module")
+def first(origin, tmp_path_factory) -> tuple[Job, Path]:
+    """The first job of all, which trains, and its remote."""
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "remote").mkdir()
+    return rehearse(clone(origin, folder / "job"), str(folder / "remote")), folder / "remote"
+
+
+def objects(remote: Path) -> set[Path]:
+    return {path for path in remote.rglob("*") if path.is_file()}
+
+
+def digests(folder: Path) -> list[str]:
+    """What the results of a run are, by name and digest."""
+    names = ("models/weights.safetensors", "artifacts/manifest.json", "dvc.lock")
+    return [(folder / name).read_bytes().hex() for name in names]
+
+
+def test_the_first_job_trains_and_keeps_what_it_made(first):
+    job, remote = first
+    assert job.failed is None, job.log
+    assert job.ran("train")
+    assert "origin/main has no results yet to compare with" in job.log
+    assert "- Gate: **passed**" in job.summary
+    manifest = json.loads((job.folder / "artifacts/manifest.json").read_text())
+    assert manifest["provenance"]["container_image"] == IMAGE
+    assert manifest["provenance"]["revision"] == git(job.folder, "rev-parse", "HEAD")
+    assert manifest["provenance"]["dirty"] is False
+    kinds = {path.relative_to(remote).parts[0] for path in objects(remote)}
+    assert kinds == {"files", "runs"}
+
+
+def test_the_second_takes_everything_from_the_run_cache(first, origin, tmp_path):
+    job, remote = first
+    before = objects(remote)
+    again = rehearse(clone(origin, tmp_path / "job"), str(remote))
+    assert again.failed is None, again.log
+    assert "Running stage" not in again.log
+    assert "Stage 'train' is cached - skipping run" in again.log
+    assert digests(again.folder) == digests(job.folder)
+    assert objects(remote) == before
+
+
+@pytest.fixture(scope="module")
+def merged(first, origin, tmp_path_factory) -> Path:
+    """The repository after the results that the first job proposed were merged."""
+    folder = clone(origin, tmp_path_factory.mktemp("merged") / "origin")
+    shutil.copy(first[0].folder / "dvc.lock", folder)
+    git(folder, "add", "dvc.lock")
+    git(folder, "commit", "--quiet", "--message=results")
+    return folder
+
+
+def test_once_merged_nothing_changes_and_the_model_is_compared_with_itself(first, merged, tmp_path):
+    job = rehearse(clone(merged, tmp_path / "job"), str(first[1]))
+    assert job.failed is None, job.log
+    assert "Data and pipelines are up to date." in job.log
+    assert "- Comparison with `origin/main`: **passed**" in job.summary
+    assert git(job.folder, "status", "--porcelain", "dvc.lock") == ""
+
+
+def test_the_weekly_job_asks_for_the_data_again_and_trains_only_if_they_changed(
+    first, merged, tmp_path
+):
+    job = rehearse(clone(merged, tmp_path / "job"), str(first[1]), event="schedule")
+    assert job.failed is None, job.log
+    assert job.ran("download")
+    assert not job.ran("preprocess")
+    assert not job.ran("train")
+
+
+def learning_nothing(folder: Path, **changes: object) -> None:
+    """Let the training of a clone come to a model that knows nothing."""
+    write_params(folder, **SHORT | {"train__learning_rate": 1e-9} | changes)
+
+
+@pytest.fixture(scope="module")
+def worse(first, merged, tmp_path_factory) -> tuple[Job, Path]:
+    """A model that has learnt nothing, in a job with a remote of its own; and the remote."""
+    folder = tmp_path_factory.mktemp("worse")
+    shutil.copytree(first[1], folder / "remote")
+    job = clone(merged, folder / "job")
+    learning_nothing(job)
+    return rehearse(job, str(folder / "remote")), folder / "remote"
+
+
+def test_a_worse_model_is_stopped_by_the_gate(worse, first):
+    job, remote = worse
+    assert job.failed == "Run what is not up to date, the gate included", job.log
+    assert job.ran("train")
+    assert "error: gate: accuracy 0." in job.log
+    assert "- Gate: **failed**" in job.summary
+    assert not job.ran("export")
+    assert "### Keep what was made" not in job.log
+    assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
+
+
+def test_a_worse_model_that_passes_the_gate_is_stopped_by_the_comparison(
+    worse, first, merged, tmp_path
+):
+    """Its training is in the cache of the job that the gate has stopped."""
+    before, remote = worse
+    folder = clone(merged, tmp_path / "job")
+    shutil.copytree(before.folder / ".dvc/cache", folder / ".dvc/cache")
+    learning_nothing(folder, gate__min_accuracy=0.0)
+    job = rehearse(folder, str(remote))
+    assert job.failed == "Compare with main", job.log
+    assert not job.ran("train")
+    assert "error: compare: accuracy 0." in job.log
+    assert "a drop of 0." in job.log
+    assert "- Comparison with `origin/main`: **failed**" in job.summary
+    assert "### Keep what was made" not in job.log
+    assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
+
+
+def test_the_same_with_a_remote_on_s3(first, origin, tmp_path):
+    """In an S3 service of this machine. What the first job has in its cache is not made again."""
+    server_module = pytest.importorskip("moto.server")
+    pytest.importorskip("dvc_s3")
+    import requests
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        requests.put(f"{address}/bucket", timeout=120).raise_for_status()
+        s3 = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
+        s3 |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        for number in ("one", "two"):
+            folder = clone(origin, tmp_path / number)
+            if number == "one":
+                shutil.copytree(first[0].folder / ".dvc/cache", folder / ".dvc/cache")
+            (folder / ".dvc/config.local").write_text(S3)
+            job = rehearse(folder, "", **s3)
+            assert job.failed is None, job.log
+            assert "Running stage" not in job.log
+            assert digests(job.folder) == digests(first[0].folder)
+        assert "push: to the DVC remote s3 (s3://bucket/store)" in job.log
+    finally:
+        server.stop()

@@ -1,0 +1,172 @@
+"""The shell scripts, against a real git and commands that note how they were called."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.ci.conftest import git
+from tests.conftest import ROOT
+
+# Answers what the scripts ask, from files that a test may have put beside it.
+FAKE = """#!{python}
+import json, os, sys
+from pathlib import Path
+here = Path(__file__).parent
+with open(here / "calls", "a") as log:
+    print(json.dumps(sys.argv), file=log)
+if sys.argv[1:3] == ["pr", "list"] and (here / "open").exists():
+    print(7)
+if sys.argv[1:3] == ["release", "view"]:
+    sys.exit(0 if (here / "released").exists() else 1)
+for argument in sys.argv:
+    if argument.endswith(".tar.gz"):
+        (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
+if "--metadata-file" in sys.argv:
+    facts = Path(sys.argv[sys.argv.index("--metadata-file") + 1])
+    facts.write_text(json.dumps({{"containerimage.digest": "sha256:abc"}}))
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A checkout of main whose origin is beside it, and the results of a run."""
+    origin, checkout, results = (tmp_path / name for name in ("origin", "checkout", "results"))
+    subprocess.run(
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", origin], check=True
+    )
+    git(tmp_path, "clone", "--quiet", str(origin), "checkout")
+    (checkout / "ci").mkdir()
+    for script in (ROOT / "ci").glob("*.sh"):
+        (checkout / "ci" / script.name).write_bytes(script.read_bytes())
+        (checkout / "ci" / script.name).chmod(0o755)
+    (checkout / "requirements.lock").write_text("torch\n")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message=first")
+    git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    (results / "artifacts/samples").mkdir(parents=True)
+    (results / "artifacts/model.onnx").write_bytes(b"model")
+    (results / "artifacts/samples/00.png").write_bytes(b"image")
+    (results / "artifacts/MODEL_CARD.md").write_text("# AlexNet\n")
+    (results / "dvc.lock").write_text("the new one\n")
+    (results / "summary.md").write_text("# Retraining\n")
+    (tmp_path / "bin").mkdir()
+    for name in ("gh", "docker"):
+        (tmp_path / "bin" / name).write_text(FAKE.format(python=sys.executable))
+        (tmp_path / "bin" / name).chmod(0o755)
+    return tmp_path
+
+
+def call(job: Path, script: str, *arguments: object, **environment: str):
+    return subprocess.run(
+        [job / "checkout/ci" / script, *map(str, arguments)],
+        cwd=job,
+        env=os.environ | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}"} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def calls(job: Path) -> list[list[str]]:
+    log = job / "bin/calls"
+    return [json.loads(line)[1:] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def propose(job: Path):
+    return call(job, "propose.sh", "results/dvc.lock", "results/summary.md")
+
+
+def release(job: Path):
+    return call(job, "release.sh", "v1", "results")
+
+
+def test_new_results_are_proposed_on_a_branch_of_their_own(job):
+    done = propose(job)
+    assert done.returncode == 0, done.stderr
+    changed = git(job / "origin", "diff", "--stat", "--name-only", "main", "retrain")
+    assert changed == "dvc.lock"
+    assert git(job / "origin", "show", "retrain:dvc.lock") == "the new one"
+    assert calls(job)[-1][:2] == ["pr", "create"]
+    body = calls(job)[-1][calls(job)[-1].index("--body-file") + 1]
+    assert Path(body).read_text() == "# Retraining\n"
+
+
+def test_a_proposal_that_is_still_open_is_brought_up_to_date(job):
+    propose(job)
+    git(job / "checkout", "reset", "--quiet", "--hard", "origin/main")
+    (job / "bin/open").touch()
+    (job / "results/dvc.lock").write_text("a newer one\n")
+    assert propose(job).returncode == 0
+    assert git(job / "origin", "show", "retrain:dvc.lock") == "a newer one"
+    assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
+    assert calls(job)[-1][:3] == ["pr", "edit", "retrain"]
+
+
+def test_without_new_results_nothing_is_proposed(job):
+    (job / "checkout/dvc.lock").write_text("the new one\n")
+    done = propose(job)
+    assert (done.returncode, calls(job)) == (0, [])
+    assert "there is nothing to propose" in done.stdout
+    assert git(job / "origin", "branch", "--format=%(refname:short)") == "main"
+
+
+def tag(job: Path, lock: str) -> None:
+    (job / "checkout/dvc.lock").write_text(lock)
+    git(job / "checkout", "add", ".")
+    git(job / "checkout", "commit", "--quiet", "--message=results")
+    git(job / "checkout", "tag", "v1")
+
+
+def test_a_release_gets_the_artifact_as_one_archive(job):
+    tag(job, "the new one\n")
+    done = release(job)
+    assert done.returncode == 0, done.stderr
+    assert [call[:2] for call in calls(job)] == [
+        ["release", "view"],
+        ["release", "create"],
+        ["release", "upload"],
+    ]
+    archive = job / "bin/alexnet-v1.tar.gz"
+    first = hashlib.sha256(archive.read_bytes()).hexdigest()
+    with tarfile.open(archive) as files:
+        assert set(files.getnames()) == {
+            "alexnet-v1",
+            *(f"alexnet-v1/{name}" for name in ("MODEL_CARD.md", "model.onnx", "samples")),
+            "alexnet-v1/samples/00.png",
+        }
+        assert files.extractfile("alexnet-v1/model.onnx").read() == b"model"
+
+    (job / "bin/released").touch()
+    (job / "results/artifacts/model.onnx").touch()
+    release(job)
+    assert [call[:2] for call in calls(job)[3:]] == [["release", "view"], ["release", "upload"]]
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == first, "the same bytes"
+
+
+def test_a_model_that_the_tag_does_not_name_is_not_released(job):
+    tag(job, "another one\n")
+    done = release(job)
+    assert (done.returncode, calls(job)) == (1, [])
+    assert done.stderr == (
+        "error: release: dvc.lock at v1 is not of this model; merge the results that "
+        "retraining on main proposes, and tag that\n"
+    )
+
+
+def test_the_image_is_called_by_its_digest(job):
+    output = job / "output"
+    done = call(job, "image.sh", IMAGE="ghcr.io/Someone/AlexNet", GITHUB_OUTPUT=str(output))
+    assert done.returncode == 0, done.stderr
+    assert output.read_text() == ("image=ghcr.io/someone/alexnet@sha256:abc\ndigest=sha256:abc\n")
+    build = calls(job)[-1]
+    revision = git(job / "checkout", "rev-parse", "HEAD")
+    lock = hashlib.sha256(b"torch\n").hexdigest()
+    for argument in ("--push", f"ghcr.io/someone/alexnet:{revision}", f"REVISION={revision}"):
+        assert argument in build
+    assert f"LOCK_DIGEST={lock}" in build
+    assert not any(argument.startswith("BASE_IMAGE") for argument in build)

@@ -1,0 +1,63 @@
+"""What the workflows may do, and that what they call is there."""
+
+import re
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+RETRAIN = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_action_is_pinned_by_its_commit_and_says_its_version(file):
+    lines = file.read_text().splitlines()
+    uses = [index for index, line in enumerate(lines) if "uses:" in line]
+    assert uses
+    for index in uses:
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40}$", lines[index])
+        assert re.fullmatch(r" +# v\d+\.\d+\.\d+", lines[index - 1])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_what_is_called_is_there(file):
+    jobs = YAML(typ="safe").load(file)["jobs"].values()
+    said = "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
+    assert "${{" not in said, "an expression in a command is an injection"
+    for script in re.findall(r"\S+\.sh\b|\.ci/run", said):
+        assert (ROOT / script).stat().st_mode & 0o111
+    for module in re.findall(r"python -m (ci\.\w+)", said):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_job_may_do_more_than_it_says_nor_run_for_ever(file):
+    workflow = YAML(typ="safe").load(file)
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    assert workflow["concurrency"]
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 720
+
+
+def test_nothing_that_may_write_runs_where_the_training_does():
+    may_write = {
+        name for name, job in RETRAIN["jobs"].items() if "write" in job["permissions"].values()
+    }
+    assert may_write == {"image", "propose", "release"}
+    assert all(RETRAIN["jobs"][name]["runs-on"] == "ubuntu-24.04" for name in may_write)
+    assert "--gpus all" in RETRAIN["jobs"]["retrain"]["container"]["options"]
+    assert {RETRAIN["jobs"][name]["needs"] for name in ("propose", "release")} == {"retrain"}
+
+
+def test_results_are_handed_on_only_by_a_job_in_which_every_step_passed():
+    """A model that was stopped is neither proposed nor released."""
+    (upload,) = [
+        step
+        for step in RETRAIN["jobs"]["retrain"]["steps"]
+        if step.get("with", {}).get("name") == "results"
+    ]
+    assert "if" not in upload
+    for name in ("propose", "release"):
+        assert RETRAIN["jobs"][name]["if"].startswith(("github.ref == ", "startsWith(github.ref"))

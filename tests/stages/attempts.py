@@ -1,0 +1,181 @@
+"""Training runs that are disturbed: the train command in forks, to be killed and run again.
+
+A process that imports PyTorch takes seconds to start. A scenario therefore runs in a process
+that has imported everything and computed nothing, and its runs are forks of that; they train
+the network with a 16th of its channels, and whatever else they run is the command itself.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alexnet.files import sha256
+from alexnet.model import AlexNetCifar
+from alexnet.train import Trainer
+from alexnet.weights import VARIANTS
+from stages import paths
+from stages import train as stage
+from stages.command import run as run_command
+from tests.conftest import write_params
+from tests.making import narrow
+from tests.test_processes import as_torchrun_does, fork
+
+OUTCOME = [paths.WEIGHTS, paths.HISTORY, paths.LAYERS]
+CHECKPOINTS = Path("checkpoints")  # in the folder of the run
+SMALL = {"data__val_fraction": 0.4, "data__test_fraction": 0.4}  # 359 images to train on
+TRAIN = {"train__precision": "fp32", "train__device": "cpu", "model__dropout": 0.5}
+TRAIN |= {"train__zoom": 0.2, "train__turn": 10.0, "train__tone": 0.2}
+TRAIN |= {"train__cutmix": 0.5, "train__cutmix_until": 0.9}
+TRAIN |= {"train__ema_decay": 0.9, "train__cutout": 8, "train__batch_size": 32}
+EVERY_STEP, NEVER = {"train__checkpoint_seconds": 0.001}, {"train__checkpoint_seconds": 1e9}
+PATIENCE = 120.0  # far more than anything here takes, on a busy machine too
+
+two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+
+
+def in_forks(scenario: Callable[..., dict], **arguments: object) -> dict:
+    """What `scenario` returns in a process that may fork: nothing has computed in it before."""
+    script = (
+        "import importlib, json, sys; module, name, arguments, out = sys.argv[1:]; "
+        "scenario = getattr(importlib.import_module(module), name); "
+        "result = scenario(**json.loads(arguments)); open(out, 'w').write(json.dumps(result))"
+    )
+    named = scenario.__module__, scenario.__name__
+    done = subprocess.run(
+        [sys.executable, "-c", script, *named, json.dumps(arguments), "result.json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(Path("result.json").read_text())
+
+
+class Attempt:
+    """The train command in a fork, or in two that belong together."""
+
+    def __init__(self, size: int = 1, before: Callable[[], None] | None = None) -> None:
+        self.logs = [Path(f"log-{rank}") for rank in range(size)]
+        Path("store").unlink(missing_ok=True)
+        Path("steps").unlink(missing_ok=True)
+        self.pids = [fork(self._command, rank, size, before) for rank in range(size)]
+        self.codes: list[int] = []
+
+    def _command(self, rank: int, size: int, before: Callable[[], None] | None) -> None:
+        log = os.open(self.logs[rank], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        VARIANTS["cifar"] = Narrow
+        stage.PATIENCE_SECONDS = 0.0
+        Trainer.train_step = counted(Trainer.train_step)
+        if size > 1:
+            as_torchrun_does(Path("store"), rank, size)
+        if before:
+            before()
+        sys.argv = ["train"]
+        run_command(stage.train)
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not reached() and not self.is_over():
+            assert time.monotonic() < deadline, "nothing happens"
+            time.sleep(0.0005)
+
+    def is_over(self) -> bool:
+        """Whether one of the processes has ended; it is not waited for."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return any(os.waitid(os.P_PID, pid, options) for pid in self.pids)
+
+    def send(self, signum: int) -> None:
+        for pid in self.pids:
+            os.kill(pid, signum)
+
+    def end(self) -> list[int]:
+        """Wait for the processes: their exit codes, or -9 where one was killed."""
+        self.codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self.pids]
+        return self.codes
+
+    def said(self) -> str:
+        return "".join(log.read_text() for log in self.logs)
+
+
+class Narrow(AlexNetCifar):
+    """Takes the place of the variant; what it makes has the variant's own class."""
+
+    def __new__(cls, *arguments):
+        return narrow(*arguments)
+
+
+def counted(train_step):
+    """Note in a file that a step was taken."""
+
+    def step(self, batch):
+        train_step(self, batch)
+        if self.processes.is_first:
+            with open("steps", "a") as file:
+                file.write(".")
+
+    return step
+
+
+def steps_taken() -> int:
+    """Of the attempt under way."""
+    path = Path("steps")
+    return path.stat().st_size if path.exists() else 0
+
+
+def kept() -> list[Path]:
+    return sorted(CHECKPOINTS.glob("*/step-*.safetensors"))
+
+
+def newest_step() -> int:
+    """Of the checkpoints that are whole: their digest is written last."""
+    whole = [path.stem for path in kept() if path.with_suffix(".sha256").exists()]
+    return max((int(name.removeprefix("step-")) for name in whole), default=0)
+
+
+def is_half_written() -> bool:
+    """Whether the kill came while a checkpoint was written or an old one removed."""
+    digests = {path.with_suffix(".sha256") for path in kept()}
+    others = {*CHECKPOINTS.glob("*/.*.tmp"), *CHECKPOINTS.glob("*/step-*.sha256")} - digests
+    return bool(others) or len(kept()) > 2 or not all(path.exists() for path in digests)
+
+
+def outcome() -> list[str]:
+    """The bytes of a complete run, which has left nothing behind."""
+    assert not list(CHECKPOINTS.iterdir()), "checkpoints are gone"
+    return [sha256(path) for path in OUTCOME]
+
+
+def forget() -> None:
+    for path in OUTCOME:
+        path.unlink()
+
+
+def completed(size: int = 1) -> dict:
+    """A run that nothing stands in the way of: its bytes, and what it said."""
+    attempt = Attempt(size)
+    assert attempt.end() == [0] * size, attempt.said()
+    return {"bytes": outcome(), "said": attempt.said()}
+
+
+def uninterrupted(size: int = 1, **changes: object) -> list[str]:
+    """And then the parameters of the run that is about to be disturbed."""
+    write_params(Path(), **SMALL | TRAIN | changes | NEVER)
+    result = completed(size)["bytes"]
+    forget()
+    write_params(Path(), **SMALL | TRAIN | changes | EVERY_STEP)
+    return result
+
+
+def flip_a_bit(path: Path) -> str:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return str(path)

@@ -1,0 +1,83 @@
+"""The model registry: a version is a git tag, and whoever can clone can fetch its folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from alexnet.verify import verify
+from tests.conftest import ROOT
+from tests.handing import small_handoff
+
+pytestmark = pytest.mark.slow
+
+AUTHOR = {
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "a"), ("EMAIL", "a@example.org"))
+}
+
+
+def call(folder: Path, *command: str) -> str:
+    scripts = str(Path(sys.executable).parent)
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | AUTHOR | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """A repository whose dvc.yaml names artifacts as ours does, with one version of the folder.
+
+    Of the stages only the last is left, and its folder is of a narrow network.
+    """
+    project = tmp_path_factory.mktemp("published") / "project"
+    project.mkdir()
+    pipeline = YAML(typ="safe").load(ROOT / "dvc.yaml")
+    ours = {
+        "stages": {"export": {"cmd": "true", "outs": pipeline["stages"]["export"]["outs"]}},
+        "artifacts": pipeline["artifacts"],
+    }
+    YAML().dump(ours, project / "dvc.yaml")
+    shutil.copy(ROOT / ".gitignore", project)
+    small_handoff(project / "artifacts")
+    call(project, "git", "init", "--quiet", "--initial-branch=main")
+    call(project, "dvc", "init", "--quiet")
+    call(project, "dvc", "commit", "--quiet", "--force")
+    call(project, "dvc", "remote", "add", "--default", "storage", str(project.parent / "storage"))
+    call(project, "dvc", "push", "--quiet")
+    call(project, "git", "add", ".")
+    call(project, "git", "commit", "--quiet", "--message=A model")
+    call(project, "gto", "register", "alexnet", "--version", "v1.0.0")
+    call(project, "gto", "assign", "alexnet", "--version", "v1.0.0", "--stage", "production")
+    return project
+
+
+@pytest.mark.parametrize("rev", [["--rev", "v1.0.0"], ["--stage", "production"], []])
+def test_a_receiver_gets_the_folder_of_a_version(published, tmp_path, rev):
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "--quiet", str(published), str(clone))
+    assert not (clone / "artifacts").exists()
+    call(tmp_path, "dvc", "artifacts", "get", str(clone), "alexnet", *rev, "--out", "received")
+    verify(tmp_path / "received")
+    for path in (published / "artifacts").rglob("*"):
+        if path.is_file():
+            copy = tmp_path / "received" / path.relative_to(published / "artifacts")
+            assert copy.read_bytes() == path.read_bytes()
+
+
+def test_the_registry_shows_it(published):
+    shown = call(published, "gto", "show", "alexnet")
+    assert "v1.0.0" in shown
+    assert "production" in shown

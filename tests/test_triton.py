@@ -1,0 +1,90 @@
+"""config.pbtxt: a message of Triton's schema that says of the model what the model says."""
+
+import onnxruntime
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from tests.handing import small_handoff
+
+Field = descriptor_pb2.FieldDescriptorProto
+
+# The part of Triton's model_config.proto (package `inference`) that is used here, with its
+# field numbers: {message: {field: (number, type, repeated)}}.
+SCHEMA = {
+    "ModelTensorReshape": {"shape": (1, "int64", True)},
+    "ModelDynamicBatching": {
+        "preferred_batch_size": (1, "int32", True),
+        "max_queue_delay_microseconds": (2, "uint64", False),
+    },
+    "ModelInput": {
+        "name": (1, "string", False),
+        "data_type": (2, "DataType", False),
+        "dims": (4, "int64", True),
+        "reshape": (5, "ModelTensorReshape", False),
+    },
+    "ModelOutput": {
+        "name": (1, "string", False),
+        "data_type": (2, "DataType", False),
+        "dims": (3, "int64", True),
+        "label_filename": (4, "string", False),
+        "reshape": (5, "ModelTensorReshape", False),
+    },
+    "ModelConfig": {
+        "name": (1, "string", False),
+        "max_batch_size": (4, "int32", False),
+        "input": (5, "ModelInput", True),
+        "output": (6, "ModelOutput", True),
+        "default_model_filename": (8, "string", False),
+        "dynamic_batching": (11, "ModelDynamicBatching", False),
+        "backend": (17, "string", False),
+    },
+}
+DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_UINT8": 2, "TYPE_INT64": 9, "TYPE_FP32": 11}
+OF_ONNX = {"tensor(uint8)": 2, "tensor(int64)": 9, "tensor(float)": 11}
+
+
+def model_config():
+    """An empty ModelConfig."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="model_config.proto", package="inference", syntax="proto3"
+    )
+    numbers = file.enum_type.add(name="DataType")
+    for name, number in DATA_TYPES.items():
+        numbers.value.add(name=name, number=number)
+    for name, fields in SCHEMA.items():
+        message = file.message_type.add(name=name)
+        for field, (number, kind, repeated) in fields.items():
+            label = Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL
+            added = message.field.add(name=field, number=number, label=label)
+            if kind in SCHEMA or kind == "DataType":
+                added.type = Field.TYPE_ENUM if kind == "DataType" else Field.TYPE_MESSAGE
+                added.type_name = f".inference.{kind}"
+            else:
+                added.type = Field.Type.Value(f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    found = pool.FindMessageTypeByName("inference.ModelConfig")
+    return message_factory.GetMessageClass(found)()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return small_handoff(tmp_path_factory.mktemp("triton") / "artifacts")
+
+
+def test_it_is_a_model_config_that_fits_the_model(folder):
+    config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config())
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    assert config.backend == "onnxruntime"
+    assert config.max_batch_size > 1
+    assert config.dynamic_batching.max_queue_delay_microseconds == 1000
+    for told, given in (
+        (config.input, session.get_inputs()),
+        (config.output, session.get_outputs()),
+    ):
+        assert [tensor.name for tensor in told] == [tensor.name for tensor in given]
+        for tensor, truth in zip(told, given, strict=True):
+            assert tensor.data_type == OF_ONNX[truth.type]
+            reshaped = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
+            assert ["batch", *reshaped] == truth.shape
+    assert [list(tensor.dims) for tensor in config.output] == [[10], [10], [1]]
