@@ -47,9 +47,9 @@ def summary(
     from rich.console import Console
 
     console = Console()
-    console.width = max(console.width, WIDTH)
+    wide = Console(width=max(console.width, WIDTH))
     for table in tables:
-        console.print(_laid_out(table), "")
+        wide.print(_laid_out(table), "")
     for note in notes(network):
         console.print(note, highlight=False, soft_wrap=not console.is_terminal)
 

@@ -60,8 +60,8 @@ def notes(network: Network) -> Iterator[str]:
         "one value to the next one's; centre: of the first, from the image's edge; in pixels."
     )
     yield (
-        "parameters and MACs (multiply-adds): of one image; output and kept: of the batch, kept "
-        "is what backward will need and no layer before it keeps; FLOP/byte: operations for each "
+        "MACs: multiply-adds for one image; output and kept: bytes of the batch, of which kept is "
+        "what backward will need and no layer before it keeps; FLOP/byte: operations for each "
         "byte of input, weights and output."
     )
     yield (

@@ -1,55 +1,20 @@
-"""The network from left to right as volumes to scale, in the manner of the 2012 paper's figure 2.
+"""The network from left to right as volumes to scale, after the 2012 paper's figure 2."""
 
-A point of a volume has a map, a row and a column. On paper the maps run to the right, the rows
-down, and the columns into the distance, which is drawn as up and to the right.
-"""
-
-import math
-from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon
-from numpy.typing import NDArray
 
 from alexnet.describe import Layer
+from alexnet.figures.boxes import GAP, TALLEST, TO_POOL, Box, Scale, Tensor
 from alexnet.figures.layers import draw_legend, legend_rows, operation, widest
 from alexnet.figures.page import LEADING, MARGIN, Page, wrap
 from alexnet.figures.style import INK, KINDS, MUTED, SMALL, TEXT, WIDTH, applied
 
 DRAWN = ("conv", "fc", "max pool", "average pool")  # the others leave a shape as it is
-TALLEST = 2.4  # inches, of the largest box on paper and of the longest vector
-THICKEST = 0.004  # inches for one map, at most
-AWAY = np.array([0.36, -0.3])  # where the next column is, in steps of a row
-VECTOR, THIN = 0.09, 0.015
 IMAGE = "#9aa2ab"
-GAP, TO_POOL = 0.16, 0.15  # between columns of text, and from a layer to its pool
 WORDS = 0.66  # at most, for words that can be broken
 LINE = SMALL * LEADING * 0.93
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What a layer puts out, and what is written under it."""
-
-    name: str
-    shape: tuple[int, ...]  # (C, H, W) or (features,)
-    lines: list[str]
-    colour: str
-    layer: Layer | None = None
-
-    @property
-    def side(self) -> int:
-        return self.shape[1] if len(self.shape) == 3 else 1
-
-    @property
-    def window(self) -> int | None:
-        """The side of the square of the tensor before it that makes one value; None: all of it."""
-        assert self.layer is not None
-        return self.layer.kernel
 
 
 @applied()
@@ -89,124 +54,6 @@ def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]
     draw_legend(axes, below + 0.36, legend)
     scale.draw(axes, below + 0.08)
     return page.figure
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Inches for one map, one pixel and one feature of a vector."""
-
-    map: float
-    pixel: float
-    feature: float
-
-    @classmethod
-    def fit(cls, columns: list[list[Tensor]]) -> "Scale":
-        """The largest with which all columns stand side by side."""
-        tensors = [tensor for column in columns for tensor in column]
-        pixel = TALLEST / (1 - AWAY[1]) / max(tensor.side for tensor in tensors)
-        feature = TALLEST / max(t.shape[0] for t in tensors if len(t.shape) == 1)
-        scale = cls(THICKEST, pixel, feature)
-        while scale.total(columns) > WIDTH - 2 * MARGIN and scale.map > THICKEST / 100:
-            scale = cls(0.98 * scale.map, pixel, feature)
-        return scale
-
-    def total(self, columns: list[list[Tensor]]) -> float:
-        return sum(map(self.width, columns)) + GAP * (len(columns) - 1)
-
-    def width(self, column: list[Tensor]) -> float:
-        """That a column takes with its words."""
-        words = widest((line for tensor in column for line in tensor.lines), SMALL)
-        names = widest((tensor.name for tensor in column), TEXT, bold=True)
-        return max(self.drawn_width(column), words, names)
-
-    def drawn_width(self, column: list[Tensor]) -> float:
-        return sum(map(self.box_width, column)) + TO_POOL * (len(column) - 1)
-
-    def box_width(self, tensor: Tensor) -> float:
-        if len(tensor.shape) == 1:
-            return VECTOR
-        return max(THIN, tensor.shape[0] * self.map) + tensor.side * self.pixel * float(AWAY[0])
-
-    def draw(self, axes: Axes, y: float) -> None:
-        x = MARGIN
-        for inches, words in (
-            (self.map, "maps"),
-            (self.pixel, "pixels"),
-            (self.feature, "features"),
-        ):
-            number = _round_number(0.5 / inches)
-            length = number * inches
-            axes.plot([x, x + length], [y, y], color=MUTED, linewidth=1.6, solid_capstyle="butt")
-            text = f"{number:,} {words}"
-            axes.text(x + length + 0.08, y, text, fontsize=SMALL, color=MUTED, va="center")
-            x += length + 0.08 + widest([text], SMALL) + 0.3
-
-
-@dataclass(frozen=True)
-class Box:
-    """A tensor's place on paper."""
-
-    tensor: Tensor
-    corner: NDArray[np.float64]  # of the first map, row and column, in inches
-    along: NDArray[np.float64]  # from the first map to behind the last
-    down: NDArray[np.float64]  # from the first row to behind the last
-    away: NDArray[np.float64]  # from the first column to behind the last
-
-    @classmethod
-    def at(cls, left: float, tensor: Tensor, scale: Scale) -> "Box":
-        if len(tensor.shape) == 1:
-            length = max(THIN, tensor.shape[0] * scale.feature)
-            side, thickness, away = length, VECTOR, np.zeros(2)
-        else:
-            side = tensor.side * scale.pixel
-            thickness, away = max(THIN, tensor.shape[0] * scale.map), side * AWAY
-        # The middle of the box, on paper, is in the middle of the picture.
-        top = 0.1 + TALLEST / 2 - (side + away[1]) / 2
-        along, down = np.array([thickness, 0.0]), np.array([0.0, side])
-        return cls(tensor, np.array([left, top]), along, down, away)
-
-    def draw(self, axes: Axes) -> None:
-        """The faces that are seen: the front, the top, and the last map at the right."""
-        near, right = self.corner, self.corner + self.along
-        self._face(axes, near, self.along, self.down, 0.0)
-        if self.away.any():
-            self._face(axes, near, self.along, self.away, 0.45)
-            self._face(axes, right, self.away, self.down, -0.25)
-        groups = self.tensor.layer.groups if self.tensor.layer else None
-        for group in range(1, groups or 1):  # each sees its own part of the maps before it
-            seam = near + self.along * group / (groups or 1)
-            path = np.array([seam + self.down, seam, seam + self.away])
-            axes.plot(*path.T, color="white", linewidth=1.2)
-
-    def draw_window(self, axes: Axes, before: "Box") -> None:
-        """What one value is made of: a window of the tensor before it, through all its maps."""
-        side = before.tensor.side
-        window = self.tensor.window
-        if self.tensor.layer is not None and self.tensor.layer.kind == "average pool":
-            window = math.ceil(side / self.tensor.side)
-        share = 1.0 if window is None else min(1.0, window / side)
-        across, down = share * before.away, share * before.down
-        face = before.corner + before.along
-        start = face + (before.away - across) / 2 + (before.down - down) / 2
-        corners = [start, start + across, start + across + down, start + down]
-        value = self.corner + self.down / 2
-        for corner in corners:
-            axes.plot(*np.array([corner, value]).T, color=MUTED, linewidth=0.5)
-        axes.add_patch(
-            Polygon(np.array(corners), facecolor=(1, 1, 1, 0.5), edgecolor=INK, linewidth=0.6)
-        )
-
-    def _face(
-        self,
-        axes: Axes,
-        corner: NDArray[np.float64],
-        one: NDArray[np.float64],
-        other: NDArray[np.float64],
-        light: float,
-    ) -> None:
-        corners = np.array([corner, corner + one, corner + one + other, corner + other])
-        colour = _shade(self.tensor.colour, light)
-        axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="white", linewidth=0.4))
 
 
 def _columns(layers: list[Layer], input_shape: tuple[int, int, int]) -> list[list[Tensor]]:
@@ -267,15 +114,3 @@ def _caption(layers: list[Layer], shown: list[Layer]) -> str:
         "box is the window, through all its maps, of which the next layer makes one value, where "
         f"the lines meet; for a dense layer it is the whole box. Not drawn: {', '.join(names)}."
     )
-
-
-def _round_number(limit: float) -> int:
-    """The largest of 1, 2, 5, 10, 20, 50, ... that is not above `limit`; at least 1."""
-    power = 10 ** math.floor(math.log10(max(1.0, limit)))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= max(1.0, limit))
-
-
-def _shade(colour: str, light: float) -> tuple[float, ...]:
-    """Lighter (towards white, up to 1) or darker (towards black, down to -1)."""
-    towards = 1.0 if light > 0 else 0.0
-    return tuple(value + (towards - value) * abs(light) for value in to_rgb(colour))

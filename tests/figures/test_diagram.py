@@ -1,22 +1,26 @@
+import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from matplotlib.patches import FancyBboxPatch
 
 from alexnet import describe as description
 from alexnet.describe import describe
 from alexnet.figures.diagram import architecture
 from alexnet.figures.layers import operation
-from alexnet.figures.style import KINDS
+from alexnet.figures.style import KINDS, save_file
 from alexnet.model import VARIANTS
+from tests.conftest import ROOT
 
 from .layout import all_text, assert_legible
 
 # Each variant at its own size and at the ends of what it takes; and long numbers.
 CASES = [
-    ("cifar", 32, 3, 10), ("cifar", 27, 1, 2), ("cifar", 227, 3, 100), ("cifar", 1024, 3, 100_000),
+    ("cifar", 32, 3, 10), ("cifar", 27, 1, 2), ("cifar", 224, 3, 100), ("cifar", 227, 3, 100),
+    ("cifar", 1024, 3, 100_000),
     ("imagenet-2012", 227, 3, 1000), ("imagenet-2012", 258, 1, 2),
     ("one-weird-trick", 224, 3, 1000), ("one-weird-trick", 63, 3, 10),
-    ("one-weird-trick", 1024, 3, 21_841),
+    ("one-weird-trick", 227, 3, 1000), ("one-weird-trick", 1024, 3, 21_841),
 ]  # fmt: skip
 
 
@@ -90,10 +94,17 @@ def test_legend_names_only_the_kinds_that_occur():
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path):
-    from alexnet.figures.style import save_file
-
-    for suffix in ("png", "svg", "pdf"):
+    for suffix in ("svg", "pdf"):
         for name in ("one", "two"):
             save_file(draw("cifar")[1], tmp_path / f"{name}.{suffix}")
         one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes(), suffix
+
+
+def test_the_readme_shows_the_network_as_it_is(tmp_path):
+    save_file(draw("cifar")[1], tmp_path / "drawn.png")
+    drawn, shown = (
+        imread(path) for path in (tmp_path / "drawn.png", ROOT / "docs/images/architecture.png")
+    )
+    assert drawn.shape == shown.shape
+    assert np.abs(drawn - shown).mean() < 0.001

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from matplotlib.patches import Polygon
 
 from alexnet.describe import describe
@@ -8,6 +9,7 @@ from alexnet.figures.layers import operation
 from alexnet.figures.style import save_file
 from alexnet.figures.volumes import DRAWN, volumes
 from alexnet.model import VARIANTS
+from tests.conftest import ROOT
 
 from .layout import all_text, assert_legible
 from .test_diagram import CASES
@@ -85,3 +87,12 @@ def test_the_same_network_gives_the_same_bytes(tmp_path):
         for path in (one, two):
             save_file(draw("cifar")[1], path)
         assert one.read_bytes() == two.read_bytes(), suffix
+
+
+def test_the_readme_shows_the_network_as_it_is(tmp_path):
+    save_file(draw("cifar")[1], tmp_path / "drawn.png")
+    drawn, shown = (
+        imread(path) for path in (tmp_path / "drawn.png", ROOT / "docs/images/volumes.png")
+    )
+    assert drawn.shape == shown.shape
+    assert np.abs(drawn - shown).mean() < 0.001
