@@ -17,6 +17,8 @@ NUM_QUERIES, NUM_NEIGHBOURS = 5, 6  # as in figure 4 of the 2012 paper
 MOST_COMPARED = 10_000  # training images
 NUM_CHANNELS = 6  # of a layer, whose strongest patches are shown
 
+UNCHANGED = {"dropout", "flatten", "identity"}  # what these give is what they are given
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -26,7 +28,7 @@ class Inside:
     """What the pictures of the network's inside are drawn from."""
 
     shown: list[int]  # test images
-    maps: dict[str, Floats]  # of each layer: (M, C, h, w) or (M, features)
+    maps: dict[str, Floats]  # by layer: (M, C, h, w) or (M, features)
     probabilities: Floats  # (M, K)
     gradients: Floats  # (M, H, W)
     hidden: Floats  # (M, r, r): the class's probability with a square hidden there
@@ -57,7 +59,8 @@ def look_inside(
     shown = typical(actual, predicted, confidence, NUM_SHOWN)
     chosen = images[torch.tensor(shown)]
     given = torch.tensor(predicted[shown])
-    maps, probabilities = looking.maps(chosen, [layer.name for layer in layers])
+    changing = [layer.name for layer in layers if layer.kind not in UNCHANGED]
+    maps, probabilities = looking.maps(chosen, changing)
     side = max(2, images.shape[1] // 4)
     hidden = [
         looking.occlusion(image, int(label), side, stride=max(1, side // 4))
