@@ -17,7 +17,7 @@ cp "$lock" dvc.lock
 revision=$(git rev-parse --short HEAD)
 git add dvc.lock
 git -c user.name="${AUTHOR_NAME:-retraining}" \
-    -c user.email="${AUTHOR_EMAIL:-retraining@users.noreply.github.com}" \
+    -c user.email="${AUTHOR_EMAIL:-retraining@localhost}" \
     commit --quiet --message "Results of training at $revision"
 git push --quiet --force origin HEAD:refs/heads/retrain
 

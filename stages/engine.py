@@ -113,11 +113,10 @@ def has_gpus() -> bool:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises UserError if nothing can be written where the stages write."""
-    if not os.access(folder, os.W_OK):
+    """Raises UserError if the stages cannot write where they should."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise UserError(
-            f"{folder} cannot be written to (a mount that is read-only, or another user's "
-            "folder); mount it for writing, or work in a copy"
+            f"{folder} is mounted read-only; mount it for writing, or work in a copy of it"
         )
 
 

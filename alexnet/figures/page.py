@@ -5,6 +5,7 @@ overlaps and nothing is cut off, whatever the classes are called.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class Page:
             )
 
 
+@cache
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Inches that one line of text takes at `size` points."""
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")

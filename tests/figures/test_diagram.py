@@ -13,11 +13,10 @@ from .layout import all_text, assert_legible
 
 # Each variant at its own size and at the ends of what it takes; and long numbers.
 CASES = [
-    ("cifar", 32, 3, 10), ("cifar", 32, 1, 10), ("cifar", 27, 3, 2), ("cifar", 64, 3, 10),
-    ("cifar", 224, 3, 100), ("cifar", 227, 3, 100), ("cifar", 1024, 3, 100_000),
-    ("imagenet-2012", 227, 3, 1000), ("imagenet-2012", 227, 1, 100), ("imagenet-2012", 258, 3, 2),
+    ("cifar", 32, 3, 10), ("cifar", 27, 1, 2), ("cifar", 227, 3, 100), ("cifar", 1024, 3, 100_000),
+    ("imagenet-2012", 227, 3, 1000), ("imagenet-2012", 258, 1, 2),
     ("one-weird-trick", 224, 3, 1000), ("one-weird-trick", 63, 3, 10),
-    ("one-weird-trick", 227, 3, 1000), ("one-weird-trick", 1024, 3, 21_841),
+    ("one-weird-trick", 1024, 3, 21_841),
 ]  # fmt: skip
 
 

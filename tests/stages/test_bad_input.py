@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from alexnet.files import sha256, write_json
 from stages import command
 from tests.conftest import ROOT, write_params
 
@@ -218,3 +219,25 @@ def test_a_project_that_is_mounted_read_only(capsys, monkeypatch):
         "error: [Errno 30] Read-only file system: 'reports/gate.json'; mount the project for "
         "writing, or work in a copy of it\n"
     )
+
+
+@pytest.mark.parametrize("when", ["before the gate", "behind the gate"])
+def test_damaged_weights_are_not_exported(tmp_path, run, when):
+    """Weights that were damaged on the disk: no longer those that were judged, or no weights."""
+    write_params(tmp_path)
+    weights = tmp_path / "models" / "weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"damaged")
+    digest = sha256(weights) if when == "before the gate" else "0" * 64
+    verdict = {"passed": True, "weights_sha256": digest}
+    write_json(tmp_path / "reports" / "gate.json", verdict)
+    result = run("export")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    told = {
+        "before the gate": "weights.safetensors does not hold the weights of a network of ours",
+        "behind the gate": "gate.json is of other weights than models/weights.safetensors",
+    }
+    assert told[when] in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "artifacts").exists()

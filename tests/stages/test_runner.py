@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -273,9 +274,10 @@ def test_gpus_that_an_engine_cannot_hand_on(name, way_out, monkeypatch, capsys):
     assert capsys.readouterr().err == "", "the stage has said what was wrong"
 
 
-def test_a_folder_that_cannot_be_written_to(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match=r"cannot be written to .*; mount it for writing, or work"):
+def test_a_folder_that_is_mounted_read_only(tmp_path, monkeypatch):
+    engines.check_writable(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(UserError, match="is mounted read-only; mount it for writing, or work in"):
         engines.check_writable(tmp_path)
 
 
