@@ -125,8 +125,8 @@ def _inside(run: Run) -> Iterator[tuple[str, Figure]]:
     labels = [int(run.actual[index]) for index in inside.shown]
     rows = {name: _behind_relu(run, name) for name in IN_ROWS}
     yield "feature_maps", feature_maps(images, labels, rows, inside.probabilities, classes)
-    size, num_images = run.input_shape[1], len(run.test_images)
-    yield "exciting_patches", exciting_patches(inside.patches, size, num_images)
+    searched = run.input_shape[1], inside.num_searched
+    yield "exciting_patches", exciting_patches(inside.patches, *searched)
     answers = [int(run.predicted[index]) for index in inside.shown]
     sure = inside.probabilities[range(len(answers)), answers].tolist()
     names = [classes[k] for k in answers]

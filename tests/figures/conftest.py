@@ -78,6 +78,7 @@ def make_inside(images: np.ndarray, labels: np.ndarray, layers: list[Layer]) -> 
         hidden=rng.random((len(shown), 5, 5)).astype(np.float32) * 0.8,
         hidden_side=2,
         patches=[Row("conv1", 11, channels)],
+        num_searched=200,
         queries=[3, 4],
         nearest=images[10:18].reshape(2, 4, 8, 8, 1),
         nearest_labels=labels[10:18].reshape(2, 4),
