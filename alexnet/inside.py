@@ -141,7 +141,8 @@ class Looking:
         for number, (top, left) in enumerate((y, z) for y in starts for z in starts):
             rows, columns = (slice(max(0, at), at + side) for at in (top, left))
             hidden[number, :, rows, columns] = 0.0
-        probability = self.model(hidden).softmax(dim=1)[:, label]
+        with self.machine.autocast():
+            probability = self.model(hidden).float().softmax(dim=1)[:, label]
         return probability.view(len(starts), len(starts)).cpu().numpy()
 
 

@@ -131,6 +131,12 @@ NETWORK = Chapter(
             "the wider a block, the more values pass there on their way to a decision.",
         ),
         Picture(
+            "volumes",
+            "As volumes, from left to right",
+            "The same after the 2012 paper's second figure: maps grow fewer pixels and more "
+            "channels, until nothing of the picture's plane is left.",
+        ),
+        Picture(
             "costs",
             "Where the operations go, and where the time",
             "Operations are counted, time is measured; the two need not agree.",

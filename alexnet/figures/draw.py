@@ -26,6 +26,7 @@ from alexnet.figures.saliency import saliency
 from alexnet.figures.samples import mistakes, training_samples
 from alexnet.figures.stability import stability
 from alexnet.figures.style import save, save_file
+from alexnet.figures.volumes import volumes
 from alexnet.metrics import confusion
 
 IN_ROWS = ("conv1", "conv2", "conv3", "conv4", "conv5")  # followed side by side
@@ -87,6 +88,7 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     """One after the other: only one is in memory."""
     matrix = confusion(run.actual, run.predicted, len(run.classes))
     yield "architecture", architecture(run.layers, run.variant, run.input_shape)
+    yield "volumes", volumes(run.layers, run.variant, run.input_shape)
     yield "costs", costs(run.trained_layers, run.times, run.timed_on)
     yield (
         "training_samples",
@@ -121,11 +123,10 @@ def _inside(run: Run) -> Iterator[tuple[str, Figure]]:
     inside, classes = run.inside, run.classes
     images = run.test_images[inside.shown]
     labels = [int(run.actual[index]) for index in inside.shown]
-    maps = _behind_relus(run)
-    rows = {name: maps[name] for name in IN_ROWS}
+    rows = {name: _behind_relu(run, name) for name in IN_ROWS}
     yield "feature_maps", feature_maps(images, labels, rows, inside.probabilities, classes)
-    size, num_images = run.input_shape[1], len(run.test_images)
-    yield "exciting_patches", exciting_patches(inside.patches, size, num_images)
+    searched = run.input_shape[1], inside.num_searched
+    yield "exciting_patches", exciting_patches(inside.patches, *searched)
     answers = [int(run.predicted[index]) for index in inside.shown]
     sure = inside.probabilities[range(len(answers)), answers].tolist()
     names = [classes[k] for k in answers]
@@ -143,13 +144,11 @@ def _inside(run: Run) -> Iterator[tuple[str, Figure]]:
     )
 
 
-def _behind_relus(run: Run) -> dict[str, NDArray[np.float32]]:
-    """What each layer gives, or where a ReLU follows it what that leaves of it."""
-    following = [*run.layers[1:], None]
-    return {
-        layer.name: run.inside.maps[after.name if after and after.kind == "relu" else layer.name]
-        for layer, after in zip(run.layers, following, strict=True)
-    }
+def _behind_relu(run: Run, name: str) -> NDArray[np.float32]:
+    """What a layer gives, or where a ReLU follows it what that leaves of it."""
+    names = [layer.name for layer in run.layers]
+    after = run.layers[names.index(name) + 1]
+    return run.inside.maps[after.name if after.kind == "relu" else name]
 
 
 def _layers(run: Run) -> Iterator[tuple[str, Figure]]:
@@ -158,11 +157,9 @@ def _layers(run: Run) -> Iterator[tuple[str, Figure]]:
         if layer.name in run.weights:
             draw = layer_filters if layer.kind == "conv" else layer_weights
             yield f"{layer.name}_weights", draw(run.weights[layer.name])
-        if layer.kind not in {"dropout", "flatten", "identity"}:
-            yield (
-                f"{layer.name}_maps",
-                layer_maps(images, run.inside.maps[layer.name][: len(images)]),
-            )
+        if layer.name in run.inside.maps:
+            maps = run.inside.maps[layer.name][: len(images)]
+            yield f"{layer.name}_maps", layer_maps(images, maps)
 
 
 def most_confident_mistakes(

@@ -14,8 +14,10 @@ from alexnet.inside import Looking, Peaks, convolutions
 
 NUM_SHOWN = 6  # test images that are followed through the network
 NUM_QUERIES, NUM_NEIGHBOURS = 5, 6  # as in figure 4 of the 2012 paper
-MOST_COMPARED = 10_000  # training images
+MOST = 10_000  # images of a split that are gone through
 NUM_CHANNELS = 6  # of a layer, whose strongest patches are shown
+
+UNCHANGED = {"dropout", "flatten", "identity"}  # what these give is what they are given
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -26,12 +28,13 @@ class Inside:
     """What the pictures of the network's inside are drawn from."""
 
     shown: list[int]  # test images
-    maps: dict[str, Floats]  # of each layer: (M, C, h, w) or (M, features)
+    maps: dict[str, Floats]  # by layer: (M, C, h, w) or (M, features)
     probabilities: Floats  # (M, K)
     gradients: Floats  # (M, H, W)
     hidden: Floats  # (M, r, r): the class's probability with a square hidden there
     hidden_side: int
     patches: list[Row]
+    num_searched: int  # test images, for patches
     queries: list[int]  # test images
     nearest: NDArray[np.uint8]  # (Q, k, H, W, C)
     nearest_labels: Ints  # (Q, k)
@@ -50,14 +53,15 @@ def look_inside(
 ) -> Inside:
     """test, train: images uint8 (N, H, W, C) and labels; answers: predicted, confidence.
 
-    Goes through all test images and up to 10,000 training images, evenly spread, once.
+    Goes once through up to 10,000 test and as many training images, evenly spread.
     """
     images, actual = test
     predicted, confidence = answers
     shown = typical(actual, predicted, confidence, NUM_SHOWN)
     chosen = images[torch.tensor(shown)]
     given = torch.tensor(predicted[shown])
-    maps, probabilities = looking.maps(chosen, [layer.name for layer in layers])
+    changing = [layer.name for layer in layers if layer.kind not in UNCHANGED]
+    maps, probabilities = looking.maps(chosen, changing)
     side = max(2, images.shape[1] // 4)
     hidden = [
         looking.occlusion(image, int(label), side, stride=max(1, side // 4))
@@ -65,17 +69,18 @@ def look_inside(
     ]
     say(f"maps, gradients and occlusions of {len(shown)} test images")
 
-    peaks = looking.peaks(images, advance)
+    searched = spread(len(images))
+    peaks = looking.peaks(images[searched], advance)
     fields = {layer.name: layer for layer in layers}
-    names = np.array(classes)[actual]
+    names = [classes[k] for k in actual[searched]]
     rows = [
-        _row(fields[name], peaks[name], images, names.tolist())
+        _row(fields[name], peaks[name], images[searched], names)
         for name in convolutions(looking.model)
     ]
-    say(f"the strongest answers to {len(images):,} test images")
+    say(f"the strongest answers to {len(searched):,} test images")
 
     queries = first_of_classes(actual, NUM_QUERIES)
-    every = torch.linspace(0, len(train[0]) - 1, min(MOST_COMPARED, len(train[0]))).long()
+    every = spread(len(train[0]))
     gallery = train[0][every]
     near = looking.nearest(images[torch.tensor(queries)], gallery, NUM_NEIGHBOURS, advance)
     say(f"neighbours among {len(gallery):,} training images")
@@ -87,6 +92,7 @@ def look_inside(
         hidden=np.stack(hidden),
         hidden_side=side,
         patches=rows,
+        num_searched=len(searched),
         queries=queries,
         nearest=gallery[torch.from_numpy(near)].numpy(),
         nearest_labels=train[1][every].numpy()[near],
@@ -94,9 +100,16 @@ def look_inside(
     )
 
 
+def spread(num_images: int) -> Tensor:
+    """int64: the images that are gone through, all of them if there are not too many."""
+    return (
+        torch.linspace(0, num_images - 1, min(MOST, num_images), dtype=torch.float64).round().long()
+    )
+
+
 def num_looked_at(num_test: int, num_train: int) -> int:
     """How many images `look_inside` advances by."""
-    return num_test + min(MOST_COMPARED, num_train)
+    return len(spread(num_test)) + len(spread(num_train))
 
 
 def typical(

@@ -13,7 +13,7 @@ from alexnet.describe import Layer, totals
 from alexnet.figures.arithmetic import written_out
 from alexnet.figures.contents import CHAPTERS
 from alexnet.figures.curves import History
-from alexnet.figures.diagram import operation
+from alexnet.figures.layers import operation
 from alexnet.figures.style import KINDS, ON_DARK, percent
 from alexnet.files import existing, write_text
 

@@ -14,6 +14,7 @@ from alexnet.figures.patches import Channel, Row
 from alexnet.model import AlexNetCifar
 
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
+LOOKED_INTO = ["conv1", "relu1", "relu2", "relu3", "relu4", "relu5", "fc3"]
 
 
 def make_history(num_epochs: int) -> list[dict[str, float]]:
@@ -70,12 +71,14 @@ def make_inside(images: np.ndarray, labels: np.ndarray, layers: list[Layer]) -> 
         maps={
             layer.name: rng.normal(size=(len(shown), *layer.output_shape)).astype(np.float32)
             for layer in layers
+            if layer.name in LOOKED_INTO
         },
         probabilities=np.eye(10, dtype=np.float32)[labels[shown]] * 0.8 + 0.02,
         gradients=rng.random((len(shown), 8, 8)).astype(np.float32),
         hidden=rng.random((len(shown), 5, 5)).astype(np.float32) * 0.8,
         hidden_side=2,
         patches=[Row("conv1", 11, channels)],
+        num_searched=200,
         queries=[3, 4],
         nearest=images[10:18].reshape(2, 4, 8, 8, 1),
         nearest_labels=labels[10:18].reshape(2, 4),
@@ -85,13 +88,13 @@ def make_inside(images: np.ndarray, labels: np.ndarray, layers: list[Layer]) -> 
 
 @pytest.fixture(scope="session")
 def run(digits: tuple[np.ndarray, np.ndarray]) -> Run:
-    """A run in which every tenth answer is wrong; of the layers, those that differ in kind."""
+    """A run in which every tenth answer is wrong."""
     images, labels = digits
     actual = labels[:200]
     predicted = actual.copy()
     predicted[::10] = (actual[::10] + 1) % 10
     model = AlexNetCifar(in_channels=1)
-    layers = [layer for layer in describe(model) if layer.name in {*WEIGHTED, "relu1"}]
+    layers = describe(model)
     return Run(
         classes=[f"digit {number}" for number in range(10)],
         variant="cifar",

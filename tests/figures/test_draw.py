@@ -11,7 +11,7 @@ def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
         f"{name}.{extension}" for name in names for extension in ("png", "svg")
     }
     layers = {file.name for file in (drawn / "layers").iterdir()}
-    assert layers == {f"{layer.name}_maps.svg" for layer in run.layers} | {
+    assert layers == {f"{name}_maps.svg" for name in run.inside.maps} | {
         f"{name}_weights.svg" for name in run.weights
     }
 

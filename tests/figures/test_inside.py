@@ -5,7 +5,7 @@ import pytest
 
 from alexnet.figures.classes import hardest_classes
 from alexnet.figures.costs import costs
-from alexnet.figures.looking import first_of_classes, typical
+from alexnet.figures.looking import first_of_classes, num_looked_at, spread, typical
 from alexnet.figures.maps import feature_maps, squared, telling
 from alexnet.figures.neighbours import neighbours
 from alexnet.figures.one_layer import layer_filters, layer_maps, layer_weights
@@ -35,6 +35,14 @@ def test_typical_is_the_recognised_image_of_median_confidence():
 
 def test_queries_are_the_first_of_their_classes_right_or_wrong():
     assert first_of_classes(np.array([3, 3, 1, 0, 1]), 3) == [3, 2, 0]
+
+
+def test_images_that_are_gone_through_are_all_or_spread_over_all(monkeypatch):
+    assert spread(7).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert spread(47_999).tolist()[-1] == 47_998
+    monkeypatch.setattr("alexnet.figures.looking.MOST", 3)
+    assert spread(7).tolist() == [0, 3, 6]
+    assert num_looked_at(7, 2) == 5
 
 
 def test_a_patch_is_what_the_value_sees():
