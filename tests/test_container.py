@@ -28,7 +28,7 @@ IMAGES = ("localhost/alexnet:latest", "localhost/alexnet-serve:latest")
 SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_size": 120}
 SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
-PATIENCE = 900.0
+PATIENCE = 1800.0
 STAGES = ["download", "preprocess", "train", "evaluate", "gate", "plot", "export"]
 
 
