@@ -59,10 +59,8 @@ function fit(image, size) {
   const side = Math.min(image.width, image.height);
   const across = filters(image.width, (image.width - side) / 2, side, size);
   const down = filters(image.height, (image.height - side) / 2, side, size);
-  // As Pillow 13, along the longer side first: each pass rounds to 8 bits.
-  return image.height > image.width
-    ? resample(transpose(resample(transpose(image), down)), across)
-    : transpose(resample(transpose(resample(image, across)), down));
+  // Each pass rounds to 8 bits, so that their order shows. Pillow 13 sometimes takes the other.
+  return transpose(resample(transpose(resample(image, across)), down));
 }
 
 /** For each of `size` new pixels: where the old ones begin that it is made of, and their weights. */
