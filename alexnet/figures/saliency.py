@@ -100,7 +100,8 @@ def _title(
 def _caption(side: int) -> str:
     return (
         "Gradient: how much the logit of the answer changes with each pixel; dark is much, scaled "
-        "for each image. Occlusion: the probability that is lost when a grey square of "
+        "for each image; single pixels are noise, where they crowd counts. Occlusion: the "
+        "probability that is lost when a grey square of "
         f"{side}×{side} pixels hides that place; warm places carry the answer, blue ones speak "
         "against it. What is warm outside the object is background that the network leans on."
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alexnet.figures.filters import as_images, conv1_filters, mosaic, smoothness
+from alexnet.figures.filters import as_images, conv1_filters, evenness, mosaic
 
 from .layout import all_text, assert_legible
 
@@ -23,17 +23,21 @@ def test_every_filter_is_drawn(shape):
     assert_legible(figure)
 
 
-def test_smooth_filters_are_told_from_noise():
-    """A grating of period 8 correlates with itself one pixel on by cos(2 pi / 8), one down by 1."""
+def test_filters_with_a_shape_are_told_from_noise():
+    """A spot, an edge and a grating; of noise the flatness is exp(digamma(3)) / 3 = 0.84."""
     noise = np.random.default_rng(0).normal(size=(40, 3, 11, 11))
-    assert np.abs(smoothness(noise)).max() < 0.2
-    grating = np.sin(2 * np.pi * np.arange(400) / 8) * np.ones((1, 1, 400, 1))
-    assert smoothness(grating)[0] == pytest.approx((np.cos(np.pi / 4) + 1) / 2, abs=0.01)
+    assert evenness(noise).mean() == pytest.approx(0.84, abs=0.02)
+    y, x = np.mgrid[-5:6, -5:6]
+    spot, edge, grating = np.exp(-(x**2 + y**2) / 8), np.sign(x), np.cos(2.5 * x)
+    shapes = np.stack([np.stack([shape] * 3) for shape in (spot, edge, grating)])
+    slightly = shapes + 0.1 * noise[:3]
+    assert evenness(slightly).max() < 0.5 * evenness(noise).min()
     mixed = noise.copy()
-    mixed[:10] = grating[..., :11, :11]
-    assert "10 of 40 filters have taken shape" in all_text(conv1_filters(noise, mixed))
-    assert "all 10 filters a shape" in all_text(conv1_filters(noise[:10], mixed[:10]))
-    assert smoothness(np.zeros((1, 3, 11, 11)))[0] == 0
+    mixed[:3] = slightly
+    title = all_text(conv1_filters(noise, mixed))
+    assert "3 of 40 filters have taken shape, 37 are still close to the noise" in title
+    assert "all 3 filters a shape" in all_text(conv1_filters(noise[:3], slightly))
+    assert evenness(np.zeros((1, 3, 11, 11)))[0] == 1
 
 
 def test_zero_is_mid_grey_and_each_filter_reaches_one_end():
