@@ -31,10 +31,9 @@ export class Model {
   /** @param {string} folder of the artifact, relative to the page */
   static async open(folder) {
     const base = new URL(folder.endsWith("/") ? folder : `${folder}/`, document.baseURI);
-    const [manifest, labels, samples] = await Promise.all(
-      ["manifest.json", "labels.json", "samples/expected.json"].map((name) =>
-        json(new URL(name, base)),
-      ),
+    const manifest = await json(new URL("manifest.json", base)); // says first what is wrong
+    const [labels, samples] = await Promise.all(
+      ["labels.json", "samples/expected.json"].map((name) => json(new URL(name, base))),
     );
     return new Model(base, manifest, labels, samples);
   }
