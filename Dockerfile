@@ -36,7 +36,7 @@ FROM installer AS wheel
 COPY requirements.lock .
 RUN awk '/^[^ ]/ { wanted = /^setuptools==/ } wanted' requirements.lock >setuptools.lock \
     && python3 -m venv venv \
-    && venv/bin/pip install --quiet --require-hashes -r setuptools.lock
+    && venv/bin/pip install --quiet --no-deps --require-hashes -r setuptools.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY alexnet alexnet
 COPY stages stages
@@ -46,12 +46,12 @@ RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels
 FROM installer AS train-packages
 COPY requirements.lock .
 RUN python3 -m venv /opt/alexnet \
-    && /opt/alexnet/bin/pip install --quiet --require-hashes -r requirements.lock
+    && /opt/alexnet/bin/pip install --quiet --no-deps --require-hashes -r requirements.lock
 
 FROM installer AS serve-packages
 COPY serve.lock .
 RUN python3 -m venv /opt/alexnet \
-    && /opt/alexnet/bin/pip install --quiet --require-hashes -r serve.lock
+    && /opt/alexnet/bin/pip install --quiet --no-deps --require-hashes -r serve.lock
 
 FROM serve-packages AS serve-installed
 COPY --from=wheel /build/wheels /wheels

@@ -70,11 +70,12 @@ lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and serve.
 clean: ## Remove what is not tracked and can be made again, except data and results
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
-# Only packages whose hashes are in the lock; the project itself goes in as it is.
+# Only packages whose hashes are in the lock, which names them all: older versions of pip, asked to
+# resolve it anew, stumble over extras. The project itself goes in as it is.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another by PYTHON=")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
