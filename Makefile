@@ -10,7 +10,7 @@ ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
 
-.PHONY: help demo repro repro-container image test check bench tour format lock clean
+.PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,8 +35,11 @@ image: ## The container images, to train and to serve, on BASE_IMAGE= if it is g
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
 
-test: $(READY) ## The test suite
+test: $(READY) ## The tests that are quick (3 minutes on 2 cores)
 	python -m pytest
+
+test-slow: $(READY) ## The others: whole pipelines, kills, rehearsals, browsers
+	python -m pytest -m 'slow and not container'
 
 check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	ruff format --check .
