@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from alexnet.augment import (
-    draw,
-)
-from tests.making import settings
+from alexnet.augment import draw
+from tests.making import EVERYTHING, settings
 
 
 @pytest.fixture
@@ -14,23 +12,12 @@ def images(tinted_digits):
     return tinted_digits
 
 
-EVERYTHING = {
-    "crop_padding": 4,
-    "flip": "random",
-    "zoom": 0.2,
-    "turn": 10.0,
-    "cutout": 8,
-    "tone": 0.2,
-    "cutmix": 0.5,
-    "cutmix_until": 1.0,
-    "lighting": 0.1,
-    "epochs": 8,
-}
+ALL = EVERYTHING | {"cutmix_until": 1.0, "epochs": 8}
 
 
 @pytest.mark.parametrize("flip", ["random", "alternating"])
 def test_what_is_drawn_depends_on_seed_epoch_and_image_alone(images, flip):
-    params = settings(**(EVERYTHING | {"flip": flip}))
+    params = settings(**(ALL | {"flip": flip}))
     first = draw(images, 32, params, epoch=3)
     torch.manual_seed(5)
     torch.rand(7)
@@ -46,7 +33,7 @@ def test_what_is_drawn_depends_on_seed_epoch_and_image_alone(images, flip):
 
 def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
     """Without changing what the others draw."""
-    full = draw(images, 32, settings(**EVERYTHING), epoch=0)
+    full = draw(images, 32, settings(**ALL), epoch=0)
     for key, nothing, touched in [
         ("flip", "none", {"mirrored"}),
         ("zoom", 0.0, {"frame"}),
@@ -55,7 +42,7 @@ def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
         ("lighting", 0.0, {"light"}),
         ("cutmix", 0.0, {"patch"}),
     ]:
-        less = draw(images, 32, settings(**(EVERYTHING | {key: nothing})), epoch=0)
+        less = draw(images, 32, settings(**(ALL | {key: nothing})), epoch=0)
         for name in vars(full):
             same = torch.equal(getattr(full, name), getattr(less, name))
             assert same == (name not in touched), (key, name)

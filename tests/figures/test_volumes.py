@@ -1,29 +1,22 @@
+from functools import partial
+
 import numpy as np
 import pytest
-import torch
 from matplotlib.image import imread
 from matplotlib.patches import Polygon
 
-from alexnet.describe import describe
 from alexnet.figures.layers import operation
 from alexnet.figures.style import save_file
 from alexnet.figures.volumes import DRAWN, volumes
-from alexnet.model import VARIANTS
 from tests.conftest import ROOT
 
+from . import test_diagram
 from .layout import all_text, assert_legible
-from .test_diagram import CASES
+
+draw = partial(test_diagram.draw, picture=volumes)
 
 
-def draw(variant: str, size: int | None = None, in_channels: int = 3, num_classes: int = 10):
-    with torch.device("meta"):
-        model = VARIANTS[variant](num_classes=num_classes, in_channels=in_channels)
-    size = size or model.image_size
-    layers = describe(model, size)
-    return layers, volumes(layers, variant, (in_channels, size, size))
-
-
-@pytest.mark.parametrize(("variant", "size", "in_channels", "num_classes"), CASES)
+@pytest.mark.parametrize(("variant", "size", "in_channels", "num_classes"), test_diagram.CASES)
 def test_legible_and_complete(variant, size, in_channels, num_classes):
     layers, figure = draw(variant, size, in_channels, num_classes)
     assert_legible(figure)
