@@ -17,6 +17,7 @@ import torch
 from ruamel.yaml import YAML
 
 from alexnet import config
+from alexnet.checkpoint import Checkpoints
 from alexnet.weights import Card
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +66,13 @@ def tinted_digits(digits):
     """Real images with colours, so that channels and sides can be told apart."""
     tints = torch.tensor([1.0, 0.8, 0.3]) * torch.linspace(0.5, 1, 32)[:, None, None]
     return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    checkpoints = Checkpoints(tmp_path, {"seed": 0})
+    yield checkpoints
+    checkpoints.close()
 
 
 def write_params(folder: Path, **changes: object) -> None:
