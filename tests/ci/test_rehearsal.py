@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,12 @@ def rehearse(folder: Path, remote: str, event: str = "push", **environment: str)
 
 
 @pytest.fixture(scope="module")
-def first(origin, tmp_path_factory) -> tuple[Job, Path]:
+def first(origin, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     """The first job of all, which trains, and its remote."""
     folder = tmp_path_factory.mktemp("first")
     (folder / "remote").mkdir()
-    return rehearse(clone(origin, folder / "job"), str(folder / "remote")), folder / "remote"
+    yield rehearse(clone(origin, folder / "job"), str(folder / "remote")), folder / "remote"
+    shutil.rmtree(folder)
 
 
 def objects(remote: Path) -> set[Path]:
@@ -176,13 +178,14 @@ def learning_nothing(folder: Path, **changes: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def worse(first, merged, tmp_path_factory) -> tuple[Job, Path]:
+def worse(first, merged, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     """A model that has learnt nothing, in a job with a remote of its own; and the remote."""
     folder = tmp_path_factory.mktemp("worse")
     shutil.copytree(first[1], folder / "remote")
     job = clone(merged, folder / "job")
     learning_nothing(job)
-    return rehearse(job, str(folder / "remote")), folder / "remote"
+    yield rehearse(job, str(folder / "remote")), folder / "remote"
+    shutil.rmtree(folder)
 
 
 def test_a_worse_model_is_stopped_by_the_gate(worse, first):
