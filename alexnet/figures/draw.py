@@ -1,27 +1,24 @@
 """All pictures of a run, made in one call."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.describe import Layer
 from alexnet.figures.classes import hardest_classes
 from alexnet.figures.confusion import confusion_matrix
 from alexnet.figures.costs import costs
-from alexnet.figures.curves import History, accuracy_curves, learning_rate, loss_curves
+from alexnet.figures.curves import accuracy_curves, learning_rate, loss_curves
 from alexnet.figures.diagram import architecture
 from alexnet.figures.filters import conv1_filters
-from alexnet.figures.looking import Inside
 from alexnet.figures.maps import feature_maps
 from alexnet.figures.neighbours import neighbours
 from alexnet.figures.one_layer import layer_filters, layer_maps, layer_weights
 from alexnet.figures.patches import exciting_patches
 from alexnet.figures.reliability import reliability
+from alexnet.figures.run import Ints, Run
 from alexnet.figures.saliency import saliency
 from alexnet.figures.samples import mistakes, training_samples
 from alexnet.figures.stability import stability
@@ -30,41 +27,6 @@ from alexnet.figures.volumes import volumes
 from alexnet.metrics import confusion
 
 IN_ROWS = ("conv1", "conv2", "conv3", "conv4", "conv5")  # followed side by side
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the pictures are drawn from.
-
-    `actual`, `predicted` (indices into `classes`) and `confidence` (of the answer) are (N), one
-    for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
-    `samples.training_samples` takes them. `weights`: by layer, as trained. `layers`: of the
-    network as written; `trained_layers`: as it computes in training, which `times` are of.
-    """
-
-    classes: list[str]
-    variant: str
-    input_shape: tuple[int, int, int]
-    layers: list[Layer]
-    trained_layers: list[Layer]
-    history: History
-    layer_rows: Sequence[Mapping[str, Any]]
-    times: Sequence[Mapping[str, Any]]
-    timed_on: str
-    weights: Mapping[str, NDArray[np.float32]]
-    conv1_before: NDArray[np.float32]
-    samples: NDArray[np.uint8]
-    augmented: NDArray[np.uint8]
-    sample_labels: Ints
-    augmentation: str
-    test_images: NDArray[np.uint8]
-    actual: Ints
-    predicted: Ints
-    confidence: NDArray[np.float64]
-    calibration_bins: int
-    num_mistakes: int
-    inside: Inside
 
 
 def draw_all(folder: Path, run: Run, say: Callable[[str], object] = lambda line: None) -> list[str]:

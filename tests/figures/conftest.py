@@ -8,9 +8,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from alexnet.describe import Layer, describe
-from alexnet.figures.draw import Run, draw_all
+from alexnet.figures.draw import draw_all
 from alexnet.figures.looking import Inside
 from alexnet.figures.patches import Channel, Row
+from alexnet.figures.run import Run
 from alexnet.model import AlexNetCifar
 
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
@@ -96,6 +97,8 @@ def run(digits: tuple[np.ndarray, np.ndarray]) -> Run:
     model = AlexNetCifar(in_channels=1)
     layers = describe(model)
     return Run(
+        title="AlexNet on digits",
+        conditions={"data set": "digits"},
         classes=[f"digit {number}" for number in range(10)],
         variant="cifar",
         input_shape=(1, 32, 32),
