@@ -19,7 +19,7 @@ import torch
 
 from alexnet import config
 from alexnet.data.dataset import load_split
-from alexnet.device import Machine, explaining_memory, make_deterministic
+from alexnet.device import Machine, explaining_memory, keep_freed_memory, make_deterministic
 from alexnet.feed import Batch, Split
 from alexnet.history import LayerEpoch
 from alexnet.model import AlexNet
@@ -100,6 +100,7 @@ def _tutorial(setting: Setting, case: Case, model: AlexNet, split: Split, clock:
 def _ours(setting: Setting, case: Case, model: AlexNet, split: Split, clock: Clock) -> None:
     params = setting.params.train.model_copy(update={"batch_size": case.batch_size})
     make_deterministic(params.deterministic)
+    keep_freed_memory()
     trainer = Unvalidated(
         model, setting.card, split, take(split, 1), params, setting.machine, say=_silence
     )
@@ -127,6 +128,7 @@ def epoch_seconds(setting: Setting, num_images: int, watched: bool) -> float:
     """
     params = setting.params.train.model_copy(update={"epochs": 1 + WATCHED_EPOCHS})
     make_deterministic(params.deterministic)
+    keep_freed_memory()
     torch.manual_seed(params.seed)
     model = build(setting.card, setting.params.model.dropout)
     train, val = (Split(*load_split(setting.folder, name)) for name in ("train", "val"))
@@ -162,6 +164,7 @@ def whole_run(setting: Setting, epochs: int, cache: Path) -> float:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
     params = setting.params.train.model_copy(update={"epochs": epochs})
     make_deterministic(params.deterministic)
+    keep_freed_memory()
     train, val = (Split(*load_split(setting.folder, name)) for name in ("train", "val"))
     torch.manual_seed(params.seed)
     model = build(setting.card, setting.params.model.dropout)

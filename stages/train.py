@@ -25,7 +25,13 @@ def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = config.load(params)  # first: a wrong value is told before torch is imported
 
-    from alexnet.device import Machine, choose_device, choose_precision, make_deterministic
+    from alexnet.device import (
+        Machine,
+        choose_device,
+        choose_precision,
+        keep_freed_memory,
+        make_deterministic,
+    )
     from alexnet.interrupt import Interrupted
     from alexnet.processes import (
         choose_number,
@@ -42,6 +48,7 @@ def train(params: ParamsFile = PARAMS) -> None:
         if number > 1:
             return start(number, ["-m", "stages.train", "--params", str(params)])
     make_deterministic(values.train.deterministic)
+    keep_freed_memory()
     # The reference operations are written for one type of numbers, that of the weights.
     wanted = "fp32" if values.model.ops == "reference" else values.train.precision
     machine = Machine(device, choose_precision(wanted, device))

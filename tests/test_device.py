@@ -1,6 +1,9 @@
 """The device and the precision are what was asked for, or refused."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from alexnet.device import (
     make_deterministic,
 )
 from alexnet.errors import UserError
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 
@@ -94,6 +98,43 @@ def test_a_chosen_workspace_is_kept(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     make_deterministic(False)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+# Memory
+
+
+FAULTS = """
+import resource, sys, torch
+from alexnet.device import keep_freed_memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def ten_tensors():
+    for _ in range(10):
+        assert torch.ones(16 << 20).sum() == 16 << 20
+
+ten_tensors()
+before = faults()
+ten_tensors()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_used_again_without_asking_the_kernel():
+    """Ten tensors of 64 MiB, one after the other, ten having been there before them."""
+
+    def faults(how: str) -> int:
+        command = [sys.executable, "-c", FAULTS, how]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+        )
+        return int(done.stdout)
+
+    assert faults("keep") * 10 < faults("as it is")
 
 
 # When memory runs out
