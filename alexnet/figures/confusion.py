@@ -117,6 +117,7 @@ def _cells(axes: Axes, matrix: NDArray[np.int64]) -> None:
     colours = np.where(
         on_diagonal[..., None], shades(RIGHT)(SCALE(share)), shades(WRONG)(SCALE(share))
     )
+    colours[matrix == 0, 3] = 0.0  # an empty cell is the page's own ground, light or dark
     axes.imshow(colours, interpolation="none")
     axes.set_xticks(np.arange(1, len(share)) - 0.5, minor=True)
     axes.set_yticks(np.arange(1, len(share)) - 0.5, minor=True)
