@@ -103,5 +103,5 @@ ENV DVC_SITE_CACHE_DIR=/tmp/dvc
 USER 1000:1000
 WORKDIR /project
 # -s: the container may share the machine's process ids.
-ENTRYPOINT ["tini", "-s", "-g", "--", "python", "-m", "stages.reaper"]
+ENTRYPOINT ["tini", "-s", "-g", "--", "python", "-m", "stages.runtime.reaper"]
 CMD ["dvc", "repro"]

@@ -22,7 +22,7 @@ repro: $(READY) ## The whole pipeline on params.yaml as it stands
 	dvc repro
 
 repro-container: ## The same inside one container; the machine needs an engine alone
-	$(PYTHON) -m stages.container
+	$(PYTHON) -m stages.runtime.container
 
 image: ## The container images, to train and to serve, on BASE_IMAGE= if it is given
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))

@@ -51,11 +51,11 @@ def write_forms(folder: Path, weights: Path, opset: int, num_shown: int) -> list
     """Every form of the network in `weights`; the first is the baseline: as it is evaluated."""
     import torch
 
-    from alexnet.export import write_onnx
-    from alexnet.fold import can_fold
-    from alexnet.precision import write_int8
-    from alexnet.predict import MODELS
-    from alexnet.weights import load_weights
+    from alexnet.export.graph import write_onnx
+    from alexnet.export.quantisation import write_int8
+    from alexnet.inference.predictor import MODELS
+    from alexnet.network.collapse import can_fold
+    from alexnet.network.weights import load_weights
 
     model, card = load_weights(weights)
     folding = [False, True] if can_fold(model, card.image_size) else [False]
@@ -98,9 +98,9 @@ def measure(form: Form, batch_size: int, seconds: float) -> Latency:
 def pytorch_answer(form: Form) -> Answer:
     import torch
 
-    from alexnet.augment import normalise
-    from alexnet.fold import fold_for_inference
-    from alexnet.weights import load_weights
+    from alexnet.network.collapse import fold_for_inference
+    from alexnet.network.weights import load_weights
+    from alexnet.training.augmentation import normalise
 
     model, card = load_weights(form.file)
     if form.folded:

@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from alexnet import config
+from alexnet.cli.app import run
 from alexnet.files import write_json
 from alexnet.progress import progress
 from bench.forms import WARM_UP_CALLS, Form, Latency, measure, write_forms
 from bench.process import apart
 from bench.report import MIB, grid, spread
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 BATCH_SIZES = (1, 256)
 
@@ -102,7 +103,7 @@ def alternate(
 def write_fresh_weights(path: Path, values: config.Params) -> None:
     import torch
 
-    from alexnet.weights import Card, build, save_weights
+    from alexnet.network.weights import Card, build, save_weights
 
     classes = tuple(f"class {index}" for index in range(10))
     half = (0.5,) * values.data.channels

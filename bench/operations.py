@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet import config, optimizer
-from alexnet.describe import describe, training_flops
-from alexnet.device import Machine
-from alexnet.fold import can_fold, fold_for_inference, fold_for_training, num_copies
-from alexnet.weights import Card, build
+from alexnet import config
+from alexnet.network.collapse import can_fold, fold_for_inference, fold_for_training, num_copies
+from alexnet.network.summary import describe, training_flops
+from alexnet.network.weights import Card, build
+from alexnet.training import optimizer
+from alexnet.training.device import Machine
 from bench.clock import now
 from bench.process import apart
 

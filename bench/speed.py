@@ -19,14 +19,19 @@ import torch
 
 from alexnet import config
 from alexnet.data.dataset import load_split
-from alexnet.device import Machine, explaining_memory, keep_freed_memory, make_deterministic
-from alexnet.feed import Batch, Split
-from alexnet.history import LayerEpoch
-from alexnet.model import AlexNet
-from alexnet.processes import Processes
-from alexnet.train import Trainer
-from alexnet.vitals import Vitals
-from alexnet.weights import Card, build
+from alexnet.network.model import AlexNet
+from alexnet.network.weights import Card, build
+from alexnet.training.device import (
+    Machine,
+    explaining_memory,
+    keep_freed_memory,
+    make_deterministic,
+)
+from alexnet.training.distributed import Processes
+from alexnet.training.history import LayerEpoch
+from alexnet.training.layer_monitor import Vitals
+from alexnet.training.loader import Batch, Split
+from alexnet.training.trainer import Trainer
 from bench.clock import Clock, Enough, Limit, now
 from bench.process import peak_memory
 
@@ -124,7 +129,7 @@ class Unvalidated(Trainer):
 def epoch_seconds(setting: Setting, num_images: int, watched: bool) -> float:
     """Seconds of an epoch with its validation, the first one left out: the fastest of the others.
 
-    `watched`: with what `alexnet.vitals` samples in it, as every training is.
+    `watched`: with what `alexnet.training.layer_monitor` samples in it, as every training is.
     """
     params = setting.params.train.model_copy(update={"epochs": 1 + WATCHED_EPOCHS})
     make_deterministic(params.deterministic)

@@ -17,17 +17,18 @@ import torch
 import typer
 
 from alexnet import config
+from alexnet.cli.app import run
 from alexnet.data.dataset import load_meta, load_split
-from alexnet.device import Machine, choose_device, choose_precision, describe_device
 from alexnet.files import write_json
+from alexnet.network.weights import Card
 from alexnet.progress import progress
-from alexnet.weights import Card
+from alexnet.training.device import Machine, choose_device, choose_precision, describe_device
 from bench import operations, report
 from bench.clock import WARM_UP_STEPS, Limit
 from bench.process import apart
 from bench.speed import Case, Setting, Speed, epoch_seconds, measure, whole_run
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 BATCH_SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 WATCHED_STEPS = 10
@@ -178,7 +179,7 @@ def alternate(title: str, setting: Setting, cases: Sequence[Case], rounds: int) 
 def watch(
     setting: Setting, num_images: int, seconds_per_epoch: float, rounds: int
 ) -> dict[str, Any]:
-    """What `alexnet.vitals` costs: short epochs with it and without, in turn.
+    """What `alexnet.training.layer_monitor` costs: short epochs with it and without, in turn.
 
     It samples once an epoch. So that its cost does not drown in the noise of a long one, it is
     measured in epochs of few steps; its share is then also given of a whole epoch.

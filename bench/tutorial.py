@@ -1,4 +1,4 @@
-"""The training loop that a tutorial would write: what `alexnet.train` is measured against.
+"""The training loop that a tutorial would write: what the trainer is measured against.
 
 The same network on the same images, with what PyTorch and torchvision offer and their
 defaults: float32, a loader with two workers, transforms on PIL images, plain SGD.
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from alexnet.weights import Card
+from alexnet.network.weights import Card
 
 NUM_WORKERS = 2
 LEARNING_RATE = 0.01

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from ruamel.yaml import YAML
 
+from alexnet.cli.app import fail, run
 from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
 from stages import paths
-from stages.command import fail, run
 
 COMPARISON = Path("reports/comparison.json")
 LOCK = Path("dvc.lock")

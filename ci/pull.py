@@ -1,8 +1,8 @@
 """pull: fetch what earlier runs have made, so that only what changed is run."""
 
+from alexnet.cli.app import run
 from alexnet.errors import UserError
 from ci.remote import dvc, find
-from stages.command import run
 
 
 def pull() -> None:

@@ -1,9 +1,9 @@
 """push: keep what a run has made, if it has passed the gate and the comparison."""
 
+from alexnet.cli.app import run
 from alexnet.errors import UserError
 from ci.compare import BASE, MAX_DROP, Base, MaxDrop, compare
 from ci.remote import dvc, find
-from stages.command import run
 
 
 def push(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from alexnet.cli.app import run
 from alexnet.files import read_json
 from ci.compare import COMPARISON
 from stages import paths
-from stages.command import run
 
 FIGURES = {  # as evaluate names them: as people do
     "accuracy": "accuracy",

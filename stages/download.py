@@ -1,8 +1,9 @@
 """download: bring the data set here and verify it."""
 
 from alexnet import config
+from alexnet.cli.app import run
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 
 def download(params: ParamsFile = PARAMS) -> None:

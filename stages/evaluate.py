@@ -1,20 +1,27 @@
 """evaluate: the trained network on the test split."""
 
 from alexnet import config
+from alexnet.cli.app import run
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 
 def evaluate(params: ParamsFile = PARAMS) -> None:
     """Measure the trained network on the test images; write figures and predictions."""
     values = config.load(params).evaluate
 
-    from alexnet.augment import centre_crop
     from alexnet.data.dataset import load_split
-    from alexnet.device import choose_device, describe_device
-    from alexnet.evaluate import accuracy_of_views, judge, logits_of, views_of, write_predictions
+    from alexnet.evaluation.evaluate import (
+        accuracy_of_views,
+        judge,
+        logits_of,
+        views_of,
+        write_predictions,
+    )
     from alexnet.files import sha256, write_json
-    from alexnet.weights import load_weights
+    from alexnet.network.weights import load_weights
+    from alexnet.training.augmentation import centre_crop
+    from alexnet.training.device import choose_device, describe_device
 
     device = choose_device(values.device)
     model, card = load_weights(paths.WEIGHTS)

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import config
+from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 
 def export(params: ParamsFile = PARAMS) -> None:
@@ -23,9 +24,9 @@ def export(params: ParamsFile = PARAMS) -> None:
         )
 
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.handoff import hand_over
-    from alexnet.provenance import installed_lock, provenance
-    from alexnet.weights import load_weights
+    from alexnet.export.bundle import hand_over
+    from alexnet.export.provenance import installed_lock, provenance
+    from alexnet.network.weights import load_weights
 
     model, card = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")

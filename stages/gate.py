@@ -1,10 +1,11 @@
 """gate: only a model that is good enough goes on."""
 
 from alexnet import config
+from alexnet.cli.app import fail, run
+from alexnet.evaluation.gate import check, report
 from alexnet.files import read_json, write_json
-from alexnet.gate import check, report
 from stages import paths
-from stages.command import PARAMS, ParamsFile, fail, run
+from stages.paths import PARAMS, ParamsFile
 
 
 def gate(params: ParamsFile = PARAMS) -> None:

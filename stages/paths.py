@@ -1,8 +1,14 @@
 """Where the stages put their files, seen from the project's folder."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 PARAMS = Path("params.yaml")
+ParamsFile = Annotated[
+    Path, typer.Option("--params", help="The file of parameters.", show_default=True)
+]
 LOCK = Path("requirements.lock")
 
 RAW = Path("data/raw")

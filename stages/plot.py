@@ -1,8 +1,9 @@
 """plot: pictures of the run, and the page that explains them."""
 
 from alexnet import config
+from alexnet.cli.app import run
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 SETTINGS = ("data", "model", "train", "evaluate")  # what decided the run's figures
 
@@ -13,10 +14,10 @@ def plot(params: ParamsFile = PARAMS) -> None:
 
     import time
 
-    from alexnet.figures.draw import draw_all
-    from alexnet.figures.report import write_report
-    from alexnet.figures.run import Files, read_run
     from alexnet.files import read_json, replacing_folder
+    from alexnet.report.draw import draw_all
+    from alexnet.report.html_report import write_report
+    from alexnet.report.run import Files, read_run
 
     start = time.monotonic()
 

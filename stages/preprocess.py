@@ -1,8 +1,9 @@
 """preprocess: decode the images and split them."""
 
 from alexnet import config
+from alexnet.cli.app import run
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 
 def preprocess(params: ParamsFile = PARAMS) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet import config
+from alexnet.cli.app import run
 from alexnet.errors import UserError
 from stages import paths
-from stages.command import PARAMS, ParamsFile, run
+from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
-    from alexnet.checkpoint import Checkpoints
-    from alexnet.device import Machine
-    from alexnet.processes import Processes
+    from alexnet.training.checkpoint import Checkpoints
+    from alexnet.training.device import Machine
+    from alexnet.training.distributed import Processes
 
 PATIENCE_SECONDS = 5.0  # torchrun looks at its processes more often than that
 
@@ -25,15 +26,15 @@ def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = config.load(params)  # first: a wrong value is told before torch is imported
 
-    from alexnet.device import (
+    from alexnet.signals import Interrupted
+    from alexnet.training.device import (
         Machine,
         choose_device,
         choose_precision,
         keep_freed_memory,
         make_deterministic,
     )
-    from alexnet.interrupt import Interrupted
-    from alexnet.processes import (
+    from alexnet.training.distributed import (
         choose_number,
         has_lost_another,
         join,
@@ -73,15 +74,16 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     """This process's part; the first one writes."""
     import torch
 
-    from alexnet import history, timing
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.device import explaining_memory
-    from alexnet.events import Events
-    from alexnet.feed import Split
+    from alexnet.evaluation import layer_profile as timing
     from alexnet.files import write_json
-    from alexnet.reference.network import with_reference_operations
-    from alexnet.train import Trainer
-    from alexnet.weights import Card, build, save_weights
+    from alexnet.network.reference.network import with_reference_operations
+    from alexnet.network.weights import Card, build, save_weights
+    from alexnet.training import history
+    from alexnet.training.device import explaining_memory
+    from alexnet.training.loader import Split
+    from alexnet.training.tensorboard import Events
+    from alexnet.training.trainer import Trainer
 
     meta = load_meta(paths.PROCESSED)
     card = Card(values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std)
@@ -148,8 +150,8 @@ def _checkpoints(
     values: config.Params, machine: "Machine", processes: "Processes"
 ) -> "Checkpoints":
     """The checkpoints of exactly this run: of these values, this data, this code, this machine."""
-    from alexnet.checkpoint import Checkpoints, digest_of, machine_facts, scratch_folder
     from alexnet.config import CARRIES_OUT
+    from alexnet.training.checkpoint import Checkpoints, digest_of, machine_facts, scratch_folder
 
     # All of the library: what happens to be imported differs from one command to another.
     modules = [*Path(config.__file__).parent.rglob("*.py")]

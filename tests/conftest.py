@@ -17,8 +17,8 @@ import torch
 from ruamel.yaml import YAML
 
 from alexnet import config
-from alexnet.checkpoint import Checkpoints
-from alexnet.weights import Card
+from alexnet.network.weights import Card
+from alexnet.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -91,7 +91,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "stages.cli", *map(str, arguments)],
+            [sys.executable, "-m", "alexnet.cli.main", *map(str, arguments)],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
             capture_output=True,

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from alexnet import config
-from alexnet.augment import centre_crop
-from alexnet.evaluate import logits_of
-from alexnet.handoff import hand_over
-from alexnet.model import AlexNet
-from alexnet.weights import Card, build
+from alexnet.evaluation.evaluate import logits_of
+from alexnet.export.bundle import hand_over
+from alexnet.network.model import AlexNet
+from alexnet.network.weights import Card, build
+from alexnet.training.augmentation import centre_crop
 from tests.conftest import CLASSES, ROOT, real_digits
 from tests.making import CPU, narrow
 

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from alexnet import config
-from alexnet.augment import Draws
-from alexnet.device import Machine
-from alexnet.feed import Split
-from alexnet.history import Epoch
-from alexnet.model import AlexNetCifar
-from alexnet.train import Trainer
+from alexnet.network.model import AlexNetCifar
+from alexnet.training.augmentation import Draws
+from alexnet.training.device import Machine
+from alexnet.training.history import Epoch
+from alexnet.training.loader import Split
+from alexnet.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 ON_CPU = Machine(CPU, torch.float32)

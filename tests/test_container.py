@@ -238,7 +238,7 @@ def trainers(folder: Path) -> list[str]:
     "command",
     [
         ["dvc", "repro", "train"],
-        [sys.executable, "-m", "stages.container", "dvc", "repro", "train"],
+        [sys.executable, "-m", "stages.runtime.container", "dvc", "repro", "train"],
     ],
     ids=["the stage's", "that of all"],
 )

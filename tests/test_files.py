@@ -89,9 +89,10 @@ def test_no_room_on_the_disk(tmp_path, writer):
     script = f"""
 import resource
 from pathlib import Path
-from alexnet import files, weights
-from alexnet.model import AlexNetCifar
-from stages.command import run
+from alexnet import files
+from alexnet.network import weights
+from alexnet.network.model import AlexNetCifar
+from alexnet.cli.app import run
 
 def write() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from alexnet.model import VARIANTS
-from stages.runner import RUNTIMES
+from alexnet.network.model import VARIANTS
+from stages.runtime.runner import RUNTIMES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -131,7 +131,7 @@ def test_links_lead_somewhere():
 def test_the_table_of_variants_is_the_networks(run):
     import torch
 
-    from alexnet.describe import describe, totals
+    from alexnet.network.summary import describe, totals
 
     for name, variant in VARIANTS.items():
         with torch.device("meta"):

@@ -18,7 +18,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from alexnet.figures.style import save_file
+from alexnet.report.style import save_file
 
 PLACES = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?:\n```text\n.*?^```\n)?"

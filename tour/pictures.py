@@ -8,8 +8,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.figures.page import MARGIN, Page, text_width
-from alexnet.figures.style import (
+from alexnet.report.page import MARGIN, Page, text_width
+from alexnet.report.style import (
     BLUE,
     FAINT,
     INK,

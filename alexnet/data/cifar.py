@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet.data.archive import walk
 from alexnet.data.catalog import KNOWN
-from alexnet.data.image import Pixels
-from alexnet.data.listing import Item, Listing
-from alexnet.data.tree import walk
+from alexnet.data.images import Pixels
+from alexnet.data.index import Item, Listing
 from alexnet.errors import UserError
 
 PIXEL_BYTES = 3 * 32 * 32

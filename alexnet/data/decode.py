@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.data.image import Pixels, fit_image
-from alexnet.data.listing import Item
+from alexnet.data.images import Pixels, fit_image
+from alexnet.data.index import Item
 from alexnet.errors import UserError
 
 CHUNK_ITEMS = 64

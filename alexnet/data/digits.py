@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.catalog import KNOWN
-from alexnet.data.listing import Item, Listing
+from alexnet.data.index import Item, Listing
 from alexnet.errors import UserError
 
 

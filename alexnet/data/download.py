@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alexnet import config, files
+from alexnet.data.archive import is_litter, walk
 from alexnet.data.catalog import KNOWN, File
 from alexnet.data.source import Source, list_source, write_source
 from alexnet.data.transfer import NotThereError, fetch, forget, is_url, partial_path
-from alexnet.data.tree import is_litter, walk
 from alexnet.errors import UserError
 
 Say = Callable[[str], None]

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.listing import SPLITS, Item, Listing
-from alexnet.data.tree import is_litter, some, walk
+from alexnet.data.archive import is_litter, some, walk
+from alexnet.data.index import SPLITS, Item, Listing
 from alexnet.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.catalog import KNOWN
-from alexnet.data.image import Pixels
-from alexnet.data.listing import Item, Listing
+from alexnet.data.images import Pixels
+from alexnet.data.index import Item, Listing
 from alexnet.errors import UserError
 
 _PREFIXES = {"train": "train", "test": "t10k"}

@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet import config
-from alexnet.data.arrays import check_split, create_split
-from alexnet.data.assign import assign, count
 from alexnet.data.catalog import KNOWN
 from alexnet.data.cifar import read_cifar
 from alexnet.data.decode import decode
 from alexnet.data.digits import read_digits
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import read_idx
-from alexnet.data.image import Pixels
-from alexnet.data.listing import SPLITS, Listing
+from alexnet.data.images import Pixels
+from alexnet.data.index import SPLITS, Listing
 from alexnet.data.meta import Meta, save_meta
+from alexnet.data.pixel_stats import mean_and_std, num_duplicates
 from alexnet.data.source import load_source
-from alexnet.data.statistics import mean_and_std, num_duplicates
+from alexnet.data.splits import assign, count
+from alexnet.data.storage import check_split, create_split
 from alexnet.errors import UserError
 from alexnet.files import replacing_folder
 from alexnet.progress import progress

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet import files
-from alexnet.data.tree import some
+from alexnet.data.archive import some
 from alexnet.errors import UserError
 
 

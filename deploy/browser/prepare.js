@@ -1,5 +1,5 @@
 // An image file as the pixels that the network takes, as training prepared them: what
-// Pillow does in alexnet/data/image.py, step by step. A canvas scales otherwise.
+// Pillow does in alexnet/data/images.py, step by step. A canvas scales otherwise.
 
 /**
  * @param {Blob} file an image in any format that the browser reads

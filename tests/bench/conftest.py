@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from alexnet import config
 from alexnet.data.meta import Meta, save_meta
-from alexnet.device import Machine
-from alexnet.weights import Card
+from alexnet.network.weights import Card
+from alexnet.training.device import Machine
 from bench import tutorial
 from bench.clock import Limit
 from bench.speed import Setting

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.evaluate import logits_of
-from alexnet.weights import Card, load_weights, save_weights
+from alexnet.evaluation.evaluate import logits_of
+from alexnet.network.weights import Card, load_weights, save_weights
 from bench import inference
 from bench.forms import (
     MIN_CALLS,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet.device import Machine
+from alexnet.training.device import Machine
 from bench import operations
 
 from .conftest import CPU

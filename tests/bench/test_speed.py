@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet.device import Machine
 from alexnet.errors import UserError
-from alexnet.feed import Split
+from alexnet.training.device import Machine
+from alexnet.training.loader import Split
 from bench.clock import WARM_UP_STEPS
 from bench.process import apart, peak_memory
 from bench.speed import Case, Unwatching, epoch_seconds, measure, take, whole_run
@@ -51,7 +51,7 @@ def test_an_epoch_is_watched_or_not(setting, monkeypatch):
     sampled = []
     note = Unwatching.note_gradient
     monkeypatch.setattr(
-        "alexnet.vitals.Vitals.note_gradient",
+        "alexnet.training.layer_monitor.Vitals.note_gradient",
         lambda self: (sampled.append(self.is_sampling), note(self))[1],
     )
     assert 0 < epoch_seconds(setting, 16, watched=True) < 60

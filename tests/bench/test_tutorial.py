@@ -5,10 +5,10 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.augment import crop_and_flip, normalise
-from alexnet.describe import describe, training_flops
-from alexnet.feed import Split
-from alexnet.weights import build
+from alexnet.network.summary import describe, training_flops
+from alexnet.network.weights import build
+from alexnet.training.augmentation import crop_and_flip, normalise
+from alexnet.training.loader import Split
 from bench import tutorial
 from tests.making import draws_of
 

@@ -10,7 +10,7 @@ from torchvision.io import ImageReadMode, decode_image
 
 from alexnet.data import decode as module
 from alexnet.data.decode import decode, decode_item
-from alexnet.data.listing import Item
+from alexnet.data.index import Item
 from alexnet.errors import UserError
 
 from .making import digit, png

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from alexnet.data.folder import read_folder
-from alexnet.data.listing import Listing
+from alexnet.data.index import Listing
 from alexnet.errors import UserError
 
 from .making import make_files, write_folder, write_tar, write_zip

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.cli.app import run as run_command
 from alexnet.files import sha256
-from alexnet.model import AlexNetCifar
-from alexnet.train import Trainer
-from alexnet.weights import VARIANTS
+from alexnet.network.model import AlexNetCifar
+from alexnet.network.weights import VARIANTS
+from alexnet.training.trainer import Trainer
 from stages import paths
 from stages import train as stage
-from stages.command import run as run_command
 from tests.conftest import write_params
 from tests.making import narrow
-from tests.test_processes import as_torchrun_does, fork
+from tests.training.test_distributed import as_torchrun_does, fork
 
 OUTCOME = [paths.WEIGHTS, paths.HISTORY, paths.LAYERS]
 CHECKPOINTS = Path("checkpoints")  # in the folder of the run

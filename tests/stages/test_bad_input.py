@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from alexnet.cli import app as command
 from alexnet.files import sha256, write_json
-from stages import command
 from tests.conftest import ROOT, write_params
 
 GOOD = "the output of an earlier run"

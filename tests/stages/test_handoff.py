@@ -10,8 +10,8 @@ import pytest
 from safetensors.torch import save_file
 
 from alexnet.data.meta import Meta, save_meta
-from alexnet.evaluate import logits_of
-from alexnet.weights import Card, save_weights
+from alexnet.evaluation.evaluate import logits_of
+from alexnet.network.weights import Card, save_weights
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.handing import confident
 from tests.making import CPU

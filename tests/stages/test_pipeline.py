@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from alexnet.figures.contents import PICTURES
+from alexnet.report.sections import PICTURES
 from tests.conftest import ROOT, write_params
 
 STAGES = ["download", "preprocess", "train", "evaluate", "gate", "plot", "export"]
@@ -132,7 +132,7 @@ def test_the_whole_graph_again_in_another_place_gives_the_same_bytes(project, tm
 def test_the_console_script_predicts_with_what_came_out(project):
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "stages.cli", "predict", "artifacts"),
+            *(sys.executable, "-m", "alexnet.cli.main", "predict", "artifacts"),
             *("artifacts/samples/00.png", "--json", "--top", "2"),
         ],
         cwd=project,

@@ -24,7 +24,7 @@ time.sleep(600)
 
 def reaper(folder, *command: str) -> subprocess.Popen:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-m", "stages.reaper", *command]
+    line = [sys.executable, "-m", "stages.runtime.reaper", *command]
     return subprocess.Popen(
         line, cwd=folder, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True
     )

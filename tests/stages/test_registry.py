@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from alexnet.verify import verify
+from alexnet.inference.verification import verify
 from tests.conftest import ROOT
 from tests.handing import small_handoff
 

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from alexnet.errors import UserError
-from stages import engine as engines
-from stages.engine import Engine, find, owner
-from stages.runner import choose, sources
+from stages.runtime import engine as engines
+from stages.runtime.engine import Engine, find, owner
+from stages.runtime.runner import choose, sources
 from tests.conftest import ROOT, write_params
 
 FAKE = """#!{python}
@@ -218,7 +218,7 @@ def test_local_sources_are_seen_at_their_place(tmp_path, monkeypatch):
 
 def run_stage(stage: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    command = [sys.executable, "-m", "stages.runner", stage]
+    command = [sys.executable, "-m", "stages.runtime.runner", stage]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
@@ -301,7 +301,7 @@ def test_a_wish_that_cannot_be_met_is_one_line(machine, tmp_path):
 def run_container(folder: Path, *command: str, **environment: str):
     """With nothing but Python's own library, as on a machine where nothing is installed."""
     env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    line = [sys.executable, "-S", "-m", "stages.container", *command]
+    line = [sys.executable, "-S", "-m", "stages.runtime.container", *command]
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import alexnet.augment
+import alexnet.training.augmentation
 from alexnet import config
-from alexnet.checkpoint import Checkpoints
-from alexnet.device import Machine
 from alexnet.errors import UserError
-from alexnet.processes import ALONE, Processes
+from alexnet.training.checkpoint import Checkpoints
+from alexnet.training.device import Machine
+from alexnet.training.distributed import ALONE, Processes
 from stages import paths
 from stages import train as stage
 from tests.conftest import write_params
@@ -132,8 +132,9 @@ def test_the_code_decides(values, project, monkeypatch):
 def test_what_a_command_happens_to_import_does_not_decide(values):
     """`alexnet train` imports more of the library than `python -m stages.train`."""
     script = (
-        "{}; from pathlib import Path; from alexnet import config; from alexnet.device import "
-        "Machine; import torch; from alexnet.processes import ALONE; from stages import train; "
+        "{}; from pathlib import Path; from alexnet import config; import torch; "
+        "from alexnet.training.device import Machine; "
+        "from alexnet.training.distributed import ALONE; from stages import train; "
         "print(train._checkpoints(config.load(Path('params.yaml')), "
         "Machine(torch.device('cpu'), torch.float32), ALONE).folder)"
     )
@@ -141,7 +142,7 @@ def test_what_a_command_happens_to_import_does_not_decide(values):
         subprocess.run(
             [sys.executable, "-c", script.format(imports)], capture_output=True, text=True
         ).stdout
-        for imports in ("import stages.cli", "import stages.train")
+        for imports in ("import alexnet.cli.main", "import stages.train")
     ]
     assert found[0] == found[1] != ""
 

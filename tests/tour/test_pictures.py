@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.figures.layout import all_text, assert_legible
+from tests.report.layout import all_text, assert_legible
 from tour.pictures import bars, curve, faded, pixels_and_numbers, thumbnails
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)

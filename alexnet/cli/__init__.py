@@ -1,0 +1,1 @@
+"""The tools for people: `alexnet summary`, `diagram`, `report`, `predict`, `verify`."""

@@ -1,0 +1,48 @@
+"""What every command has in common: how it runs, and how it fails."""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from alexnet.errors import UserError
+from alexnet.signals import Interrupted
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a single command, as `python -m stages.<name>` does."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    run_app(app)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run an app; a mistake of the user's ends in its message and exit code 1."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error))
+    except OSError as error:  # a full disk, a missing permission: it names the file
+        if error.errno == errno.EROFS:
+            fail(f"{error}; mount the project for writing, or work in a copy of it")
+        fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in {"alexnet", "stages"}:
+            raise
+        fail(
+            f"this command needs {error.name}, which the base installation leaves out; "
+            "install the package with its extra: pip install '.[train]'"
+        )
+    except Interrupted as stopped:
+        name = signal.Signals(stopped.signum).name
+        fail(f"stopped by {name} {stopped}; run it again to go on from there", 128 + stopped.signum)
+    except KeyboardInterrupt:
+        fail("interrupted", code=130)
+
+
+def fail(message: str, code: int = 1) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,73 @@
+"""summary: the network as tables."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from alexnet.cli.tables import Table
+
+WIDTH = 90  # columns of text; a narrow terminal or a pipe must not lose any of it
+
+
+def summary(
+    variant: Annotated[
+        str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
+    ] = "cifar",
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the images in pixels.", show_default="the variant's")
+    ] = None,
+    num_classes: Annotated[
+        int | None, typer.Option(help="Number of classes.", show_default="the variant's")
+    ] = None,
+    channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
+    batch_size: Annotated[
+        int, typer.Option(help="Images that pass through the network together.")
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print what each layer does, sees and costs, and what a step of training takes."""
+    from alexnet.cli.inspection import inspect
+    from alexnet.cli.tables import costs, notes, shapes
+    from alexnet.errors import UserError
+
+    if as_json and as_markdown:
+        raise UserError("--json and --markdown: choose one of them")
+    network = inspect(variant, image_size, num_classes, channels, batch_size)
+    if as_json:
+        print(json.dumps(network.as_dict(), indent=2))
+        return
+    tables = [shapes(network), costs(network)]
+    if as_markdown:
+        paragraphs = [*(table.markdown() for table in tables), *notes(network)]
+        print("\n\n".join(paragraphs))
+        return
+    from rich.console import Console
+
+    console = Console()
+    wide = Console(width=max(console.width, WIDTH))
+    for table in tables:
+        wide.print(_laid_out(table), "")
+    for note in notes(network):
+        console.print(note, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _laid_out(table: "Table") -> object:
+    from rich.table import Table as RichTable
+
+    from alexnet.cli.tables import TEXT
+
+    title = f"[bold]{table.title}[/bold]"
+    grid = RichTable(title=title, title_style="", title_justify="left", box=None, pad_edge=False)
+    for heading in table.headings:
+        side = "left" if heading in TEXT else "right"
+        grid.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for row in table.rows:
+        learns = row[0].startswith(("conv", "fc"))
+        grid.add_row(*row, style="" if learns else "dim")
+    if table.total:
+        grid.add_section()
+        grid.add_row(*table.total, style="bold")
+    return grid

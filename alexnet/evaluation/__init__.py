@@ -1,0 +1,1 @@
+"""How good the trained network is, and whether that is enough."""

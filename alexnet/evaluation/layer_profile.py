@@ -1,0 +1,92 @@
+"""Where the time goes: each layer alone by the clock, forward and backward."""
+
+import csv
+import statistics
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from alexnet.errors import UserError
+from alexnet.files import existing, replacing
+from alexnet.network.model import AlexNet
+from alexnet.training.device import Machine
+
+ROUNDS = 7
+LARGEST_BATCH = 128
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """A row of reports/train/timing.csv: seconds for one image of a batch, the median of rounds."""
+
+    layer: str
+    forward_seconds: float
+    backward_seconds: float
+
+
+def time_layers(
+    network: AlexNet, image_size: int, batch_size: int, machine: Machine
+) -> list[LayerTime]:
+    """Time the layers in the order they run, one by one, on random images.
+
+    Their sum is more than a step takes for an image where layers are compiled into one
+    another. batch_size: at most 128 images are taken. The network stays as it is.
+    """
+    n = min(batch_size, LARGEST_BATCH)
+    generator = torch.Generator().manual_seed(0)
+    shape = (n, network.in_channels, image_size, image_size)
+    x = torch.randn(shape, generator=generator).to(machine.device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    network.to(machine.device).train()
+    rows = []
+    for name, layer in network.named_children():
+        forward, backward = [], []
+        for _ in range(1 + ROUNDS):  # the first one warms up
+            given = x.detach().requires_grad_(x.is_floating_point() and name != "conv1")
+            start = _now(machine)
+            with machine.autocast():
+                output: Tensor = layer(given)
+            middle = _now(machine)
+            if output.requires_grad:
+                wanted = [value for value in (given, *layer.parameters()) if value.requires_grad]
+                torch.autograd.grad(output, wanted, torch.ones_like(output))
+            end = _now(machine)
+            forward.append((middle - start) / n)
+            backward.append((end - middle) / n)
+        rows.append(LayerTime(name, *(statistics.median(t[1:]) for t in (forward, backward))))
+        x = output.detach()
+    return rows
+
+
+def _now(machine: Machine) -> float:
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
+    return time.perf_counter()
+
+
+def write(path: Path, rows: list[LayerTime]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        names = [field.name for field in fields(LayerTime)]
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: f"{v:.4g}" if isinstance(v, float) else v for name, v in asdict(row).items()}
+            for row in rows
+        )
+
+
+def read(path: Path) -> list[LayerTime]:
+    """Raises UserError if the file is missing or is not such a table."""
+    with existing(path).open(newline="") as file:
+        try:
+            return [
+                LayerTime(
+                    row["layer"], float(row["forward_seconds"]), float(row["backward_seconds"])
+                )
+                for row in csv.DictReader(file)
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is not a table of times ({error}); train again") from None

@@ -1,0 +1,1 @@
+"""The ONNX graph, its smaller precisions, and the folder that is handed over."""

@@ -1,0 +1,203 @@
+"""Handing the network over: an ONNX file that needs nothing of this project to run.
+
+The graph takes images as they are decoded from a file and gives names to what comes
+out, so that its receiver neither normalises nor applies a softmax:
+
+    images         uint8 (batch, height, width, channels)
+    logits         float32 (batch, num_classes)
+    probabilities  float32 (batch, num_classes)
+    label          int64 (batch)
+"""
+
+import copy
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from alexnet import __version__
+from alexnet.errors import UserError
+from alexnet.network.collapse import fold_for_inference
+from alexnet.network.model import AlexNet
+from alexnet.network.weights import Card
+from alexnet.progress import progress
+
+BATCH_SIZES = (1, 2, 7, 256)
+
+
+class FromImages(nn.Module):
+    """The network with the steps before and behind it that its receiver would get wrong."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, model: AlexNet, card: Card, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = model
+        self.dtype = dtype  # of the model; all around it is float32
+        self.register_buffer("shift", torch.tensor(card.mean) * 255)
+        self.register_buffer("scale", torch.tensor(card.std) * 255)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = (images.float() - self.shift) / self.scale  # (N, H, W, C)
+        x = x.permute(0, 3, 1, 2)  #                      (N, C, H, W)
+        logits = self.model(x.to(self.dtype)).float()  #  (N, num_classes)
+        return logits, logits.softmax(dim=1), logits.argmax(dim=1)
+
+
+def write_onnx(
+    path: Path,
+    model: AlexNet,
+    card: Card,
+    properties: dict[str, str],
+    *,
+    opset: int,
+    fold: bool,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Export `model` as one file, with `properties` (see `properties_of`) in its metadata.
+
+    dtype: of its weights and of what it computes.
+    """
+    model = copy.deepcopy(model).cpu().eval()
+    if fold:  # before the weights are rounded
+        model = fold_for_inference(model)
+    model = model.to(dtype)
+    side = card.image_size
+    example = torch.zeros(2, side, side, card.channels, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The exporter warns of its own internals; what matters is checked in `verify`.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            FromImages(model, card, dtype),
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["images"],
+            output_names=["logits", "probabilities", "label"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    save(program.model_proto, path, properties)
+
+
+def save(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> None:
+    """Write a model without its makers' notes, and with `properties`."""
+    _strip(exported)
+    onnx.helper.set_model_props(exported, properties)
+    onnx.save(exported, path)
+
+
+def preprocessing_of(card: Card, stored_size: int) -> dict[str, Any]:
+    """What training did to an image before the network saw it, for its receiver to do too."""
+    return {
+        "resize": stored_size,  # the middle square, to this many pixels (bicubic, antialiased)
+        "crop": card.image_size,  # the middle of that
+        "channels": card.channels,
+    }
+
+
+def properties_of(
+    card: Card, precision: str, preprocessing: dict[str, Any], provenance: dict[str, Any]
+) -> dict[str, str]:
+    """What the file says of itself, for programs that have nothing else of this project.
+
+    The keys that begin with `Image.` are those of the ONNX specification
+    (docs/MetadataProps.md); the others' values are JSON, but for variant and precision.
+    """
+    return {
+        "variant": card.variant,
+        "precision": precision,
+        "classes": json.dumps(card.classes, ensure_ascii=False),
+        "preprocessing": json.dumps(preprocessing),
+        # Done in the graph; said here for people.
+        "mean": json.dumps(card.mean),
+        "std": json.dumps(card.std),
+        "provenance": json.dumps(provenance),
+        "Image.BitmapPixelFormat": "Gray8" if card.channels == 1 else "Rgb8",
+        "Image.ColorSpaceGamma": "SRGB",
+        "Image.NominalPixelRange": "NominalRange_0_255",
+    }
+
+
+def _strip(exported: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on where in the source (and on whose disk) nodes came from."""
+    exported.producer_name = "alexnet"
+    exported.producer_version = __version__
+    del exported.metadata_props[:]
+    del exported.graph.metadata_props[:]
+    exported.doc_string = exported.graph.doc_string = ""
+    graph = exported.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray[Any]]:
+    """Every output of the file for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    results = []
+    with progress("run onnx", len(images)) as advance:
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            results.append(session.run(names, {"images": batch}))
+            advance(len(batch))
+    columns = zip(*results, strict=True)
+    return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
+
+
+def verify(
+    path: Path, images: NDArray[np.uint8], expected: NDArray[np.float32], max_difference: float
+) -> dict[str, float]:
+    """Hold the file to PyTorch's logits (N, K) on all `images`, at each of BATCH_SIZES.
+
+    Raises UserError if a weight is not finite (see `check`), a label differs, or a logit
+    differs by more than `max_difference`.
+    """
+    check(path)
+    largest = 0.0
+    for batch_size in BATCH_SIZES:
+        outputs = run_onnx(path, images, batch_size)
+        wrong = int((outputs["label"] != expected.argmax(axis=1)).sum())
+        # not (a <= b): a difference that is not a number must not pass.
+        difference = float(np.abs(outputs["logits"] - expected).max())
+        if wrong or not difference <= max_difference:
+            raise UserError(
+                f"the exported model differs from PyTorch's at batch size {batch_size}: "
+                f"{wrong} of {len(images)} labels, largest logit difference {difference:.2e} "
+                f"(export.max_logit_difference is {max_difference:.0e}); nothing was exported"
+            )
+        largest = max(largest, difference)
+    return {"num_images": len(images), "num_labels_differing": 0, "max_logit_difference": largest}
+
+
+def check(path: Path) -> None:
+    """Raises UserError that names the weights that hold a number that is none.
+
+    A comparison of outputs would not find all: a ReLU or a max pool can hide them. A graph
+    that is not valid raises onnx's own error: none is ever written on purpose.
+    """
+    onnx.checker.check_model(path, full_check=True)
+    broken = [
+        tensor.name
+        for tensor in onnx.load(path).graph.initializer
+        if not np.isfinite(onnx.numpy_helper.to_array(tensor)).all()
+    ]
+    if broken:
+        raise UserError(
+            f"the exported model's {', '.join(broken)} holds values that are not finite; "
+            "nothing was exported; train again"
+        )

@@ -1,0 +1,1 @@
+"""What a receiver needs: onnxruntime, numpy and Pillow, no torch."""

@@ -1,0 +1,1 @@
+"""The three variants and what is told of them: shapes, costs, weights."""

@@ -1,0 +1,100 @@
+"""Where the operations go, and where the time goes."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alexnet.network.summary import Layer
+from alexnet.report.page import MARGIN, Page, text_width
+from alexnet.report.style import BLUE, MUTED, ORANGE, SKY, SMALL, TEXT, WIDTH, applied, percent
+
+LINE, ABOVE = 0.24, 0.36
+TINY = 0.005  # layers below this share of both are added up in the last line
+
+
+@applied()
+def costs(
+    layers: Sequence[Layer], times: Sequence[Mapping[str, float | str]], where: str
+) -> Figure:
+    """Each layer's share of the operations beside its share of the measured time.
+
+    `layers`: of the network as it trains. `times`: by layer forward_seconds and backward_seconds,
+    for one image. `where`: on what they were measured.
+    """
+    seconds = {
+        str(row["layer"]): (float(row["forward_seconds"]), float(row["backward_seconds"]))
+        for row in times
+    }
+    flops = _training_flops(layers)
+    all_flops, all_seconds = sum(flops.values()), sum(map(sum, seconds.values()))
+    shares = {
+        name: (flops.get(name, 0) / all_flops, sum(s) / all_seconds) for name, s in seconds.items()
+    }
+    small = [name for name, pair in shares.items() if max(pair) < TINY]
+    lines = [name for name in shares if name not in small]
+    names = [*lines, f"{len(small)} others"] if small else lines
+
+    left = MARGIN + max(text_width(name, TEXT) for name in names) + 0.12
+    half = (WIDTH - left - MARGIN - 0.2) / 2
+    longest = max(max(pair) for pair in shares.values())
+    bar = (half - 0.55) / longest
+    page = Page(
+        ABOVE + len(names) * LINE + 0.1,
+        _title(shares),
+        f"Training one image, forward and backward. Operations as counted; time as measured on "
+        f"{where}, each layer alone, {1e6 * all_seconds:,.0f} µs in all. Where a layer's share of "
+        "the time is the larger one, its products are not what takes it, but memory that is read "
+        "and written, or work too small to keep the processor busy.",
+    )
+    canvas = page.canvas()
+    right = left + half + 0.2
+    _heading(canvas, left, "operations", (("", BLUE),))
+    _heading(canvas, right, "time", (("forward", ORANGE), ("backward", SKY)))
+    for number, name in enumerate(names):
+        y = ABOVE + (number + 0.5) * LINE
+        canvas.text(left - 0.1, y, name, fontsize=TEXT, ha="right", va="center")
+        group = [name] if name in shares else small
+        operations = sum(flops.get(each, 0) for each in group) / all_flops
+        forward = sum(seconds[each][0] for each in group) / all_seconds
+        backward = sum(seconds[each][1] for each in group) / all_seconds
+        canvas.barh(y, bar * operations, 0.14, left=left, color=BLUE)
+        canvas.barh(y, bar * forward, 0.14, left=right, color=ORANGE)
+        canvas.barh(y, bar * backward, 0.14, left=right + bar * forward, color=SKY)
+        for start, share in ((left, operations), (right, forward + backward)):
+            if not share:
+                continue
+            canvas.text(
+                start + bar * share + 0.05,
+                y,
+                percent(share),
+                fontsize=SMALL,
+                color=MUTED,
+                va="center",
+            )
+    return page.figure
+
+
+def _training_flops(layers: Sequence[Layer]) -> dict[str, int]:
+    """Forward, again for the weights' gradient, and (but in the first layer) for the input's."""
+    weighted = [layer for layer in layers if layer.flops]
+    return {layer.name: layer.flops * (2 if layer is weighted[0] else 3) for layer in weighted}
+
+
+def _title(shares: Mapping[str, tuple[float, float]]) -> str:
+    most = max(shares, key=lambda name: shares[name][1])
+    operations, time = shares[most]
+    return (
+        f"{most} takes most of the time: {percent(time, 0)} of it, for {percent(operations, 0)} "
+        "of the operations"
+    )
+
+
+def _heading(canvas: Axes, left: float, name: str, parts: Sequence[tuple[str, str]]) -> None:
+    canvas.text(left, 0.14, name, fontsize=TEXT, weight="bold", va="center")
+    x = left + text_width(name, TEXT, bold=True) + 0.15
+    for part, colour in parts:
+        if part:
+            canvas.barh(0.14, 0.12, 0.12, left=x, color=colour)
+            canvas.text(x + 0.17, 0.14, part, fontsize=SMALL, color=MUTED, va="center")
+            x += 0.17 + text_width(part, SMALL) + 0.15

@@ -1,0 +1,103 @@
+"""Layout in inches: a title, a body and a caption, each as high as its content needs.
+
+Text is measured with the font's own metrics before it is placed, so that nothing
+overlaps and nothing is cut off, whatever the classes are called.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from numpy.typing import NDArray
+
+from alexnet.report.style import DPI, FONT, INK, MUTED, SMALL, TITLE, WIDTH
+
+MARGIN = 0.12
+HINTING = 1.02  # glyphs set on whole pixels come out a little wider than the font says
+LEADING = 1.4 / 72  # inches of line height for a point of type
+
+
+class Page:
+    """A picture `WIDTH` inches wide whose body is `height` inches high.
+
+    Positions are inches from the body's upper left corner, to the right and down.
+    """
+
+    def __init__(self, height: float, title: str, caption: str = "") -> None:
+        heading = wrap(title, TITLE, WIDTH - 2 * MARGIN, bold=True)
+        notes = wrap(caption, SMALL, WIDTH - 2 * MARGIN) if caption else []
+        self.top = MARGIN + len(heading) * TITLE * LEADING + 0.1
+        below = (0.1 + len(notes) * SMALL * LEADING if notes else 0.0) + MARGIN
+        self.height = height
+        self.total = self.top + height + below
+        self.figure = Figure(figsize=(WIDTH, self.total), dpi=DPI)
+        self._lines(heading, self.total - MARGIN, "top", size=TITLE, weight="bold", color=INK)
+        self._lines(notes, MARGIN, "bottom", size=SMALL, color=MUTED)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """An axes of that size, its upper left corner at (left, top)."""
+        bottom = self.total - self.top - top - height
+        return self.figure.add_axes(
+            (left / WIDTH, bottom / self.total, width / WIDTH, height / self.total)
+        )
+
+    def canvas(self) -> Axes:
+        """The whole body as an empty axes whose data coordinates are inches, y pointing down."""
+        axes = self.axes(0, 0, WIDTH, self.height)
+        axes.set(xlim=(0, WIDTH), ylim=(self.height, 0))
+        axes.axis("off")
+        return axes
+
+    def image(self, left: float, top: float, size: float, image: NDArray[np.generic]) -> Axes:
+        """An image (H, W, C), C 1 or 3, in a square of `size` inches, its pixels kept sharp."""
+        axes = self.axes(left, top, size, size)
+        # "none" puts the pixels themselves into the SVG; "nearest" would resample them.
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        axes.axis("off")
+        return axes
+
+    def _lines(self, lines: Sequence[str], y: float, side: str, **how: Any) -> None:
+        if lines:
+            self.figure.text(
+                MARGIN / WIDTH,
+                y / self.total,
+                "\n".join(lines),
+                verticalalignment=side,
+                linespacing=1.3,
+                **how,
+            )
+
+
+@cache
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Inches that one line of text takes at `size` points."""
+    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width) / 72 * HINTING
+
+
+def fit(text: str, size: float, width: float, bold: bool = False) -> str:
+    """`text`, cut with an ellipsis where it is wider than `width` inches."""
+    if text_width(text, size, bold) <= width:
+        return text
+    while text and text_width(text + "…", size, bold) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
+    """`text` in lines of at most `width` inches, broken between words."""
+    lines: list[str] = []
+    for word in text.replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, bold) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(fit(word, size, width, bold))
+    return lines

@@ -1,0 +1,179 @@
+"""A run as its pictures need it: read from the files that training and evaluation wrote."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alexnet import config
+from alexnet.data.dataset import load_meta, load_split
+from alexnet.errors import UserError
+from alexnet.evaluation import layer_profile as timing
+from alexnet.evaluation.evaluate import read_predictions
+from alexnet.files import read_json
+from alexnet.network.collapse import can_fold, fold_for_inference
+from alexnet.network.summary import Layer, describe
+from alexnet.network.weights import build, load_weights
+from alexnet.progress import progress
+from alexnet.report.augmentation import in_words
+from alexnet.report.curves import History
+from alexnet.report.interpretability import Looking
+from alexnet.report.probe import Inside, look_inside, num_looked_at
+from alexnet.training import history
+from alexnet.training.augmentation import Preparation, centre_crop, draw
+from alexnet.training.device import Machine, choose_device, choose_precision
+
+NUM_AUGMENTED = 4
+CPU = torch.device("cpu")
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the stages before have put a run. `metrics` is training's."""
+
+    processed: Path
+    weights: Path
+    history: Path
+    layers: Path
+    timing: Path
+    metrics: Path
+    predictions: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the pictures are drawn from.
+
+    `actual`, `predicted` (indices into `classes`) and `confidence` (of the answer) are (N), one
+    for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
+    `samples.training_samples` takes them. `weights`: by layer, as trained. `layers`: of the
+    network as written; `trained_layers`: as it computes in training, which `times` are of.
+    `conditions` say what was trained, on what, for how long.
+    """
+
+    title: str
+    conditions: Mapping[str, str]
+    classes: list[str]
+    variant: str
+    input_shape: tuple[int, int, int]
+    layers: list[Layer]
+    trained_layers: list[Layer]
+    history: History
+    layer_rows: Sequence[Mapping[str, Any]]
+    times: Sequence[Mapping[str, Any]]
+    timed_on: str
+    weights: Mapping[str, NDArray[np.float32]]
+    conv1_before: NDArray[np.float32]
+    samples: NDArray[np.uint8]
+    augmented: NDArray[np.uint8]
+    sample_labels: Ints
+    augmentation: str
+    test_images: NDArray[np.uint8]
+    actual: Ints
+    predicted: Ints
+    confidence: NDArray[np.float64]
+    calibration_bins: int
+    num_mistakes: int
+    inside: Inside
+
+
+def read_run(files: Files, params: config.Params, say: Callable[[str], None]) -> Run:
+    """Read a run, and look into its network; `say` is told how far that has come.
+
+    Raises UserError if a file is missing, damaged or of another run.
+    """
+    meta = load_meta(files.processed)
+    seconds, trained_on = training_facts(files.metrics)
+    model, card = load_weights(files.weights)
+    classes, size = list(card.classes), card.image_size
+    predictions = read_predictions(files.predictions, card.classes)
+    layers = describe(model, size)
+    images, labels = load_split(files.processed, "train")
+    test_images = centre_crop(load_split(files.processed, "test")[0], size)
+    torch.manual_seed(params.train.seed)
+    fresh = build(card, params.model.dropout)  # as training began
+    folds = params.train.fold == "auto" and can_fold(model, size)
+
+    # Spread over the split, so that the samples are of several classes.
+    chosen = torch.linspace(0, len(images) - 1, params.plot.num_samples).long()
+    prepare = Preparation(images, size, card.mean, card.std, params.train, CPU)
+    device = choose_device(params.evaluate.device)
+    with progress("look inside", num_looked_at(len(test_images), len(images))) as advance:
+        inside = look_inside(
+            Looking(model, card, Machine(device, choose_precision("auto", device))),
+            layers,
+            (test_images, predictions.actual),
+            (predictions.predicted, predictions.confidence),
+            (centre_crop(images, size), labels),
+            classes,
+            say,
+            advance,
+        )
+    model.to(CPU)
+    epochs = [asdict(epoch) for epoch in history.read(files.history)]
+    return Run(
+        title=f"AlexNet on {meta.title}",
+        conditions={
+            "data set": meta.title,
+            "variant": card.variant,
+            "training images": f"{len(images):,}",
+            "test images": f"{len(test_images):,}",
+            "epochs": str(len(epochs)),
+            "training time": f"{seconds:,.0f} s",
+            "trained on": trained_on,
+        },
+        classes=classes,
+        variant=card.variant,
+        input_shape=(card.channels, size, size),
+        layers=layers,
+        trained_layers=describe(fold_for_inference(model), size) if folds else layers,
+        history=epochs,
+        layer_rows=[asdict(row) for row in history.read_layers(files.layers)],
+        times=[asdict(row) for row in timing.read(files.timing)],
+        timed_on=trained_on,
+        weights={
+            name: layer.weight.detach().numpy()
+            for name, layer in model.named_children()
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
+        },
+        conv1_before=fresh.conv1.weight.detach().numpy(),
+        samples=centre_crop(images[chosen], size).numpy(),
+        augmented=_augmented(prepare, images, chosen, size, params.train),
+        sample_labels=labels[chosen].numpy(),
+        augmentation=in_words(params.train),
+        test_images=test_images.numpy(),
+        actual=predictions.actual,
+        predicted=predictions.predicted,
+        confidence=predictions.confidence,
+        calibration_bins=params.evaluate.calibration_bins,
+        num_mistakes=params.plot.num_mistakes,
+        inside=inside,
+    )
+
+
+def _augmented(
+    prepare: Preparation, images: Tensor, chosen: Tensor, size: int, params: config.Train
+) -> NDArray[np.uint8]:
+    """The chosen images as the first epochs see them: uint8 (epochs, N, H, W, C)."""
+    epochs = [
+        prepare.seen(images[chosen], draw(images, size, params, epoch).take(chosen))
+        for epoch in range(NUM_AUGMENTED)
+    ]
+    return torch.stack(epochs).numpy()
+
+
+def training_facts(metrics: Path) -> tuple[float, str]:
+    """(seconds of training, what it ran on). Raises UserError if the file does not say them."""
+    facts = read_json(metrics)
+    try:
+        return float(facts["seconds"]), str(facts["device"])
+    except KeyError as missing:
+        raise UserError(
+            f"{metrics} does not say {missing}: another version of train wrote it; run train again"
+        ) from None

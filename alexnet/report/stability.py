@@ -1,0 +1,148 @@
+"""Whether training was stable: four quantities of each layer over the epochs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from alexnet.report.page import MARGIN, Page
+from alexnet.report.style import DPI, INK, SMALL, TEXT, WIDTH, applied, by_depth, percent
+
+# One mapping for each layer in each epoch: epoch (from 1), layer, and the four below.
+Rows = Sequence[Mapping[str, Any]]
+
+HEIGHT = 2.15  # of a panel
+LEFT, NAMES, BETWEEN, ABOVE, BELOW = 0.62, 0.52, 0.3, 0.3, 0.42
+FEW_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity: its column, its name, and what a healthy one does."""
+
+    key: str
+    name: str
+    logarithmic: bool
+
+
+PANELS = (
+    Panel("gradient_norm", "gradient norm", True),
+    Panel("weight_norm", "weight norm", True),
+    Panel("update_ratio", "update-to-weight ratio", True),
+    Panel("dead_relus", "dead ReLUs", False),
+)
+
+
+@applied()
+def stability(rows: Rows) -> Figure:
+    """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer."""
+    if not rows:
+        raise ValueError("the table of layers has no row: there is nothing to draw")
+    page = Page(
+        2 * (ABOVE + HEIGHT + BELOW),
+        _title(rows),
+        "Sampled in the last step of each epoch, on a logarithmic scale but for the dead ReLUs. "
+        "Gradients that vanish or explode part from the others by orders of magnitude; a step is "
+        "healthy near a thousandth of the weights and falls with the learning rate. A ReLU is "
+        "dead if it answers to no validation image.",
+    )
+    width = (WIDTH - 2 * (LEFT + NAMES) - BETWEEN) / 2
+    for number, panel in enumerate(PANELS):
+        row, column = divmod(number, 2)
+        left = LEFT + column * (width + NAMES + BETWEEN + LEFT)
+        top = ABOVE + row * (ABOVE + HEIGHT + BELOW)
+        _draw(page.axes(left, top, width, HEIGHT), rows, panel)
+        page.figure.text(
+            (left - LEFT + MARGIN) / WIDTH, (page.total - page.top - top + 0.1) / page.total,
+            panel.name, fontsize=TEXT, weight="bold",
+        )  # fmt: skip
+    return page.figure
+
+
+def _title(rows: Rows) -> str:
+    last = max(row["epoch"] for row in rows)
+    dead = {row["layer"]: row["dead_relus"] for row in rows if row["epoch"] == last}
+    worst = max((share or 0.0, name) for name, share in dead.items())
+    ratios = [row["gradient_norm"] for row in rows if row["epoch"] == last]
+    spread = max(ratios) / max(min(ratios), 1e-12)
+    said = f"most dead ReLUs in {worst[1]}, {percent(worst[0])}" if worst[0] else "no ReLU is dead"
+    return (
+        f"Training layer by layer: at the end gradients differ by a factor of {spread:,.0f}; {said}"
+    )
+
+
+def _draw(axes: Axes, rows: Rows, panel: Panel) -> None:
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    colours = dict(zip(layers, by_depth(len(layers)), strict=True))
+    epochs = sorted({row["epoch"] for row in rows})
+    marker = "o" if len(epochs) <= FEW_EPOCHS else ""
+    ends = {}
+    for layer in layers:
+        values = [(r["epoch"], r[panel.key]) for r in rows if r["layer"] == layer]
+        if any(value is None for _, value in values):
+            continue
+        xs, ys = zip(*values, strict=True)
+        axes.plot(xs, ys, color=colours[layer], linewidth=1.4, marker=marker, markersize=2.5)
+        ends[layer] = ys[-1]
+    _scale(axes, panel)
+    room = 0.03 * (epochs[-1] - epochs[0]) or 0.5
+    axes.set_xlim(epochs[0] - min(room, 0.5), epochs[-1] + room)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.grid(visible=True, axis="y")
+    axes.tick_params(length=0, axis="y", which="both")
+    _name(axes, ends, colours)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    if panel.logarithmic:
+        axes.set_yscale("log", nonpositive="mask")
+        low, high = axes.get_ylim()
+        subs = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
+        axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+        axes.minorticks_off()
+    else:
+        axes.set_ylim(0, max(0.01, axes.get_ylim()[1]))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+
+
+def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+    """Each layer's name beside the end of its line, moved apart where they would touch."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    x = axes.get_xlim()[1]
+    wanted = {
+        name: float(to_axes.transform((x, value))[1])
+        if value > 0 or axes.get_yscale() != "log"
+        else 0.0
+        for name, value in ends.items()
+    }
+    gap = SMALL * 1.25 / 72 / (axes.bbox.height / DPI)
+    for name, height in apart(wanted, gap).items():
+        start = min(max(wanted[name], 0.0), 1.0)
+        axes.plot(
+            [1.0, 1.045], [start, height], color=colours[name], linewidth=1.2,
+            transform=axes.transAxes, clip_on=False,
+        )  # fmt: skip
+        axes.text(
+            1.055, height, name, fontsize=SMALL, color=INK, va="center", transform=axes.transAxes
+        )
+
+
+def apart(wanted: Mapping[str, float], gap: float) -> dict[str, float]:
+    """Heights in [0, 1] near the wanted ones, in their order, at least `gap` from one another."""
+    order = sorted(wanted, key=lambda name: wanted[name])
+    heights: list[float] = []
+    for name in order:
+        lowest = heights[-1] + gap if heights else 0.0
+        heights.append(max(wanted[name], lowest))
+    ceiling = 1.0
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], ceiling)
+        ceiling = heights[index] - gap
+    return dict(zip(order, heights, strict=True))

@@ -1,0 +1,154 @@
+"""The one place for colours, fonts and sizes, and for how a picture becomes a file.
+
+The colours are Okabe and Ito's (Color Universal Design, 2008), which readers with
+any of the common colour-vision deficiencies can tell apart. All pictures have the
+same width, so that a point of type is the same size in each of them on the page.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+
+from alexnet.files import replacing
+
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+PURPLE = "#CC79A7"
+
+INK = "#1f2328"
+MUTED = "#5b636d"
+FAINT = "#e4e7eb"
+PAPER = "#ffffff"
+
+TRAINING = BLUE
+VALIDATION = VERMILLION
+RIGHT = BLUE
+WRONG = VERMILLION
+
+# Keyed by the kinds of `alexnet.network.summary.Layer`; the order is the legend's.
+KINDS = {
+    "conv": ("convolution", BLUE),
+    "fc": ("fully connected", ORANGE),
+    "max pool": ("max pool", GREEN),
+    "average pool": ("average pool", SKY),
+    "relu": ("ReLU", "#a3abb5"),
+    "lrn": ("local response normalisation", PURPLE),
+    "dropout": ("dropout", VERMILLION),
+    "flatten": ("flatten", "#4d5560"),
+    "identity": ("identity", FAINT),
+}
+
+# Ink on a coloured ground: unlike INK and PAPER it stays when the page turns dark.
+ON_PALE, ON_DEEP = "#1e2227", "#fefefe"
+
+WIDTH = 7.4  # inches, of every picture
+DPI = 160
+FONT = "DejaVu Sans"  # comes with matplotlib
+TITLE, TEXT, SMALL = 11.0, 8.5, 7.5  # points
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": FONT,
+    "font.size": TEXT,
+    # A class may be called "$5": never read as a formula.
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": TEXT,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid.axis": "y",
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    # Outlines instead of text: legible where the font is not installed.
+    "svg.fonttype": "path",
+    # Element ids are hashes; with a fixed salt the same picture has the same bytes.
+    "svg.hashsalt": "alexnet",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """This style and nothing else: neither a reader's matplotlibrc nor a caller's changes.
+
+    Also a decorator: `@applied()` above each function that draws.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+# Neither a date nor a version: the same figure gives the same bytes.
+_METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `<name>.png` and `<name>.svg` into `folder`."""
+    for suffix in (".png", ".svg"):
+        save_file(figure, folder / f"{name}{suffix}")
+
+
+@applied()
+def save_file(figure: Figure, path: Path) -> None:
+    """Write a .png, .svg or .pdf file."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=_METADATA[path.suffix])
+
+
+def shades(colour: str) -> LinearSegmentedColormap:
+    """A colour map from paper white to `colour`."""
+    return LinearSegmentedColormap.from_list(f"white to {colour}", [PAPER, colour])
+
+
+# From nothing to the largest value, in even steps of lightness whatever one's colour vision.
+HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#9fd0ee", BLUE, "#06263d"])
+
+# Where a map of HEAT holds nothing, such as the lines between small maps.
+BLANK = HEAT.with_extremes(bad=FAINT)
+
+
+def by_depth(number: int, first: float = 0.02, last: float = 0.85) -> list[str]:
+    """So many colours in an order that shows, from the first layer (dark) to the last."""
+    ramp = matplotlib.colormaps["viridis"]
+    steps = max(1, number - 1)
+    return [to_hex(ramp(first + (last - first) * k / steps)) for k in range(number)]
+
+
+# What each colour of a picture becomes on a dark page; the others stay.
+ON_DARK = {
+    INK: "#e8eaed",
+    MUTED: "#a3abb5",
+    FAINT: "#343a42",
+    PAPER: "#15181c",
+    BLUE: "#4aa3dc",
+    VERMILLION: "#f2843f",
+    **dict(zip(by_depth(8), by_depth(8, 0.3, 1.0), strict=True)),
+}
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.914 as "91.4 %"."""
+    return f"{100 * share:.{digits}f} %"

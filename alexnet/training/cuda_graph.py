@@ -1,0 +1,56 @@
+"""A training step on a GPU without its launches: recorded once as a CUDA graph, then replayed.
+
+A step of this network is some hundred small kernels; launching each from Python takes
+longer than most of them run. A graph launches all of them at once. It always reads
+and writes the same memory, so the batch is copied to where the recording found it.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from alexnet.training.loader import Batch
+
+NUM_WARM_UP = 3  # steps before the recording: compilation, buffers, the choice of kernels
+
+
+class Replayed:
+    """Calls `step(batch)`, which returns nothing; as a graph once it has warmed up.
+
+    Every call is a real step: the first few run as they are written, and recording takes
+    none. A batch of another shape than the first (the last of an epoch) runs as written, and
+    so does a step while `is_watched`, because what watches it is not in the recording.
+    """
+
+    def __init__(
+        self, step: Callable[[Batch], None], is_watched: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.step, self.is_watched = step, is_watched
+        self.num_calls = 0
+        self.batch: Batch | None = None
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.stream = torch.cuda.Stream()
+
+    def __call__(self, batch: Batch) -> None:
+        if self.batch is None:
+            self.batch = batch.clone()
+        if batch.images.shape != self.batch.images.shape or self.is_watched():
+            return self.step(batch)
+        for place, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
+            place.copy_(tensor)
+        if self.num_calls < NUM_WARM_UP:
+            self._aside(self.batch)
+        else:
+            if self.graph is None:
+                self.graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self.graph):
+                    self.step(self.batch)
+            self.graph.replay()
+        self.num_calls += 1
+
+    def _aside(self, batch: Batch) -> None:
+        """On a stream of its own, as a recording will be."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            self.step(batch)
+        torch.cuda.current_stream().wait_stream(self.stream)

@@ -1,0 +1,181 @@
+"""Several processes that train one network, each on its share of every batch.
+
+`torchrun` starts them and tells each its number (`RANK`); alone, a process is number
+0 of 1. A batch is the same images in the same order however many share it, and the
+gradients are averaged over all of them, so that the result is the same up to rounding.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from alexnet.errors import UserError
+from alexnet.signals import Interrupted
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0  # on this machine
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes and speaks for all."""
+        return self.rank == 0
+
+    def share(self, num_images: int) -> slice:
+        """Which images of a batch are this one's: whole pairs, but for an odd last image.
+
+        Neighbours may trade a part of their pictures, so they stay together. The shares
+        differ by at most two images.
+        """
+        pairs = (num_images + 1) // 2
+        first, end = (rank * pairs // self.size * 2 for rank in (self.rank, self.rank + 1))
+        return slice(first, min(end, num_images))
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network, averaging its gradients over the processes in `backward`."""
+        if self.size == 1:
+            return network
+        return nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over the processes, on each of them."""
+        return self.gather(tensor).sum(dim=0)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """(size, ...): everyone's tensor, on each of them."""
+        if self.size == 1:
+            return tensor[None]
+        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(parts, tensor)
+        return torch.stack(parts)
+
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Give everyone the first one's values, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def highest(self, number: int) -> int:
+        """The highest of everyone's numbers, on each of them."""
+        if self.size == 1:
+            return number
+        result = torch.tensor(number)
+        dist.all_reduce(result, dist.ReduceOp.MAX)
+        return int(result)
+
+
+ALONE = Processes()
+
+
+def join(device: torch.device) -> Processes:
+    """Meet the others that torchrun has started; alone if it did not start this process."""
+    if not started_by_torchrun():
+        return ALONE
+    processes = Processes(
+        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
+    )
+    _end_with_parent()
+    if processes.size > 1:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        # gloo carries the flags that are exchanged each step without stopping the device.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    return processes
+
+
+def leave(processes: Processes) -> None:
+    if processes.size > 1:
+        dist.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when torchrun is killed: nobody is left to do so."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def has_lost_another(error: RuntimeError) -> bool:
+    """Whether an error says only that another process has ended, and not why."""
+    return any(sign in str(error) for sign in ("gloo/transport", "ncclRemoteError"))
+
+
+def started_by_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def choose_number(wanted: int | str, device: torch.device) -> int:
+    """How many processes to start on this machine: `auto` is one for each GPU, one on a CPU.
+
+    Raises UserError if more are wanted than there are devices (on a CPU: cores).
+    """
+    on_gpu = device.type == "cuda"
+    available = torch.cuda.device_count() if on_gpu else len(os.sched_getaffinity(0))
+    if wanted == "auto":
+        return available if on_gpu else 1
+    if int(wanted) > available:
+        raise UserError(
+            f"train.num_processes: {wanted} are asked for, but there are {available} "
+            f"{'CUDA GPUs' if on_gpu else 'processor cores'} here"
+        )
+    return int(wanted)
+
+
+def start(num_processes: int, command: Sequence[str]) -> None:
+    """Run `python COMMAND` in several processes on this machine, and wait for all of them.
+
+    All are stopped when one fails. Raises UserError with the first failure's process
+    and message, and Interrupted if this process was told to stop, and all have.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # What it logs (a signal, a failure, each with its traceback) is said below in a line.
+    for name in logging.root.manager.loggerDict:
+        if name.startswith(("torch.distributed.elastic", "torch.distributed.launcher")):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+    # Each process takes its part of the cores, where nothing else was asked for.
+    threads = max(1, len(os.sched_getaffinity(0)) // num_processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    with tempfile.TemporaryDirectory() as scratch:  # by itself it would leave one behind
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=num_processes,
+            run_id="alexnet",
+            rdzv_backend="c10d",
+            rdzv_endpoint="127.0.0.1:0",
+            max_restarts=0,
+            monitor_interval=0.2,
+            logs_specs=DefaultLogsSpecs(scratch),
+        )
+        try:
+            elastic_launch(config, sys.executable)(*command)
+        except SignalException as error:
+            raise Interrupted(error.sigval, f"with its {num_processes} processes") from None
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            code = failure.exitcode
+            if code < 0:
+                why = f"was ended by {signal.Signals(-code).name}"
+            else:
+                why = f"failed (exit code {code}; what it said stands above)"
+            raise UserError(
+                f"process {rank} of {num_processes} {why}, and the others were stopped"
+            ) from None

@@ -1,0 +1,117 @@
+"""Batches, in the order of the epoch, where the training computes.
+
+Resident: the whole split lies on the device as uint8 (CIFAR-10: 138 MB), and a batch is a
+gather there. Streamed: it stays in the host's memory, or mapped from disk, and each
+batch is sent while the step before it computes. The batches are bitwise the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alexnet.training.augmentation import Draws
+from alexnet.training.distributed import Processes
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 (N, H, W, C) and labels int64 (N)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Split":
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images uint8 (B, H, W, C), labels int64 (B), and what is done to each image.
+
+    `share` is the number of the step's images over all processes, divided by the
+    number of processes, which average their gradients.
+    """
+
+    images: Tensor
+    labels: Tensor
+    draws: Draws
+    share: float
+
+    def tensors(self) -> list[Tensor]:
+        return [self.images, self.labels, *self.draws.tensors()]
+
+    def clone(self) -> "Batch":
+        draws = Draws(*(value.clone() for value in self.draws.tensors()))
+        return Batch(self.images.clone(), self.labels.clone(), draws, self.share)
+
+    def pinned(self) -> "Batch":
+        draws = Draws(*(value.pin_memory() for value in self.draws.tensors()))
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), draws, self.share)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Without waiting for what is pinned."""
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.draws.to(device, non_blocking=True),
+            self.share,
+        )
+
+
+SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
+
+
+def place(split: Split, device: torch.device, wanted: str) -> Split:
+    """The split on the device (`auto`: if half of its free memory is enough) or as it is."""
+    if wanted == "auto" and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        wanted = "device" if split.images.nbytes < SHARE_OF_FREE_MEMORY * free else "host"
+    return split if wanted == "host" else split.to(device)
+
+
+def batches(
+    split: Split,
+    draws: Draws,
+    order: Sequence[Tensor],
+    device: torch.device,
+    processes: Processes,
+) -> Iterator[Batch]:
+    """This process's share of a batch, on `device`, for each of `order`'s index tensors.
+
+    `order` and `draws` lie on the CPU, the split on the device or on the CPU.
+    """
+    resident = split.images.device == device
+    if resident:  # all at once, so that no step waits for its part
+        draws, order = draws.to(device), [step.to(device) for step in order]
+
+    def gather(step: Tensor) -> Batch:
+        index = step[processes.share(len(step))].to(split.images.device)
+        share = len(step) / processes.size
+        return Batch(split.images[index], split.labels[index], draws.take(index), share)
+
+    if resident:
+        return map(gather, order)
+    return _streamed(map(gather, order), device)
+
+
+def _streamed(on_host: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """One batch ahead: while the device computes a step, the next batch is on its way."""
+    stream = torch.cuda.Stream(device)
+
+    def send(batch: Batch | None) -> Batch | None:
+        with torch.cuda.stream(stream):
+            return batch and batch.pinned().to(device)
+
+    ahead = send(next(on_host, None))
+    while ahead is not None:
+        batch, now = ahead, torch.cuda.current_stream(device)
+        now.wait_stream(stream)
+        for tensor in batch.tensors():
+            tensor.record_stream(now)
+        yield batch  # when asked for the next one, the step on this one is under way
+        ahead = send(next(on_host, None))

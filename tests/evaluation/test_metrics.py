@@ -1,0 +1,51 @@
+"""Figures of a classifier, against scikit-learn."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from alexnet.evaluation import metrics
+
+random = np.random.default_rng(0)
+NUM, CLASSES = 500, 7
+LABELS = random.integers(0, CLASSES, NUM)
+LOGITS = random.normal(size=(NUM, CLASSES)) + 2 * np.eye(CLASSES)[LABELS]
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+PREDICTED = PROBABILITIES.argmax(axis=1)
+
+
+def test_confusion_precision_and_recall():
+    matrix = metrics.confusion(LABELS, PREDICTED, CLASSES)
+    np.testing.assert_array_equal(matrix, sklearn.metrics.confusion_matrix(LABELS, PREDICTED))
+    expected = sklearn.metrics.precision_recall_fscore_support(LABELS, PREDICTED)
+    precision, recall = metrics.precision_and_recall(matrix)
+    np.testing.assert_allclose(precision, expected[0])
+    np.testing.assert_allclose(recall, expected[1])
+
+
+def test_accuracy_and_top_accuracy():
+    assert metrics.accuracy(LABELS, PREDICTED) == sklearn.metrics.accuracy_score(LABELS, PREDICTED)
+    for k in (1, 3, 5):
+        assert metrics.top_accuracy(LABELS, PROBABILITIES, k) == pytest.approx(
+            sklearn.metrics.top_k_accuracy_score(LABELS, PROBABILITIES, k=k)
+        )
+
+
+def test_cross_entropy():
+    assert metrics.cross_entropy(LABELS, np.log(PROBABILITIES)) == pytest.approx(
+        sklearn.metrics.log_loss(LABELS, PROBABILITIES)
+    )
+
+
+def test_calibration_error_by_hand():
+    # Two bins: 3 answers of confidence 0.4, one right; 2 of confidence 1.0, one right.
+    confidence = np.array([0.4, 0.4, 0.4, 1.0, 1.0])
+    correct = np.array([True, False, False, True, False])
+    expected = 3 / 5 * (0.4 - 1 / 3) + 2 / 5 * (1.0 - 1 / 2)
+    assert metrics.calibration_error(correct, confidence, 2) == pytest.approx(expected)
+
+
+def test_a_class_that_is_never_predicted_has_precision_zero():
+    precision, recall = metrics.precision_and_recall(np.array([[3, 0], [2, 0]]))
+    assert precision.tolist() == [0.6, 0.0]
+    assert recall.tolist() == [1.0, 0.0]

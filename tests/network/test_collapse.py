@@ -1,0 +1,191 @@
+"""The network without its copies: the same logits, and the same training."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet.network.collapse import (
+    can_fold,
+    fold_for_inference,
+    fold_for_training,
+    num_copies,
+    unfold,
+)
+from alexnet.network.model import AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
+from alexnet.network.summary import num_parameters
+from alexnet.training import optimizer
+from alexnet.training.augmentation import normalise
+from tests.making import narrow, settings
+
+
+@pytest.mark.parametrize(
+    ("variant", "image_size", "copies", "folds"),
+    [
+        # pool5 leaves 1x1, 2x2, 3x3 and 6x6 positions, of which the average pool makes 6x6.
+        (AlexNetCifar, 27, 36, True),
+        (AlexNetCifar, 32, 36, True),
+        (AlexNetCifar, 48, 9, False),
+        (AlexNetCifar, 64, 4, False),
+        (AlexNetCifar, 120, 1, False),
+        (AlexNetCifar, 224, 1, False),
+        (AlexNetImageNet2012, 227, 1, False),
+        (AlexNetImageNet2012, 258, 1, False),
+        (AlexNetOneWeirdTrick, 63, 36, True),
+        (AlexNetOneWeirdTrick, 224, 1, False),
+    ],
+)
+def test_how_often_fc1_sees_each_value(variant, image_size, copies, folds):
+    with torch.device("meta"):
+        model = variant()
+    assert num_copies(model, image_size) == copies
+    assert can_fold(model, image_size) == folds
+
+
+def test_the_average_pool_copies_as_often_as_we_say():
+    """Counted in what the pool itself gives for values that are all different."""
+    pool = AlexNetCifar(num_classes=2).avgpool
+    for side, copies in ((1, 36), (2, 9), (3, 4), (6, 1)):
+        values = torch.arange(5.0 * side * side).view(1, 5, side, side)
+        found, counts = pool(values).unique(return_counts=True)
+        assert torch.equal(found, values.flatten())
+        assert counts.unique().tolist() == [copies]
+
+
+def test_for_inference_the_logits_stay(digits):
+    model = AlexNetCifar().eval().double()
+    x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
+    with torch.inference_mode():
+        before = model(x)
+        folded = fold_for_inference(model)
+        torch.testing.assert_close(folded(x), before, rtol=1e-10, atol=1e-12)
+        assert torch.equal(model(x), before), "the model itself is as it was"
+    assert num_parameters(folded) == 58_322_314 - 4096 * 256 * 35
+    assert num_parameters(model) == 58_322_314
+
+
+def test_for_training_the_logits_stay_and_unfolding_gives_back_the_model(digits):
+    model = narrow().double()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = real_batches(digits)[0][0]
+    folded = fold_for_training(model)
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-10, atol=1e-12)
+    theirs = {id(parameter) for parameter in model.parameters()}
+    own = [name for name, value in folded.named_parameters() if id(value) not in theirs]
+    assert own == ["fc1.weight"]
+    unfold(folded, model)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize("clip_norm", [8.0, None])
+def test_training_folded_takes_the_steps_of_sgd_on_the_network_as_it_is_written(
+    digits, nesterov, clip_norm
+):
+    """Against PyTorch's own SGD on the full network: every weight, in float64."""
+    full, model = twins()
+    params = settings(nesterov=nesterov, clip_norm=clip_norm)
+    norms = train_plainly(full, real_batches(digits), params)
+    train_folded(model, real_batches(digits), params)
+    if clip_norm:
+        assert min(norms) < clip_norm < max(norms), "some gradients are clipped, some are not"
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-10, atol=1e-12)
+
+
+def test_weight_decay_differs_only_where_no_logit_can_see_it(digits):
+    """Of fc1's 36 weights on the copies of a value their mean alone acts: all else agrees.
+
+    The 35 other directions get no gradient. Plain SGD shrinks them, as decay does to any
+    weight; folded, they stay as they were drawn.
+    """
+    full, model = twins()
+    drawn = model.fc1.weight.detach().clone().view(256, 16, 36)
+    params = settings(weight_decay=0.1, clip_norm=8.0)
+    batches = real_batches(digits)
+    train_plainly(full, batches, params)
+    train_folded(model, batches, params)
+    for name, value in model.state_dict().items():
+        if name != "fc1.weight":
+            torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-10, atol=1e-12)
+    ours, theirs = (m.fc1.weight.detach().view(256, 16, 36) for m in (model, full))
+    torch.testing.assert_close(ours.mean(2), theirs.mean(2), rtol=1e-10, atol=1e-12)
+    x = batches[0][0]
+    torch.testing.assert_close(model(x), full(x), rtol=1e-10, atol=1e-12)
+
+    without_mean = [weight - weight.mean(2, keepdim=True) for weight in (ours, theirs, drawn)]
+    torch.testing.assert_close(without_mean[0], without_mean[2], rtol=1e-10, atol=1e-12)
+    assert without_mean[1].norm() < 0.999 * without_mean[2].norm()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_under_muon_too_folding_changes_nothing(digits, decay):
+    """Muon turns with the axes; its step's length must count the copies as one column.
+
+    With decay, what of fc1 no input reaches shrinks in the whole network alone.
+    """
+    full, model = twins()
+    params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
+    steps = optimizer.build(full, 36, params, torch.float64)
+    descend(full, steps, real_batches(digits), params)
+    before = model.fc1.weight.detach().clone()
+    train_folded(model, real_batches(digits), params)
+    assert (model.fc1.weight - before).abs().max() > 1e-3
+    for name, value in model.state_dict().items():
+        if name != "fc1.weight" or not decay:
+            torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-8, atol=1e-10)
+    x = real_batches(digits)[0][0]
+    torch.testing.assert_close(model(x), full(x), rtol=1e-8, atol=1e-10)
+
+
+def twins() -> tuple[AlexNetCifar, AlexNetCifar]:
+    """Two networks of the same random weights, float64."""
+    torch.manual_seed(0)
+    first, second = narrow().double(), narrow().double()
+    second.load_state_dict(first.state_dict())
+    return first, second
+
+
+def real_batches(digits) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    images, labels = digits
+    x = normalise(images[:160], (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)).double()
+    return list(zip(x.split(16), labels[:160].split(16), strict=True))
+
+
+def descend(network, steps, batches, params) -> None:
+    for number, (x, labels) in enumerate(batches):
+        optimizer.set_learning_rate(steps, number, len(batches), params)
+        loss = nn.functional.cross_entropy(network(x), labels)
+        steps.zero_grad()
+        loss.backward()
+        optimizer.clip_gradient(steps, params)
+        steps.step()
+
+
+def train_folded(model, batches, params) -> None:
+    folded = fold_for_training(model)
+    descend(folded, optimizer.build(folded, 36, params, torch.float64), batches, params)
+    unfold(folded, model)
+
+
+def train_plainly(model, batches, params) -> list[float]:
+    """PyTorch's SGD and clipping, on the whole network; the gradients' norms."""
+    rest = [value for name, value in model.named_parameters() if name != "fc1.weight"]
+    slow = {"params": [model.fc1.weight], "lr": params.learning_rate / 36}
+    steps = torch.optim.SGD(
+        [{"params": rest}, slow],
+        lr=params.learning_rate,
+        momentum=params.momentum,
+        nesterov=params.nesterov,
+        weight_decay=params.weight_decay,
+    )
+    norms = []
+    for x, labels in batches:
+        steps.zero_grad()
+        nn.functional.cross_entropy(model(x), labels).backward()
+        longest = params.clip_norm or math.inf
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), longest).item())
+        steps.step()
+    return norms

@@ -1,0 +1,95 @@
+"""What the network costs, against sums made by hand and what PyTorch keeps on real tensors."""
+
+import pytest
+import torch
+
+from alexnet.network.cost import kept_bytes, layer_costs, training_memory
+from alexnet.network.model import VARIANTS, AlexNetCifar
+from alexnet.network.summary import describe
+from tests import making
+
+
+def on_meta(variant):
+    with torch.device("meta"):
+        return VARIANTS[variant]()
+
+
+def test_what_backward_will_need_by_hand():
+    """Numbers of values for an image; a max pool keeps the places of its maxima, 8 bytes each."""
+    expected = {
+        "conv1": 3 * 32 * 32,  # its input, the image
+        "relu1": 96 * 8 * 8,  # its output, which is conv2's input
+        "relu2": 256 * 8 * 8,
+        "pool2": 2 * 256 * 3 * 3,
+        "conv3": 256 * 3 * 3,  # its input, which pool2 does not need
+        "relu3": 384 * 3 * 3,
+        "relu4": 384 * 3 * 3,
+        "relu5": 256 * 3 * 3,
+        "pool5": 2 * 256,
+        "avgpool": 256,  # its input
+        "dropout1": 9216,  # which of them it kept
+        "fc1": 9216,  # its input, of which some are 0
+        "relu6": 4096,
+        "dropout2": 4096,
+        "fc2": 4096,
+        "relu7": 4096,
+    }
+    found = kept_bytes(on_meta("cifar"), 32, 1)
+    assert {name: number / 4 for name, number in found.items() if number} == expected
+    assert sum(expected.values()) == 77_312
+    assert kept_bytes(on_meta("cifar"), 32, 7) == {k: 7 * v for k, v in found.items()}
+
+
+def test_the_meta_device_keeps_what_real_tensors_do():
+    model = making.narrow(dropout=0.5)
+    assert kept_bytes(model, 32, 3, device="cpu") == kept_bytes(model, 32, 3)
+
+
+@pytest.mark.parametrize("variant", ["cifar", "imagenet-2012"])
+def test_what_a_whole_pass_on_real_tensors_keeps(variant):
+    """All layers in one go, as in training, and counted by the tensors' own memory."""
+    model = VARIANTS[variant](num_classes=2)
+    parameters = {parameter.data_ptr() for parameter in model.parameters()}
+    memory = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            memory[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x = torch.zeros(1, 3, model.image_size, model.image_size)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits = model(x)  # holds the graph, so that nothing is given back yet
+    assert logits.grad_fn is not None
+    assert sum(kept_bytes(model, model.image_size, 1).values()) == sum(memory.values())
+
+
+def test_training_memory():
+    memory = training_memory(on_meta("cifar"), 32, 10)
+    assert memory.weights == memory.gradients == memory.optimizer == 4 * 58_322_314
+    assert memory.activations == 10 * 4 * 77_312
+    assert memory.total == 3 * 4 * 58_322_314 + 10 * 4 * 77_312
+
+
+def test_intensity_by_hand():
+    """fc1 of one image: 2 operations for each of its weights' 4 bytes, and little else."""
+    model = AlexNetCifar()
+    layers = describe(model)
+    fc1 = [layer.name for layer in layers].index("fc1")
+    one, many = (layer_costs(model, layers, 32, number)[fc1] for number in (1, 512))
+    weights = 9216 * 4096
+    assert one.intensity == pytest.approx(2 * weights / (4 * (9216 + 4096 + weights + 4096)))
+    assert many.intensity == pytest.approx(
+        512 * 2 * weights / (4 * (512 * (9216 + 4096) + weights + 4096))
+    )
+    assert one.intensity < 0.5 < 200 < many.intensity
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_shares_make_a_whole(variant):
+    model = on_meta(variant)
+    costs = layer_costs(model, describe(model), model.image_size, 2)
+    assert sum(cost.parameters_share for cost in costs) == pytest.approx(1)
+    assert sum(cost.macs_share for cost in costs) == pytest.approx(1)
+    assert costs[-1].activation_bytes == 4 * 2 * model.num_classes

@@ -1,0 +1,120 @@
+"""The page in a browser: nothing is asked for, nothing complains, nothing sticks out."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alexnet.report.html_report import write_report
+
+from .test_html_report import METRICS
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+QUIET = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", "--virtual-time-budget=10000"),
+]
+LOCAL = ("file:", "data:", "chrome:")
+SCHEMES = {"dark": 0, "light": 1}
+# Opens every layer, and writes down what the page's own code cannot know.
+MEASURE = """<script>
+for (const layer of document.querySelectorAll("details")) {
+  layer.removeAttribute("name"); // of those with one, only one is open at a time
+  layer.open = true;
+}
+addEventListener("load", () => {
+  const sticksOut = (part) => part.getBoundingClientRect().right > innerWidth + 1;
+  const wide = [...document.querySelectorAll("body *")].filter(
+    (part) => sticksOut(part) && !part.closest(".card, .scroll, nav"));
+  parent.postMessage({
+    width: innerWidth, scroll: document.documentElement.scrollWidth,
+    wide: wide.map((part) => part.outerHTML.slice(0, 80)),
+    ground: getComputedStyle(document.body).backgroundColor,
+    broken: [...document.images].filter((image) => !image.naturalWidth).length,
+    images: document.images.length,
+  }, "*");
+});
+</script></body>"""
+# A window is never narrower than 500 pixels, a frame is as wide as a phone. What is measured
+# in it is written into the document around it.
+FRAME = """<!doctype html><iframe style="border: 0; width: {width}px; height: 900px" src="{page}">
+</iframe><script>
+addEventListener("message", (told) => { document.title = JSON.stringify(told.data); });
+</script>"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian's package of that name)"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(run, drawn, tmp_path_factory) -> Path:
+    """The report, and what measures it."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(
+        path,
+        title="AlexNet on digits",
+        summary={"device": "cpu"},
+        settings={"train": {"nesterov": True}},
+        metrics=METRICS,
+        layers=run.layers,
+        input_shape=run.input_shape,
+        history=run.history,
+        figures=drawn,
+    )
+    text = path.read_text(encoding="utf-8")
+    assert text.count("</body>") == 1
+    path.write_text(text.replace("</body>", MEASURE), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_is_quiet_and_fits(page, tmp_path, width, scheme):
+    colours = f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"
+    around = page.with_name(f"{width}-{scheme}.html")
+    around.write_text(FRAME.replace("{width}", str(width)).replace("{page}", page.name))
+    done = visit(around, tmp_path, "--window-size=1600,1000", colours)
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr, "the browser complains of the page"
+    (measured,) = re.findall(r"<title>(.*)</title>", done.stdout)
+    found = json.loads(html.unescape(measured))
+    assert found["width"] == width
+    assert found["scroll"] <= width
+    assert found["wide"] == []
+    assert found["broken"] == 0
+    assert found["images"] > 20
+    dark = sum(map(int, re.findall(r"\d+", found["ground"]))) < 3 * 128
+    assert dark == (scheme == "dark")
+    assert addresses(tmp_path / "net.json") == set()
+
+
+def visit(page: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Its document when it has settled; what the network was asked for is in net.json."""
+    places = (f"--user-data-dir={folder}/profile", f"--log-net-log={folder}/net.json")
+    return subprocess.run(
+        [BROWSER, *QUIET, *places, *options, "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def addresses(log: Path) -> set[str]:
+    """What the page asked the network for; what the browser asks for itself is marked IDLE."""
+    asked = re.findall(r'\{"priority":"([A-Z]+)",[^{}]*"url":"([^"]*)"', log.read_text())
+    return {url for priority, url in asked if priority != "IDLE" and not url.startswith(LOCAL)}
+
+
+def test_a_request_would_be_seen(tmp_path):
+    """The test above can fail: a page that asks for a picture does."""
+    page = tmp_path / "asking.html"
+    page.write_text('<img src="http://localhost:9/picture.png">')
+    visit(page, tmp_path)
+    assert addresses(tmp_path / "net.json") == {"http://localhost:9/picture.png"}

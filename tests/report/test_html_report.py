@@ -1,0 +1,162 @@
+import base64
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from alexnet.errors import UserError
+from alexnet.report.html_report import darkening, flattened, write_report
+from alexnet.report.sections import CHAPTERS, PICTURES
+from alexnet.report.style import BLUE, INK, ON_DARK
+
+METRICS = {
+    "accuracy": 0.8793,
+    "loss": 0.4123,
+    "calibration_error": 0.0213,
+    "n": 10000,
+    "per_class": {
+        "<b>&": {"precision": 0.75, "recall": 0.5, "support": 1000},
+        "never answered": {"precision": None, "recall": 0.0, "support": 12},
+    },
+}
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Outline(HTMLParser):
+    """What stands in a page: its tags with their attributes, its text, and unclosed tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data):
+        self.text += f"{data} "
+
+
+@pytest.fixture
+def write(run, drawn, tmp_path):
+    def write_with(**changes) -> str:
+        path = tmp_path / "report.html"
+        arguments = {
+            "title": "AlexNet on <digits>",
+            "summary": {"Device": "CPU"},
+            "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
+            "metrics": METRICS,
+            "layers": run.layers,
+            "input_shape": run.input_shape,
+            "history": run.history,
+            "figures": drawn,
+        }
+        write_report(path, **(arguments | changes))
+        return path.read_text(encoding="utf-8")
+
+    return write_with
+
+
+def test_asks_for_nothing_outside_itself(write):
+    html = write()
+    for tag, attributes in Outline(html).tags:
+        assert tag not in {"script", "link", "iframe", "object"}
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attributes.get(name, "data:").startswith(("data:", "#"))
+    assert "@import" not in html
+    assert not re.search(r"url\(", html)
+
+
+def test_holds_each_picture_whole_and_once(write, drawn):
+    sources = [attributes["src"] for tag, attributes in Outline(write()).tags if tag == "img"]
+    contents = [base64.b64decode(source.split(",")[1]).decode() for source in sources]
+    files = [*drawn.glob("*.svg"), *drawn.glob("layers/*.svg")]
+    assert sorted(contents) == sorted(darkening(file.read_text()) for file in files)
+    for content in contents:
+        ElementTree.fromstring(content)
+
+
+def test_a_picture_takes_the_colours_of_a_dark_page():
+    """Its own colours only, and none in what is not drawn in them."""
+    svg = (
+        '<svg width="1"><path style="fill: #0072b2; stroke: #1f2328"/>'
+        '<image href="data:#1f2328"/><path style="fill: #123456"/></svg>'
+    )
+    dark = darkening(svg)
+    blue, ink = (list(ON_DARK).index(colour) for colour in (BLUE, INK))
+    assert f'style="fill: var(--c{blue}); stroke: var(--c{ink})"' in dark
+    assert 'href="data:#1f2328"' in dark
+    assert 'style="fill: #123456"' in dark
+    assert f"svg{{--c{list(ON_DARK).index(INK)}:{INK}" in dark
+    assert f"--c{blue}:#0072b2" in dark.split("@media")[0]
+    assert f"--c{blue}:{ON_DARK[BLUE]}" in dark.split("@media (prefers-color-scheme:dark)")[1]
+
+
+def test_chapters_can_be_reached(write):
+    tags = Outline(write()).tags
+    targets = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert targets == [f"#{chapter.key}" for chapter in CHAPTERS] + ["#settings"]
+    assert {target[1:] for target in targets} <= {a.get("id") for _, a in tags}
+
+
+def test_a_layers_sums_stand_under_its_row(write):
+    page = Outline(write())
+    text = " ".join(page.text.split())
+    assert "⌊(32 − 11 + 2·4) / 4⌋ + 1 = 8" in text
+    assert "256 · (96 · 5 · 5) + 256 = 614,656" in text
+    assert sum(tag == "details" and a.get("name") == "layer" for tag, a in page.tags) == 21
+
+
+def test_each_picture_says_what_to_see(write):
+    text = " ".join(Outline(write()).text.split())
+    for picture in PICTURES:
+        assert picture.sentence in text
+
+
+def test_names_are_text_not_markup(write):
+    page = Outline(write())
+    assert page.open == []
+    assert "<b>&" in page.text
+    assert "AlexNet on <digits>" in page.text
+    assert all(tag not in {"b", "digits"} for tag, _ in page.tags)
+
+
+def test_headline_and_tables_hold_the_numbers(write):
+    text = " ".join(Outline(write()).text.split())
+    assert "87.93 % of 10,000 test images" in text
+    assert "<b>& 75.0 % 50.0 % 1,000" in text
+    assert "never answered – 0.0 % 12" in text
+    assert "conv 5×5, stride 1, pad 2" in text
+    assert "nesterov true" in text
+    assert "schedule.name linear" in text
+    assert "seed null" in text
+
+
+@pytest.mark.parametrize("metrics", [METRICS, METRICS | {"top5_accuracy": None}])
+def test_top5_is_left_out_where_it_has_no_meaning(write, metrics):
+    assert "Top-5" not in write(metrics=metrics)
+
+
+def test_top5_is_shown_where_there_is_one(write):
+    assert "99.21 %" in write(metrics=METRICS | {"top5_accuracy": 0.9921})
+
+
+def test_a_missing_picture_is_named(write, tmp_path):
+    with pytest.raises(UserError, match=r"confusion_matrix\.svg does not exist"):
+        write(figures=tmp_path)
+
+
+def test_settings_are_flattened_by_section():
+    assert flattened({"data": {"source": ["a", "b"]}, "seed": 0, "x": {"y": {"z": 1.5}}}) == {
+        "data": {"source": '["a", "b"]'},
+        "": {"seed": "0"},
+        "x": {"y.z": "1.5"},
+    }

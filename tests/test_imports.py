@@ -1,0 +1,99 @@
+"""The arrows between rooms point one way; what every room keeps to."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# A room may import itself, the ground floor and the rooms named here, and nothing else of ours.
+GROUND = {"config", "errors", "files", "progress", "seeding", "signals"}
+BELOW_TRAINING = {"network", "data"}
+BELOW_EXPORT = BELOW_TRAINING | {"training", "evaluation"}
+ROOMS = {
+    "alexnet": set(),  # the ground floor itself
+    "alexnet/data": set(),
+    "alexnet/network": set(),
+    "alexnet/training": BELOW_TRAINING,
+    "alexnet/evaluation": BELOW_TRAINING | {"training"},
+    "alexnet/inference": {"data.images", "data.index", "data.archive"},
+    "alexnet/report": BELOW_EXPORT,
+    "alexnet/export": BELOW_EXPORT | {"inference"},
+    "alexnet/cli": BELOW_EXPORT | {"inference", "report", "export"},
+    "stages": BELOW_EXPORT | {"report", "export", "cli", "stages"},
+    "stages/runtime": {"cli", "stages.paths"},
+}
+
+
+def room_of(module: Path) -> str:
+    return max((room for room in ROOMS if module.is_relative_to(room)), key=len)
+
+
+def imports(module: Path) -> set[str]:
+    """The names that a module imports, anywhere in it; ours without the leading `alexnet.`."""
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module in ("alexnet", "stages"):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module}
+    return names
+
+
+def is_allowed(name: str, room: str) -> bool:
+    own = room.removeprefix("alexnet").strip("/").replace("/", ".")
+    name = name.removeprefix("alexnet.")
+    allowed = GROUND | ROOMS[room] | {own, "__version__", "alexnet"}
+    return any(name == place or name.startswith(f"{place}.") for place in allowed if place)
+
+
+MODULES = [
+    Path(name)
+    for name in subprocess.run(
+        ["git", "ls-files", "--", "alexnet/*.py", "stages/*.py"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_point_down(room):
+    modules = [module for module in MODULES if room_of(module) == room]
+    assert modules, f"no such room: {room}"
+    for module in modules:
+        ours = {name for name in imports(module) if name.split(".")[0] in ("alexnet", "stages")}
+        assert not {name for name in ours if not is_allowed(name, room)}, module
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may_of_other_packages(room):
+    barred = {
+        "alexnet/inference": {"torch", "typer", "dvc"},
+        "alexnet/cli": {"dvc"},
+        "stages": {"dvc"},
+        "stages/runtime": {"torch"},
+    }.get(room, {"typer", "dvc"})
+    for module in MODULES:
+        if room_of(module) == room:
+            roots = {name.split(".")[0] for name in imports(module)}
+            assert not roots & (barred | {"ci", "bench", "pickle"}), module
+
+
+def test_the_model_imports_torch_alone():
+    assert imports(Path("alexnet/network/model.py")) == {"torch", "typing"}
+
+
+def test_no_file_is_too_long_for_a_sitting():
+    """300 lines; but for data, locks, pictures and pages that a program writes."""
+    endings = (".py", ".yaml", ".yml", ".toml", ".j2", ".js", ".html", ".css", ".sh")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    for name in [*listed.stdout.splitlines()]:
+        if name.endswith(endings) or name in ("Dockerfile", "Makefile", "README.md"):
+            assert len((ROOT / name).read_text().splitlines()) <= 300, name

@@ -1,0 +1,46 @@
+"""Seeds that depend on what they are for, and on nothing else."""
+
+import hashlib
+
+import torch
+
+from alexnet.seeding import generator_for, seed_for
+
+
+def test_a_seed_is_a_digest_of_what_it_is_for():
+    """Written out, for the same run on another machine or in a later version."""
+    digest = hashlib.blake2b(b"7,order,3", digest_size=8).digest()
+    assert seed_for(7, "order", 3) == int.from_bytes(digest, "little", signed=True)
+
+
+def test_every_purpose_has_a_seed_of_its_own():
+    seeds = {
+        seed_for(seed, *purpose)
+        for seed in range(10)
+        for purpose in [
+            ("mirrored first",),
+            *[(kind, epoch) for kind in ("order", "augmentation") for epoch in range(200)],
+            *[("step", step, rank) for step in range(500) for rank in range(4)],
+        ]
+    }
+    assert len(seeds) == 10 * (1 + 2 * 200 + 500 * 4)
+    assert min(seeds) < 0 < max(seeds)
+    for seed in list(seeds)[:100]:
+        torch.manual_seed(seed)  # accepts it
+
+
+def test_a_generator_starts_where_its_purpose_says_whatever_was_drawn_before():
+    first = torch.rand(5, generator=generator_for(1, "order", 2))
+    torch.manual_seed(99)
+    generator_for(1, "order", 3)
+    assert torch.equal(torch.rand(5, generator=generator_for(1, "order", 2)), first)
+    for other in (generator_for(1, "order", 3), generator_for(2, "order", 2)):
+        assert not torch.equal(torch.rand(5, generator=other), first)
+
+
+def test_drawing_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    torch.rand(100, generator=generator_for(0, "order", 0))
+    assert torch.equal(torch.rand(3), expected)

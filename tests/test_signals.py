@@ -1,0 +1,60 @@
+"""Being told to stop."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from alexnet.signals import SIGNALS, Interrupted, Listening
+from alexnet.training.checkpoint import Checkpoints
+from tests.making import narrow, settings, trainer_of
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_signal_is_noted_and_does_nothing_else(signum):
+    with Listening() as told:
+        assert told.signum == 0
+        os.kill(os.getpid(), signum)
+        assert told.signum == signum
+
+
+def test_the_handlers_of_before_come_back():
+    def mine(signum, frame):
+        pass
+
+    before = {number: signal.signal(number, mine) for number in SIGNALS}
+    try:
+        with Listening():
+            assert all(signal.getsignal(number) is not mine for number in SIGNALS)
+        assert all(signal.getsignal(number) is mine for number in SIGNALS)
+        with pytest.raises(ZeroDivisionError), Listening():
+            _ = 1 / 0
+        assert all(signal.getsignal(number) is mine for number in SIGNALS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("step", [1, 3, 5, 10])
+def test_training_stops_after_the_step_under_way_and_keeps_it(card, digits, tmp_path, signum, step):
+    """Of ten steps; the fifth is the last of an epoch, the tenth of the run."""
+    checkpoints = Checkpoints(tmp_path, {})
+    torch.manual_seed(0)
+    trainer = trainer_of(narrow(), card, digits, settings(clip_norm=2.0), checkpoints=checkpoints)
+    take_step = trainer.take_step
+
+    def told_within_a_step(batch):
+        if trainer.step == step - 1:
+            os.kill(os.getpid(), signum)
+        take_step(batch)
+
+    trainer.take_step = told_within_a_step
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(Interrupted, match=f"after step {step} of 10") as stopped:
+        trainer.fit(lambda row, seconds: None)
+    assert stopped.value.signum == signum
+    assert checkpoints.newest(pytest.fail).step == trainer.step == step
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    checkpoints.close()

@@ -1,0 +1,228 @@
+"""Checkpoints: whole, of this very run, and enough to end in the same bytes."""
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from alexnet.errors import UserError
+from alexnet.training.checkpoint import Checkpoints, State, digest_of, machine_facts, scratch_folder
+
+
+def state(step: int) -> State:
+    generator = torch.Generator().manual_seed(step)
+    tensors = {
+        "weight": torch.randn(300, 100, generator=generator),
+        "meter": torch.rand(2, 4, generator=generator, dtype=torch.float64),
+    }
+    return State(step, tensors, {"rows": [{"loss": 0.1 + 0.2}], "seconds": [1 / 3, 0.0]})
+
+
+def same(a: State, b: State) -> bool:
+    return (
+        (a.step, a.facts, a.tensors.keys()) == (b.step, b.facts, b.tensors.keys())
+        and all(torch.equal(value, b.tensors[name]) for name, value in a.tensors.items())
+        and all(value.dtype == b.tensors[name].dtype for name, value in a.tensors.items())
+    )
+
+
+def files(checkpoints: Checkpoints, step: int):
+    path = checkpoints.folder / f"step-{step:09}.safetensors"
+    return path, path.with_suffix(".sha256")
+
+
+def flip_a_bit(path, position: float) -> None:
+    """At a share of the file's length."""
+    content = bytearray(path.read_bytes())
+    content[int(position * (len(content) - 1))] ^= 0x80
+    path.write_bytes(content)
+
+
+# What is kept
+
+
+def test_a_state_comes_back_bit_for_bit(checkpoints):
+    assert checkpoints.newest(pytest.fail) is None
+    checkpoints.save(state(7))
+    assert same(checkpoints.newest(pytest.fail), state(7))
+
+
+def test_two_are_kept(checkpoints):
+    for step in (9, 10, 99, 100, 1000):
+        checkpoints.save(state(step))
+    kept = {file for step in (100, 1000) for file in files(checkpoints, step)}
+    assert set(checkpoints.folder.glob("step-*")) == kept
+    assert same(checkpoints.newest(pytest.fail), state(1000))
+
+
+def test_nothing_is_left_when_the_run_is_complete(checkpoints, tmp_path):
+    checkpoints.save(state(1))
+    checkpoints.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_interrupted_writing_left_is_swept(tmp_path):
+    first = Checkpoints(tmp_path, {})
+    first.save(state(1))
+    first.close()
+    left_over = first.folder / ".step-000000002.safetensors.123.tmp"
+    left_over.write_bytes(bytes(1000))
+    second = Checkpoints(tmp_path, {})
+    assert not left_over.exists()
+    assert same(second.newest(pytest.fail), state(1))
+    second.close()
+
+
+# Damage
+
+
+@pytest.mark.parametrize("position", [0, 0.001, 0.3, 1])
+@pytest.mark.parametrize("damaged", ["checkpoint", "digest"])
+def test_a_flipped_bit_is_said_and_the_older_one_is_used(checkpoints, position, damaged):
+    """0x80 in a digest is no UTF-8 either."""
+    for step in (1, 2):
+        checkpoints.save(state(step))
+    checkpoint, digest = files(checkpoints, 2)
+    flip_a_bit(checkpoint if damaged == "checkpoint" else digest, position)
+    said = []
+    assert same(checkpoints.newest(said.append), state(1))
+    assert said == [f"checkpoint {checkpoint} is damaged (its SHA-256 is wrong): it is not used"]
+
+
+def test_one_without_its_digest_is_passed_over(checkpoints):
+    """Interrupted between the two files: nothing is wrong with that, so nothing is said."""
+    for step in (1, 2):
+        checkpoints.save(state(step))
+    files(checkpoints, 2)[1].unlink()
+    assert same(checkpoints.newest(pytest.fail), state(1))
+
+
+def test_both_damaged(checkpoints):
+    for step in (1, 2):
+        checkpoints.save(state(step))
+        flip_a_bit(files(checkpoints, step)[0], 0.5)
+    said = []
+    assert checkpoints.newest(said.append) is None
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("damage", ["flipped", "no digest"])
+def test_later_ones_that_are_damaged_do_not_push_out_whole_ones(checkpoints, damage):
+    """The run starts over, so that its new checkpoints are of lower steps than the damaged."""
+    for step in (100, 101):
+        checkpoints.save(state(step))
+        checkpoint, digest = files(checkpoints, step)
+        digest.unlink() if damage == "no digest" else flip_a_bit(checkpoint, 0.5)
+    checkpoints.newest(lambda line: None)
+    for step in (1, 2):
+        checkpoints.save(state(step))
+    assert same(checkpoints.newest(pytest.fail), state(2))
+    flip_a_bit(files(checkpoints, 2)[0], 0.5)
+    assert same(checkpoints.newest(lambda line: None), state(1))
+
+
+# A full disk
+
+
+@contextmanager
+def full_disk(limit: int):
+    """A limit on the size of files stands for it: a write fails in the middle."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("limit", [0, 60_000], ids=["no byte", "half of it"])
+def test_on_a_full_disk_the_older_one_stays_whole(checkpoints, limit):
+    for step in (1, 2):
+        checkpoints.save(state(step))
+    before = set(checkpoints.folder.iterdir())
+    with full_disk(limit), pytest.raises(OSError, match=r"step-000000003|File too large"):
+        checkpoints.save(state(3))
+    assert set(checkpoints.folder.iterdir()) == before
+    assert same(checkpoints.newest(pytest.fail), state(2))
+
+
+def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch):
+    checkpoints.save(state(1))
+
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("alexnet.training.checkpoint.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(state(2))
+    assert same(checkpoints.newest(pytest.fail), state(1))
+
+
+# Whose they are
+
+
+def test_the_scratch_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(tmp_path))
+    assert scratch_folder() == tmp_path
+    monkeypatch.delenv("ALEXNET_CHECKPOINTS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert scratch_folder() == tmp_path / "alexnet/checkpoints"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert scratch_folder() == tmp_path / ".cache/alexnet/checkpoints"
+
+
+def test_another_run_has_a_folder_of_its_own(checkpoints, tmp_path):
+    checkpoints.save(state(1))
+    other = Checkpoints(tmp_path, {"seed": 1})
+    assert other.newest(pytest.fail) is None
+    other.close()
+
+
+def test_a_second_process_in_the_same_run_is_refused(checkpoints, tmp_path):
+    checkpoints.save(state(1))
+    with pytest.raises(UserError, match="another process is in the middle of this very run") as no:
+        Checkpoints(tmp_path, {"seed": 0})
+    assert str(checkpoints.folder) in str(no.value)
+    checkpoints.close()
+    again = Checkpoints(tmp_path, {"seed": 0})
+    assert same(again.newest(pytest.fail), state(1))
+    again.close()
+
+
+def test_a_digest_is_of_names_and_contents(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("1")
+    b.write_text("2")
+    both = digest_of([a, b])
+    assert digest_of([b, a]) == both
+    b.write_text("3")
+    assert digest_of([a, b]) != both
+    a.write_text("3")
+    b.write_text("1")
+    exchanged = digest_of([a, b])
+    a.write_text("1")
+    b.write_text("3")
+    assert digest_of([a, b]) != exchanged
+
+
+def test_the_number_of_processes_and_of_threads_is_part_of_the_machine():
+    one, two = (machine_facts(torch.device("cpu"), number) for number in (1, 2))
+    assert one != two
+    assert one["threads"] == torch.get_num_threads()
+    assert one["torch"] == torch.__version__
+
+
+def test_a_user_without_a_home(monkeypatch):
+    for name in ("ALEXNET_CHECKPOINTS", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # whom no passwd file knows
+    with pytest.raises(UserError, match=r"user 54321 has no home .*; set HOME, or ALEXNET_CHECK"):
+        scratch_folder()
+
+
+def test_a_home_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"no checkpoints can be kept: .*file.*; set ALEXNET_CHECK"):
+        Checkpoints(tmp_path / "file" / "checkpoints", {})

@@ -1,0 +1,300 @@
+"""Several processes: one batch, one result, and one failure told once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sklearn.datasets  # noqa: F401 (as the next: slow to import, so before a process forks)
+import torch
+import torch._dynamo  # which optimisers import
+from safetensors.torch import load_file, save_file
+
+from alexnet.errors import UserError
+from alexnet.network.weights import Card
+from alexnet.training.distributed import (
+    ALONE,
+    Processes,
+    choose_number,
+    has_lost_another,
+    join,
+    leave,
+    started_by_torchrun,
+)
+from alexnet.training.loader import Split
+from alexnet.training.trainer import Trainer
+from tests.conftest import CLASSES, ROOT, real_digits
+from tests.making import ON_CPU, narrow, settings
+
+CPU = torch.device("cpu")
+two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+
+
+# Shares of a batch
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_each_image_is_in_one_share(size):
+    """Also of a batch that does not divide evenly, or is smaller than their number.
+
+    Neighbours, the first two and so on, are never parted.
+    """
+    for num_images in (0, 1, 5, 44, 64):
+        shares = [
+            range(num_images)[Processes(rank, size).share(num_images)] for rank in range(size)
+        ]
+        assert [image for share in shares for image in share] == list(range(num_images))
+        lengths = [len(share) for share in shares]
+        assert max(lengths) - min(lengths) <= 2
+        assert all(share.start % 2 == 0 for share in shares if share)
+
+
+def test_alone():
+    tensor = torch.tensor([1.0, 2.0])
+    assert ALONE.is_first
+    assert torch.equal(ALONE.sum(tensor), tensor)
+    assert torch.equal(ALONE.gather(tensor), tensor[None])
+    assert ALONE.highest(3) == 3
+    network = narrow()
+    assert ALONE.wrap(network) is network
+
+
+# How many
+
+
+def test_one_process_unless_more_are_asked_for(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert choose_number("auto", CPU) == 1
+    assert choose_number(1, CPU) == 1
+    assert not started_by_torchrun()
+    assert join(CPU) is ALONE
+
+
+def test_more_processes_than_cores_are_refused(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
+    assert choose_number(3, CPU) == 3
+    with pytest.raises(UserError, match=r"train.num_processes: 4 .* there are 3 processor cores"):
+        choose_number(4, CPU)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert choose_number("auto", torch.device("cuda:0")) == 2
+    with pytest.raises(UserError, match=r"train.num_processes: 3 .* there are 2 CUDA GPUs"):
+        choose_number(3, torch.device("cuda:0"))
+
+
+# Two equal one
+
+CASES = {
+    "sgd": {},
+    "plain": {"momentum": 0.0, "nesterov": False},
+    "everything": {
+        "weight_decay": 0.0005,
+        "clip_norm": 1.0,
+        "ema_decay": 0.8,
+        "label_smoothing": 0.1,
+        "crop_padding": 4,
+        "flip": "random",
+        "zoom": 0.2,
+        "turn": 10.0,
+        "tone": 0.2,
+        "cutmix": 0.5,
+        "cutmix_until": 1.0,
+        "cutout": 8,
+        "lighting": 0.1,
+    },
+    "muon": {"muon_learning_rate": 0.02, "muon_weight_decay": 0.1},
+}
+
+
+def train_in_forks(folder: str) -> None:
+    """Train each case alone and in two processes; this process has imported all of it before.
+
+    Seventy-five images in batches of 16 leave 11 for the last one: 6 and 5 for two processes.
+    """
+    for case in CASES:
+        for size in (1, 2):
+            children = [fork(train_case, Path(folder), case, rank, size) for rank in range(size)]
+            assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [
+                0
+            ] * size
+
+
+def fork(function, *arguments) -> int:
+    """The number of a process that calls `function`: it ends as a program would."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        function(*arguments)
+        code = 0
+    except SystemExit as done:
+        code = done.code or 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def train_case(folder: Path, case: str, rank: int, size: int) -> None:
+    processes = ALONE
+    if size > 1:
+        as_torchrun_does(folder / f"{case}-store", rank, size)
+        processes = join(CPU)
+    images, labels = real_digits()
+    params = settings(epochs=4, learning_rate=0.02, **CASES[case])
+    torch.manual_seed(0)
+    model = narrow()
+    card = Card("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
+    trainer = Trainer(model, card, split, val, params, ON_CPU, processes)
+    seen = []
+    take_step = trainer.take_step
+
+    def recording(batch):
+        seen.append(batch.labels.tolist())
+        take_step(batch)
+
+    trainer.take_step = recording
+    rows = []
+    trainer.fit(lambda row, seconds: rows.append([row.train_accuracy, row.val_accuracy]))
+    leave(processes)
+    assert trainer.step == 20
+    (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps({"rows": rows, "seen": seen}))
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / f"{case}-{size}-{rank}.safetensors")
+
+
+def as_torchrun_does(store: Path, rank: int, size: int) -> None:
+    """The processes meet through a file, so that no port has to be free."""
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+    }
+    init = torch.distributed.init_process_group
+
+    def meeting_in_a_file(backend: str) -> None:
+        init(backend, init_method=f"file://{store.resolve()}", rank=rank, world_size=size)
+
+    torch.distributed.init_process_group = meeting_in_a_file
+
+
+def python(script: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    script = (
+        "import sys; from tests.training.test_distributed import *; train_in_forks(sys.argv[1])"
+    )
+    result = python(script, folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def read(runs: Path, case: str, size: int, rank: int = 0):
+    written = json.loads((runs / f"{case}-{size}-{rank}.json").read_text())
+    return load_file(runs / f"{case}-{size}-{rank}.safetensors"), written
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_take_the_steps_of_one(runs, case):
+    one, _ = read(runs, case, 1)
+    two, _ = read(runs, case, 2)
+    torch.manual_seed(0)
+    start = narrow().state_dict()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=f"{name} differs")
+        if not name.startswith("fc1.weight"):  # most of it is 36 copies
+            assert (value - start[name]).abs().max() > 1e-4, f"{name} has hardly moved"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_hold_the_same_weights_bit_for_bit(runs, case):
+    first, _ = read(runs, case, 2, rank=0)
+    second, _ = read(runs, case, 2, rank=1)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_see_the_batches_of_one_and_report_its_figures(runs, case):
+    _, one = read(runs, case, 1)
+    _, first = read(runs, case, 2, rank=0)
+    _, second = read(runs, case, 2, rank=1)
+    together = [a + b for a, b in zip(first["seen"], second["seen"], strict=True)]
+    assert together == one["seen"]
+    for epoch in range(4):
+        assert sum(map(len, together[5 * epoch : 5 * epoch + 5])) == 75, "each image once"
+    assert len(first["seen"][4]) - len(second["seen"][4]) == 1, "the last batch is ragged"
+    assert first["rows"] == second["rows"] == one["rows"]
+
+
+# Failure
+
+START = """
+import sys
+from alexnet.training.distributed import start
+from alexnet.cli.app import run
+
+worker = sys.argv.pop()
+
+def command() -> None:
+    start(2, ["-c", worker])
+
+run(command)
+"""
+
+
+def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
+    return python(START, worker, TMPDIR=str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("sys.exit('the second has no luck')", "failed (exit code 1; what it said stands above)"),
+        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+    ],
+)
+def test_when_one_process_fails_all_stop_and_it_is_named(tmp_path, end, why):
+    """The first would wait for ever."""
+    worker = f"""
+import os, signal, sys
+open({str(tmp_path)!r} + "/pid" + os.environ["RANK"], "w").write(str(os.getpid()))
+{end} if os.environ["RANK"] == "1" else signal.pause()
+"""
+    result = start_two(tmp_path, worker)
+    assert result.returncode == 1
+    assert f"error: process 1 of 2 {why}, and the others were stopped\n" in result.stderr
+    said = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
+    assert said in (["the second has no luck"], []), "nothing of torchrun's own"
+    assert not Path(f"/proc/{(tmp_path / 'pid1').read_text()}").exists()
+    if (tmp_path / "pid0").exists():  # it may have been stopped before it could write
+        assert not Path(f"/proc/{(tmp_path / 'pid0').read_text() or 'none'}").exists()
+    assert {path.name for path in tmp_path.iterdir()} <= {"pid0", "pid1"}, "nothing is left over"
+
+
+def test_the_loss_of_another_process_is_told_from_other_errors():
+    pair = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"
+    assert has_lost_another(RuntimeError(pair))
+    assert not has_lost_another(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

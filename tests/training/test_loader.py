@@ -1,0 +1,128 @@
+"""Batches: every image once, in the order of the epoch, the same wherever they lie."""
+
+import pytest
+import torch
+
+from alexnet.training.augmentation import draw
+from alexnet.training.distributed import ALONE, Processes
+from alexnet.training.loader import Split, batches, place
+from alexnet.training.trainer import epoch_order
+from tests.making import CPU, EVERYTHING, settings
+
+
+@pytest.fixture
+def split(digits):
+    """Images that can be told apart by their labels: their numbers."""
+    images, _ = digits
+    return Split(images[:75], torch.arange(75))
+
+
+def epoch_of(split, batch_size, device=CPU, processes=ALONE, order=None):
+    """(the order of the epoch, what is drawn, its batches)"""
+    draws = draw(split.images, 32, settings(**EVERYTHING, epochs=8), epoch=2)
+    order = epoch_order(len(split), 0, 2) if order is None else order
+    return order, draws, batches(split, draws, order.split(batch_size), device, processes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 25, 75])
+def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_size):
+    order, draws, found = epoch_of(split, batch_size)
+    found = list(found)
+    sizes = [len(batch.labels) for batch in found]
+    assert sizes == [batch_size] * (75 // batch_size) + [75 % batch_size] * (75 % batch_size > 0)
+    assert [batch.share for batch in found] == sizes, "by which the sum of losses is divided"
+    assert torch.equal(torch.cat([batch.labels for batch in found]), order)
+    assert torch.equal(torch.cat([batch.images for batch in found]), split.images[order])
+    for name, drawn in vars(draws).items():
+        of_batches = torch.cat([getattr(batch.draws, name) for batch in found])
+        assert torch.equal(of_batches, drawn[order]), name
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("batch_size", [16, 4])
+def test_the_shares_of_several_processes_make_up_the_batch(split, size, batch_size):
+    """In its order; the last batch of 75 leaves some of five processes with less, or nothing."""
+    _, _, alone = epoch_of(split, batch_size)
+    shared = [epoch_of(split, batch_size, processes=Processes(r, size))[2] for r in range(size)]
+    for whole, *parts in zip(alone, *shared, strict=True):
+        assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+        for k, drawn in enumerate(whole.draws.tensors()):
+            assert torch.equal(torch.cat([part.draws.tensors()[k] for part in parts]), drawn)
+        sizes = [len(part.labels) for part in parts]
+        assert max(sizes) - min(sizes) <= 2
+        # The mean over the processes of (sum of losses / share) is the batch's mean loss.
+        assert {part.share for part in parts} == {len(whole.labels) / size}
+
+
+def test_an_epoch_that_is_over_has_no_batches(split):
+    assert list(batches(split, epoch_of(split, 16)[1], [], CPU, ALONE)) == []
+
+
+def test_a_clone_has_memory_of_its_own(split):
+    batch = next(iter(epoch_of(split, 16)[2]))
+    clone = batch.clone()
+    assert clone.share == batch.share
+    for ours, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.data_ptr() != theirs.data_ptr()
+    assert len(batch.tensors()) == 2 + 9, "images, labels, and every draw"
+
+
+@pytest.mark.parametrize("wanted", ["auto", "device", "host"])
+def test_on_a_cpu_nothing_is_copied(split, wanted):
+    placed = place(split, CPU, wanted)
+    assert placed.images.data_ptr() == split.images.data_ptr()
+    assert placed.labels.data_ptr() == split.labels.data_ptr()
+
+
+@pytest.mark.parametrize(("free", "moved"), [(10**9, True), (75 * 32 * 32 * 3 * 2, False)])
+def test_auto_leaves_half_of_the_devices_memory(split, monkeypatch, free, moved):
+    """The 75 images take 75 * 32 * 32 * 3 bytes: exactly half of what is free is too much."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**10))
+    monkeypatch.setattr(Split, "to", lambda split, device: f"moved to {device}")
+    placed = place(split, torch.device("cuda:1"), "auto")
+    assert placed == ("moved to cuda:1" if moved else split)
+    assert place(split, torch.device("cuda:1"), "device") == "moved to cuda:1"
+    assert place(split, torch.device("cuda:1"), "host") is split
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("batch_size", [16, 25])
+def test_streamed_batches_are_the_resident_ones_bit_for_bit(split, batch_size):
+    device = torch.device("cuda:0")
+    resident = epoch_of(place(split, device, "device"), batch_size, device)[2]
+    streamed = epoch_of(place(split, device, "host"), batch_size, device)[2]
+    of_cpu = epoch_of(split, batch_size)[2]
+    num_batches = 0
+    for ours, theirs, expected in zip(streamed, resident, of_cpu, strict=True):
+        # Work on the batch, as a step would, while the next one is on its way.
+        torch.randn(2000, 2000, device=device).square_().sum()
+        assert ours.share == theirs.share == expected.share
+        for a, b, c in zip(ours.tensors(), theirs.tensors(), expected.tensors(), strict=True):
+            assert a.device == b.device == device
+            assert torch.equal(a, b)
+            assert torch.equal(a.cpu(), c)
+        num_batches += 1
+    assert num_batches == -(-75 // batch_size)
+
+
+@pytest.mark.gpu
+def test_a_streamed_batch_is_not_overwritten_by_the_next(split):
+    device = torch.device("cuda:0")
+    order, _, found = epoch_of(split, 16, device)
+    kept = list(found)
+    assert torch.equal(torch.cat([batch.labels for batch in kept]).cpu(), order)
+    assert torch.equal(torch.cat([batch.images for batch in kept]).cpu(), split.images[order])
+
+
+@pytest.mark.gpu
+def test_resident_batches_never_wait_for_the_device(split):
+    device = torch.device("cuda:0")
+    found = iter(epoch_of(place(split, device, "device"), 16, device)[2])
+    next(found)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        assert len(list(found)) == 4
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,153 @@
+"""Muon's orthogonalisation and step, against the singular value decomposition."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.training import optimizer
+from alexnet.training.muon import Muon, orthogonalise
+from tests.making import narrow, settings
+
+SHAPES = [(48, 48), (32, 150), (150, 32)]
+
+
+def matrix_of(singular, rows, columns):
+    """(matrix, U, V^T): a matrix with these singular values and random directions."""
+    generator = np.random.default_rng(0)
+    u, _ = np.linalg.qr(generator.normal(size=(rows, len(singular))))
+    v, _ = np.linalg.qr(generator.normal(size=(columns, len(singular))))
+    return torch.from_numpy((u * singular) @ v.T), u, v.T
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_singular_values_come_near_1_and_directions_stay(shape):
+    """U S V^T becomes U D V^T with D near 1, for values that differ a hundredfold."""
+    matrix, u, vt = matrix_of(np.geomspace(1, 0.01, min(shape)), *shape)
+    result = orthogonalise(matrix).numpy()
+    assert result.shape == shape
+    found = np.linalg.svd(result, compute_uv=False)
+    assert found.min() > 0.65
+    assert found.max() < 1.25
+    inner = u.T @ result @ vt.T  # diagonal, where the directions are the same
+    assert np.abs(inner - np.diag(np.diag(inner))).max() < 1e-12
+    assert np.diag(inner) == pytest.approx(1, abs=0.35)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_singular_value_goes_its_own_way(shape):
+    """The five rounds, on the values alone: s <- a s + b s^3 + c s^5, from s / |S|."""
+    singular = np.geomspace(5, 1e-4, min(shape))
+    matrix, u, vt = matrix_of(singular, *shape)
+    s = singular / np.linalg.norm(singular)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    np.testing.assert_allclose(orthogonalise(matrix).numpy(), (u * s) @ vt, atol=1e-6)
+
+
+def test_bfloat16_is_enough(digits):
+    matrix, u, vt = matrix_of(np.geomspace(1, 0.02, 32), 32, 150)
+    result = orthogonalise(matrix.bfloat16())
+    assert result.dtype == torch.bfloat16
+    inner = u.T @ result.double().numpy() @ vt.T
+    assert np.diag(inner) == pytest.approx(1, abs=0.4)
+    assert np.abs(inner - np.diag(np.diag(inner))).max() < 0.1
+
+
+def test_a_gradient_of_zeros_takes_no_step():
+    assert torch.equal(orthogonalise(torch.zeros(4, 6)), torch.zeros(4, 6))
+
+
+@pytest.mark.parametrize(
+    ("shape", "copies", "scale"),
+    [
+        ((64, 16), 1, 2.0),  # tall: sqrt(64 / 16)
+        ((64, 144), 9, 2.0),  # 144 columns on 9 copies of 16 values
+        ((16, 64), 1, 1.0),  # wide: as it is
+        ((16, 4, 2, 8), 1, 1.0),  # a kernel: 16 x 64
+    ],
+)
+def test_three_steps_by_hand(shape, copies, scale):
+    """m <- 0.9 m + g; the step is the orthogonal part of g + 0.9 m, times scale and rate."""
+    generator = torch.Generator().manual_seed(3)
+    parameter = torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
+    group = {
+        "params": [parameter],
+        "orthogonal": True,
+        "num_copies": copies,
+        "muon_momentum": 0.9,
+    }
+    steps = Muon([group], lr=0.1, fused=True)
+    steps.precision = torch.float64
+    steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    weight, momentum = parameter.detach().numpy().copy(), np.zeros(shape)
+    for _ in range(3):
+        gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
+        parameter.grad = gradient.clone()
+        steps.step()
+        momentum = 0.9 * momentum + gradient.numpy()
+        ahead = (gradient.numpy() + 0.9 * momentum).reshape(shape[0], -1)
+        weight -= 0.1 * scale * by_svd(ahead).reshape(shape)
+        np.testing.assert_allclose(parameter.detach().numpy(), weight, atol=1e-7)
+
+
+def by_svd(matrix):
+    """What the iteration makes of a matrix, from its singular value decomposition."""
+    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    s = s / np.linalg.norm(s)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s) @ vt
+
+
+def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
+    model = narrow()
+    params = settings(
+        muon_learning_rate=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01
+    )
+    steps = optimizer.build(model, 36, params, torch.float32)
+    optimizer.set_learning_rate(steps, 0, 10, params)
+    by_muon, by_sgd = set(), set()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in steps.param_groups:
+        found = {names[id(parameter)] for parameter in group["params"]}
+        if group["orthogonal"]:
+            by_muon |= found
+            assert (group["lr"], group["weight_decay"]) == (0.02, 0.1)
+        else:
+            by_sgd |= found
+            assert (group["lr"], group["weight_decay"]) == (0.3, 0.01)
+    convolutions = {f"conv{number}.weight" for number in range(1, 6)}
+    assert by_muon == convolutions | {"fc1.weight"}
+    assert by_sgd == set(names.values()) - by_muon
+
+
+def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
+    model = narrow()
+    params = settings(muon_learning_rate=0.02, momentum=0.9, nesterov=True)
+    steps = optimizer.build(model, 36, params, torch.float32)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 0.01)
+    steps.step()
+    changes = before["fc2.weight"] - model.fc2.weight.detach()
+    torch.testing.assert_close(changes, torch.full_like(changes, 0.05 * 1.9 * 0.01))
+    # All entries equal: one singular value, which is 1 after the step's division by |G|.
+    kernel = (before["conv3.weight"] - model.conv3.weight.detach()).flatten(1)
+    assert torch.linalg.matrix_norm(kernel, 2).item() == pytest.approx(0.05, rel=0.35)
+
+
+def test_muons_weights_shrink_by_their_rate_times_their_decay():
+    """Whatever the gradient: the step of a decaying weight is the other's and the share of it."""
+    models = narrow(), narrow()
+    models[1].load_state_dict(models[0].state_dict())
+    before = models[0].conv3.weight.detach().clone()
+    for model, decay in zip(models, (0.0, 0.1), strict=True):
+        params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
+        steps = optimizer.build(model, 36, params, torch.float32)
+        optimizer.set_learning_rate(steps, 0, 10, params)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        steps.step()
+    shrunk = models[0].conv3.weight - models[1].conv3.weight
+    torch.testing.assert_close(shrunk.detach(), before * (0.02 * 0.1), rtol=1e-4, atol=1e-8)
+    torch.testing.assert_close(models[0].fc2.weight, models[1].fc2.weight, rtol=0, atol=0)
