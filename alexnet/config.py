@@ -66,11 +66,11 @@ class Train(Section):
     device: Device
     precision: Literal["auto", "bf16", "fp32"]
     deterministic: bool
-    fold: Literal["auto", "off"]
+    collapse_fc1: Literal["auto", "off"]
     epochs: Count
     batch_size: Count
     learning_rate: Positive
-    muon_learning_rate: Positive | None
+    muon_lr: Positive | None
     muon_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     momentum: Fraction
     nesterov: bool
@@ -82,18 +82,18 @@ class Train(Section):
     label_smoothing: Fraction
     crop_size: Count | None
     crop_padding: Annotated[int, Field(ge=0)]
-    flip: Literal["none", "random", "alternating"]
-    zoom: Fraction
-    turn: Annotated[float, Field(ge=0, le=180)]
+    hflip: Literal["none", "random", "alternating"]
+    scale: Fraction
+    degrees: Annotated[float, Field(ge=0, le=180)]
     cutout: Annotated[int, Field(ge=0)]
-    tone: Fraction
-    cutmix: Annotated[float, Field(ge=0, le=1)]
-    cutmix_until: Annotated[float, Field(ge=0, le=1)]
-    lighting: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    color_jitter: Fraction
+    cutmix_prob: Annotated[float, Field(ge=0, le=1)]
+    cutmix_end: Annotated[float, Field(ge=0, le=1)]
+    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     num_processes: Literal["auto"] | Count
-    data_device: Literal["auto", "device", "host"]
+    data_location: Literal["auto", "device", "host"]
     checkpoint_seconds: Positive
-    checkpoint_error: Literal["continue", "stop"]
+    on_checkpoint_error: Literal["continue", "stop"]
     tensorboard: bool
 
     @model_validator(mode="after")
@@ -104,11 +104,11 @@ class Train(Section):
 
 
 # How a run is carried out: no effect on its result beyond rounding.
-CARRIES_OUT = {
+EXECUTION_ONLY = {
     "num_processes",
-    "data_device",
+    "data_location",
     "checkpoint_seconds",
-    "checkpoint_error",
+    "on_checkpoint_error",
     "tensorboard",
 }
 
@@ -133,7 +133,7 @@ class Plot(Section):
 
 class Export(Section):
     opset: Annotated[int, Field(ge=18, le=23)]
-    fold: Literal["auto", "off"]
+    collapse_fc1: Literal["auto", "off"]
     precisions: list[Literal["fp32", "fp16", "int8"]]
     num_calibration_images: Count
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
@@ -175,8 +175,10 @@ class Params(Section):
                 raise ValueError(
                     f"train.{key}: {value} does not fit images of {size} pixels ({given_by})"
                 )
-        if self.train.lighting and self.data.channels != 3:
-            raise ValueError("train.lighting: shifts colours; with data.channels 1 it must be 0")
+        if self.train.pca_lighting_std and self.data.channels != 3:
+            raise ValueError(
+                "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
+            )
         return self
 
     @model_validator(mode="after")

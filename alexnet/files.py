@@ -21,21 +21,21 @@ CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; rename it to `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        sync(temporary)
+        fsync(temporary)
         temporary.replace(path)
-        sync(path.parent)
+        fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` if the block succeeds.
 
     What stood at `path` before is removed only after its successor is complete.
@@ -48,7 +48,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield new
         for file in new.rglob("*"):
             if file.is_file():
-                sync(file)
+                fsync(file)
         if path.exists():
             path.rename(old)
         try:
@@ -57,12 +57,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             if old.exists():
                 old.rename(path)
             raise
-        sync(path.parent)
+        fsync(path.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Ask the operating system to put a file (or a folder's entries) on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -72,7 +72,7 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -83,7 +83,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Raises UserError if the file is missing or is not JSON."""
     try:
-        return json.loads(existing(path).read_text(encoding="utf-8"))
+        return json.loads(require_file(path).read_text(encoding="utf-8"))
     except ValueError as error:
         if isinstance(error, UserError):
             raise
@@ -92,7 +92,7 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def existing(path: Path) -> Path:
+def require_file(path: Path) -> Path:
     """`path` itself; raises UserError if nothing is there."""
     if not path.exists():
         raise UserError(f"{path} does not exist; run the stage that writes it, or `dvc repro`")
@@ -105,7 +105,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def allocate(path: Path, num_bytes: int) -> None:
+def preallocate(path: Path, num_bytes: int) -> None:
     """Create a file of `num_bytes` whose space on the disk is really reserved.
 
     Without it a full disk would show up as a fatal signal on a write through a

@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(Exception):  # noqa: N818 (it is no error)
+class TrainingInterrupted(Exception):  # noqa: N818 (it is no error)
     """Training was told to stop; what it had reached is kept. `signum` is the signal's number."""
 
     def __init__(self, signum: int, message: str) -> None:
@@ -14,14 +14,14 @@ class Interrupted(Exception):  # noqa: N818 (it is no error)
         self.signum = signum
 
 
-class Listening:
+class GracefulShutdown:
     """While open, SIGTERM and SIGINT set `signum` (0: none so far) and do nothing else."""
 
     def __init__(self) -> None:
         self.signum = 0
 
-    def __enter__(self) -> "Listening":
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+    def __enter__(self) -> "GracefulShutdown":
+        self._before = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -33,5 +33,5 @@ class Listening:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum

@@ -14,7 +14,7 @@ WARM_UP_STEPS = {"cpu": 3, "cuda": 8}
 
 
 @dataclass(frozen=True)
-class Limit:
+class Budget:
     """How long one measurement takes: so many seconds at least, or exactly so many steps."""
 
     seconds: float
@@ -24,18 +24,18 @@ class Limit:
         return steps >= self.steps if self.steps else seconds >= self.seconds
 
 
-class Enough(Exception):  # noqa: N818 (it is no error)
+class StopMeasuring(Exception):  # noqa: N818 (it is no error)
     """The measurement is complete; the training may end in the middle of an epoch."""
 
 
-class Clock:
+class StepTimer:
     """Called after each step, with its number of images; raises Enough in the end.
 
     The warm-up is not counted. The device is waited for before the first counted step and
     after the last one, not in between.
     """
 
-    def __init__(self, limit: Limit, device: torch.device, num_steps: int) -> None:
+    def __init__(self, limit: Budget, device: torch.device, num_steps: int) -> None:
         """Raises UserError if a training of `num_steps` is over before anything is measured."""
         self.limit, self.device = limit, device
         self.warm_up = WARM_UP_STEPS[device.type]  # steps left of it
@@ -59,7 +59,7 @@ class Clock:
         self.left -= 1
         if not self.left or self.limit.is_reached(time.perf_counter() - self.start, self.steps):
             self.seconds = now(self.device) - self.start
-            raise Enough
+            raise StopMeasuring
 
 
 def now(device: torch.device) -> float:

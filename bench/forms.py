@@ -24,7 +24,7 @@ Answer = Callable[[NDArray[np.uint8]], Any]
 
 
 @dataclass(frozen=True)
-class Form:
+class Backend:
     """A file, and what runs it: from uint8 images to logits, probabilities and label."""
 
     runtime: Literal["PyTorch eager", "onnxruntime"]
@@ -47,29 +47,31 @@ class Latency:
     peak_bytes: int  # resident, of the whole process, loading included
 
 
-def write_forms(folder: Path, weights: Path, opset: int, num_shown: int) -> list[Form]:
+def write_forms(folder: Path, weights: Path, opset: int, num_shown: int) -> list[Backend]:
     """Every form of the network in `weights`; the first is the baseline: as it is evaluated."""
     import torch
 
     from alexnet.export.graph import write_onnx
     from alexnet.export.quantisation import write_int8
-    from alexnet.inference.predictor import MODELS
-    from alexnet.network.collapse import can_fold
+    from alexnet.inference.predictor import MODEL_FILENAMES
+    from alexnet.network.collapse import can_collapse
     from alexnet.network.weights import load_weights
 
-    model, card = load_weights(weights)
-    folding = [False, True] if can_fold(model, card.image_size) else [False]
-    shape = (card.image_size, card.image_size, card.channels)
+    model, metadata = load_weights(weights)
+    folding = [False, True] if can_collapse(model, metadata.image_size) else [False]
+    shape = (metadata.image_size, metadata.image_size, metadata.channels)
     shown = random_images(num_shown, shape)
-    forms = [Form("PyTorch eager", folded, "fp32", weights, shape) for folded in folding]
+    forms = [Backend("PyTorch eager", folded, "fp32", weights, shape) for folded in folding]
     for folded in folding:
         place = folder / ("folded" if folded else "unfolded")
         place.mkdir()
-        files = {name: place / file for name, file in MODELS.items()}
+        files = {name: place / file for name, file in MODEL_FILENAMES.items()}
         for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16)):
-            write_onnx(files[name], model, card, {}, opset=opset, fold=folded, dtype=dtype)
+            write_onnx(
+                files[name], model, metadata, {}, opset=opset, collapse_fc1=folded, dtype=dtype
+            )
         write_int8(files["int8"], files["fp32"], shown)
-        forms += [Form("onnxruntime", folded, name, file, shape) for name, file in files.items()]
+        forms += [Backend("onnxruntime", folded, name, file, shape) for name, file in files.items()]
     return forms
 
 
@@ -79,7 +81,7 @@ def random_images(num_images: int, shape: tuple[int, int, int]) -> NDArray[np.ui
     return numbers.integers(0, 256, (num_images, *shape), dtype=np.uint8)
 
 
-def measure(form: Form, batch_size: int, seconds: float) -> Latency:
+def measure(form: Backend, batch_size: int, seconds: float) -> Latency:
     """Answer the same batch again and again, for so many seconds and MIN_CALLS at least."""
     batch = random_images(batch_size, form.image_shape)
     answer = {"PyTorch eager": pytorch_answer, "onnxruntime": onnxruntime_answer}[form.runtime](
@@ -95,26 +97,26 @@ def measure(form: Form, batch_size: int, seconds: float) -> Latency:
     return Latency(statistics.median(taken), len(taken), resident_peak())
 
 
-def pytorch_answer(form: Form) -> Answer:
+def pytorch_answer(form: Backend) -> Answer:
     import torch
 
-    from alexnet.network.collapse import fold_for_inference
+    from alexnet.network.collapse import collapse_for_inference
     from alexnet.network.weights import load_weights
     from alexnet.training.augmentation import normalise
 
-    model, card = load_weights(form.file)
+    model, metadata = load_weights(form.file)
     if form.folded:
-        model = fold_for_inference(model)
+        model = collapse_for_inference(model)
 
     @torch.inference_mode()
     def answer(batch: NDArray[np.uint8]) -> Any:
-        logits = model(normalise(torch.from_numpy(batch), card.mean, card.std))
+        logits = model(normalise(torch.from_numpy(batch), metadata.mean, metadata.std))
         return logits.numpy(), logits.softmax(dim=1).numpy(), logits.argmax(dim=1).numpy()
 
     return answer
 
 
-def onnxruntime_answer(form: Form) -> Answer:
+def onnxruntime_answer(form: Backend) -> Answer:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

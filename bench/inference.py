@@ -22,8 +22,8 @@ from alexnet import config
 from alexnet.cli.app import run
 from alexnet.files import write_json
 from alexnet.progress import progress
-from bench.forms import WARM_UP_CALLS, Form, Latency, measure, write_forms
-from bench.process import apart
+from bench.forms import WARM_UP_CALLS, Backend, Latency, measure, write_forms
+from bench.process import run_in_subprocess
 from bench.report import MIB, grid, spread
 from stages.paths import PARAMS, ParamsFile
 
@@ -34,10 +34,10 @@ BATCH_SIZES = (1, 256)
 class Rounds:
     """A form, measured several times with batches of one size."""
 
-    form: Form
+    form: Backend
     latencies: list[Latency] = field(default_factory=list)
 
-    def beside(self, baseline: "Rounds") -> dict[str, Any]:
+    def relative_to(self, baseline: "Rounds") -> dict[str, Any]:
         """Its figures; ratios are of the same round, and above 1 where it is faster."""
         ratios = [
             theirs.seconds / ours.seconds
@@ -71,15 +71,15 @@ def bench(
         folder = Path(scratch)
         if weights is None:
             weights = folder / "weights.safetensors"
-            apart(write_fresh_weights, weights, values)
-        forms = apart(
+            run_in_subprocess(write_fresh_weights, weights, values)
+        forms = run_in_subprocess(
             write_forms, folder, weights, values.export.opset, values.export.num_calibration_images
         )
         result = {
-            "conditions": apart(conditions, rounds, seconds)
+            "conditions": run_in_subprocess(conditions, rounds, seconds)
             | {"image_shape": forms[0].image_shape, "baseline": forms[0].name},
             "batch_sizes": {
-                str(size): alternate(forms, size, rounds, seconds) for size in BATCH_SIZES
+                str(size): interleave(forms, size, rounds, seconds) for size in BATCH_SIZES
             },
         }
     show(result)
@@ -87,29 +87,29 @@ def bench(
         write_json(json_file, result)
 
 
-def alternate(
-    forms: list[Form], batch_size: int, rounds: int, seconds: float
+def interleave(
+    forms: list[Backend], batch_size: int, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
     """Measure the forms in turn, `rounds` times; a row for each, the baseline first."""
     measured = [Rounds(form) for form in forms]
     with progress(f"images at a time: {batch_size}", rounds * len(forms)) as advance:
         for _ in range(rounds):
             for taken in measured:
-                taken.latencies.append(apart(measure, taken.form, batch_size, seconds))
+                taken.latencies.append(run_in_subprocess(measure, taken.form, batch_size, seconds))
                 advance(1, f"{1e3 * taken.latencies[-1].seconds:,.1f} ms")
-    return [taken.beside(measured[0]) for taken in measured]
+    return [taken.relative_to(measured[0]) for taken in measured]
 
 
 def write_fresh_weights(path: Path, values: config.Params) -> None:
     import torch
 
-    from alexnet.network.weights import Card, build, save_weights
+    from alexnet.network.weights import ModelMetadata, build, save_weights
 
     classes = tuple(f"class {index}" for index in range(10))
     half = (0.5,) * values.data.channels
-    card = Card(values.model.variant, classes, values.crop_size, half, half)
+    metadata = ModelMetadata(values.model.variant, classes, values.crop_size, half, half)
     torch.manual_seed(0)
-    save_weights(path, build(card, dropout=0.0), card)
+    save_weights(path, build(metadata, dropout=0.0), metadata)
 
 
 def conditions(rounds: int, seconds: float) -> dict[str, Any]:

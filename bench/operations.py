@@ -7,20 +7,25 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet import config
-from alexnet.network.collapse import can_fold, fold_for_inference, fold_for_training, num_copies
-from alexnet.network.summary import describe, training_flops
-from alexnet.network.weights import Card, build
+from alexnet.network.collapse import (
+    can_collapse,
+    collapse_for_inference,
+    collapse_for_training,
+    num_copies,
+)
+from alexnet.network.summary import summarize, training_flops
+from alexnet.network.weights import ModelMetadata, build
 from alexnet.training import optimizer
-from alexnet.training.device import Machine
+from alexnet.training.device import DeviceConfig
 from bench.clock import now
-from bench.process import apart
+from bench.process import run_in_subprocess
 
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices whose product is timed
 NUM_PRODUCTS = 20
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkPerImage:
     """What a loop computes, and how fast the device could do it."""
 
     precision: str
@@ -39,41 +44,47 @@ class Work:
         }
 
 
-def work(card: Card, params: config.Train, machine: Machine) -> dict[str, Work]:
+def work(
+    metadata: ModelMetadata, params: config.Train, device_config: DeviceConfig
+) -> dict[str, WorkPerImage]:
     """Of both loops, by name."""
-    as_written = network_flops(card, folded=False)
-    done = network_flops(card, folds(card, params))
-    in_optimizer = apart(optimizer_flops, card, params)
+    as_written = network_flops(metadata, folded=False)
+    done = network_flops(metadata, collapses(metadata, params))
+    in_optimizer = run_in_subprocess(optimizer_flops, metadata, params)
 
-    def one(precision: torch.dtype, per_image: int, per_step: int) -> Work:
+    def one(precision: torch.dtype, per_image: int, per_step: int) -> WorkPerImage:
         name = str(precision).removeprefix("torch.")
-        peak = apart(product_peak, machine.device, precision)
-        return Work(name, as_written, per_image, per_step, peak)
+        peak = run_in_subprocess(product_peak, device_config.device, precision)
+        return WorkPerImage(name, as_written, per_image, per_step, peak)
 
     return {
         "tutorial": one(torch.float32, as_written, 0),
-        "ours": one(machine.precision, done, in_optimizer),
+        "ours": one(device_config.dtype, done, in_optimizer),
     }
 
 
-def network_flops(card: Card, folded: bool) -> int:
+def network_flops(metadata: ModelMetadata, folded: bool) -> int:
     """Operations for one image, forward and backward, of the network as written or folded."""
     with torch.device("meta"):
-        model = build(card, dropout=0.0)
-    return training_flops(describe(fold_for_inference(model) if folded else model, card.image_size))
+        model = build(metadata, dropout=0.0)
+    return training_flops(
+        summarize(collapse_for_inference(model) if folded else model, metadata.image_size)
+    )
 
 
-def folds(card: Card, params: config.Train) -> bool:
+def collapses(metadata: ModelMetadata, params: config.Train) -> bool:
     """Whether ours trains without fc1's copies."""
     with torch.device("meta"):
-        return params.fold == "auto" and can_fold(build(card, dropout=0.0), card.image_size)
+        return params.collapse_fc1 == "auto" and can_collapse(
+            build(metadata, dropout=0.0), metadata.image_size
+        )
 
 
-def optimizer_flops(card: Card, params: config.Train) -> int:
+def optimizer_flops(metadata: ModelMetadata, params: config.Train) -> int:
     """Operations of the products in one step of our optimizer, counted while it takes one."""
-    model = build(card, dropout=0.0)
-    network = fold_for_training(model) if folds(card, params) else model
-    taking = optimizer.build(network, num_copies(model, card.image_size), params, torch.float32)
+    model = build(metadata, dropout=0.0)
+    network = collapse_for_training(model) if collapses(metadata, params) else model
+    taking = optimizer.build(network, num_copies(model, metadata.image_size), params, torch.float32)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     with FlopCounterMode(display=False) as counter:

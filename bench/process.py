@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def apart(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+def run_in_subprocess(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
     """What the function returns, or raises, in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments, **named).result()

@@ -20,37 +20,37 @@ import torch
 from alexnet import config
 from alexnet.data.dataset import load_split
 from alexnet.network.model import AlexNet
-from alexnet.network.weights import Card, build
+from alexnet.network.weights import ModelMetadata, build
 from alexnet.training.device import (
-    Machine,
-    explaining_memory,
-    keep_freed_memory,
+    DeviceConfig,
+    disable_malloc_trim,
     make_deterministic,
+    oom_as_user_error,
 )
-from alexnet.training.distributed import Processes
+from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
-from alexnet.training.layer_monitor import Vitals
+from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Batch, Split
 from alexnet.training.trainer import Trainer
-from bench.clock import Clock, Enough, Limit, now
+from bench.clock import Budget, StepTimer, StopMeasuring, now
 from bench.process import peak_memory
 
 WATCHED_EPOCHS = 3  # of one measurement of `epoch_seconds`, behind one that is the warm-up
 
 
 @dataclass(frozen=True)
-class Setting:
+class Context:
     """What all measurements have in common."""
 
     folder: Path
-    card: Card
+    metadata: ModelMetadata
     params: config.Params
-    machine: Machine
-    limit: Limit
+    device_config: DeviceConfig
+    limit: Budget
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """What is measured: a loop on so many images, so many a step."""
 
     loop: Literal["tutorial", "ours"]
@@ -72,16 +72,16 @@ class Speed:
         return self.images / self.seconds
 
 
-def measure(setting: Setting, case: Case) -> Speed:
+def measure(setting: Context, case: Workload) -> Speed:
     """Raises UserError if there are too few steps, or too little memory."""
-    device, train = setting.machine.device, setting.params.train
+    device, train = setting.device_config.device, setting.params.train
     steps = math.ceil(case.num_images / case.batch_size) * train.epochs
-    clock = Clock(setting.limit, device, steps)
+    clock = StepTimer(setting.limit, device, steps)
     torch.manual_seed(train.seed)
-    model = build(setting.card, setting.params.model.dropout)
+    model = build(setting.metadata, setting.params.model.dropout)
     split = take(Split(*load_split(setting.folder, "train")), case.num_images)
     loop = {"tutorial": _tutorial, "ours": _ours}[case.loop]
-    with contextlib.suppress(Enough), explaining_memory(case.batch_size):
+    with contextlib.suppress(StopMeasuring), oom_as_user_error(case.batch_size):
         loop(setting, case, model, split, clock)
     return Speed(clock.images, clock.steps, clock.seconds, peak_memory(device))
 
@@ -94,28 +94,32 @@ def take(split: Split, num_images: int) -> Split:
     return Split(split.images[index], split.labels[index])
 
 
-def _tutorial(setting: Setting, case: Case, model: AlexNet, split: Split, clock: Clock) -> None:
+def _tutorial(
+    setting: Context, case: Workload, model: AlexNet, split: Split, clock: StepTimer
+) -> None:
     from bench import tutorial  # torchvision's memory is no part of the other loop
 
-    device = setting.machine.device
-    loader = tutorial.make_loader(split.images, split.labels, setting.card, case.batch_size, device)
+    device = setting.device_config.device
+    loader = tutorial.make_loader(
+        split.images, split.labels, setting.metadata, case.batch_size, device
+    )
     tutorial.train(model, loader, device, setting.params.train.epochs, clock)
 
 
-def _ours(setting: Setting, case: Case, model: AlexNet, split: Split, clock: Clock) -> None:
+def _ours(setting: Context, case: Workload, model: AlexNet, split: Split, clock: StepTimer) -> None:
     params = setting.params.train.model_copy(update={"batch_size": case.batch_size})
     make_deterministic(params.deterministic)
-    keep_freed_memory()
+    disable_malloc_trim()
     trainer = Unvalidated(
-        model, setting.card, split, take(split, 1), params, setting.machine, say=_silence
+        model, setting.metadata, split, take(split, 1), params, setting.device_config, say=_silence
     )
-    take_step = trainer.take_step
+    step_fn = trainer.step_fn
 
     def by_the_clock(batch: Batch) -> None:
-        take_step(batch)
+        step_fn(batch)
         clock(len(batch.labels))
 
-    trainer.take_step = by_the_clock
+    trainer.step_fn = by_the_clock
     trainer.fit(lambda row, seconds: None)
 
 
@@ -126,42 +130,44 @@ class Unvalidated(Trainer):
         return math.nan, math.nan
 
 
-def epoch_seconds(setting: Setting, num_images: int, watched: bool) -> float:
+def epoch_seconds(setting: Context, num_images: int, watched: bool) -> float:
     """Seconds of an epoch with its validation, the first one left out: the fastest of the others.
 
     `watched`: with what `alexnet.training.layer_monitor` samples in it, as every training is.
     """
     params = setting.params.train.model_copy(update={"epochs": 1 + WATCHED_EPOCHS})
     make_deterministic(params.deterministic)
-    keep_freed_memory()
+    disable_malloc_trim()
     torch.manual_seed(params.seed)
-    model = build(setting.card, setting.params.model.dropout)
+    model = build(setting.metadata, setting.params.model.dropout)
     train, val = (Split(*load_split(setting.folder, name)) for name in ("train", "val"))
     train = take(train, num_images)
-    trainer = Trainer(model, setting.card, train, val, params, setting.machine, say=_silence)
+    trainer = Trainer(
+        model, setting.metadata, train, val, params, setting.device_config, say=_silence
+    )
     if not watched:
-        trainer.vitals = Unwatching(trainer.network)
+        trainer.layer_monitor = NullMonitor(trainer.network)
     ends: list[float] = []
-    trainer.fit(lambda row, seconds: ends.append(now(setting.machine.device)))
+    trainer.fit(lambda row, seconds: ends.append(now(setting.device_config.device)))
     return min(after - before for before, after in itertools.pairwise(ends))
 
 
-class Unwatching(Vitals):
+class NullMonitor(LayerMonitor):
     """Samples nothing."""
 
     @contextmanager
-    def sampling(self, wanted: bool) -> Iterator[None]:
+    def record_step(self, wanted: bool) -> Iterator[None]:
         yield
 
     @contextmanager
-    def watching_relus(self) -> Iterator[None]:
+    def track_dead_relus(self) -> Iterator[None]:
         yield
 
-    def rows(self, epoch: int, processes: Processes) -> list[LayerEpoch]:
+    def rows(self, epoch: int, distributed: DistributedContext) -> list[LayerEpoch]:
         return []
 
 
-def whole_run(setting: Setting, epochs: int, cache: Path) -> float:
+def whole_run(setting: Context, epochs: int, cache: Path) -> float:
     """Seconds of a training from the first line to the last, compilation and validation included.
 
     Compiled code is taken from the folder `cache`, or put there.
@@ -169,12 +175,14 @@ def whole_run(setting: Setting, epochs: int, cache: Path) -> float:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
     params = setting.params.train.model_copy(update={"epochs": epochs})
     make_deterministic(params.deterministic)
-    keep_freed_memory()
+    disable_malloc_trim()
     train, val = (Split(*load_split(setting.folder, name)) for name in ("train", "val"))
     torch.manual_seed(params.seed)
-    model = build(setting.card, setting.params.model.dropout)
+    model = build(setting.metadata, setting.params.model.dropout)
     start = time.perf_counter()
-    trainer = Trainer(model, setting.card, train, val, params, setting.machine, say=_silence)
+    trainer = Trainer(
+        model, setting.metadata, train, val, params, setting.device_config, say=_silence
+    )
     trainer.fit(lambda row, seconds: None)
     return time.perf_counter() - start
 

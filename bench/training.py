@@ -20,13 +20,13 @@ from alexnet import config
 from alexnet.cli.app import run
 from alexnet.data.dataset import load_meta, load_split
 from alexnet.files import write_json
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
-from alexnet.training.device import Machine, choose_device, choose_precision, describe_device
+from alexnet.training.device import DeviceConfig, describe_device, resolve_device, resolve_dtype
 from bench import operations, report
-from bench.clock import WARM_UP_STEPS, Limit
-from bench.process import apart
-from bench.speed import Case, Setting, Speed, epoch_seconds, measure, whole_run
+from bench.clock import WARM_UP_STEPS, Budget
+from bench.process import run_in_subprocess
+from bench.speed import Context, Speed, Workload, epoch_seconds, measure, whole_run
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
@@ -39,7 +39,7 @@ NUM_IMAGES = (5_000, 15_000, 50_000)
 class Rounds:
     """A case, measured one or several times."""
 
-    case: Case
+    case: Workload
     speeds: list[Speed]
 
     @property
@@ -79,10 +79,12 @@ def bench(
     """Measure the training against a tutorial's loop, and how its cost grows."""
     values = config.load(params)
     meta = load_meta(data)
-    card = Card(values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std)
-    device = choose_device(values.train.device)
-    machine = Machine(device, choose_precision(values.train.precision, device))
-    setting = Setting(data, card, values, machine, Limit(seconds, steps))
+    metadata = ModelMetadata(
+        values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
+    )
+    device = resolve_device(values.train.device)
+    device_config = DeviceConfig(device, resolve_dtype(values.train.precision, device))
+    setting = Context(data, metadata, values, device_config, Budget(seconds, steps))
     num_images = len(load_split(data, "train")[1])
     batch_size = batch_size or values.train.batch_size
 
@@ -104,19 +106,19 @@ def bench(
         write_json(json_file, result)
 
 
-def conditions(setting: Setting, rounds: int) -> dict[str, Any]:
+def conditions(setting: Context, rounds: int) -> dict[str, Any]:
     """What the figures depend on."""
-    machine = setting.machine
+    device_config = setting.device_config
     return {
-        "device": describe_device(machine.device),
+        "device": describe_device(device_config.device),
         "processor": processor(),
         "threads": torch.get_num_threads(),
-        "precision": str(machine.precision).removeprefix("torch."),
+        "precision": str(device_config.dtype).removeprefix("torch."),
         "torch": torch.__version__,
         "rounds": rounds,
         "seconds": None if setting.limit.steps else setting.limit.seconds,
         "steps": setting.limit.steps,
-        "warm_up_steps": WARM_UP_STEPS[machine.device.type],
+        "warm_up_steps": WARM_UP_STEPS[device_config.device.type],
     }
 
 
@@ -126,15 +128,15 @@ def processor() -> str:
     return f"{found[1] if found else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
 
 
-def compare(setting: Setting, num_images: int, batch_size: int, rounds: int) -> dict[str, Any]:
+def compare(setting: Context, num_images: int, batch_size: int, rounds: int) -> dict[str, Any]:
     """Both loops at the same batch size, and ours at the one in params.yaml."""
     sizes = [batch_size]
     if setting.params.train.batch_size != batch_size:
         sizes.append(setting.params.train.batch_size)
-    cases = [Case("tutorial", batch_size, max(batch_size, num_images))]
-    cases += [Case("ours", size, max(size, num_images)) for size in sizes]
-    measured = alternate("against the tutorial", setting, cases, rounds)
-    work = operations.work(setting.card, setting.params.train, setting.machine)
+    cases = [Workload("tutorial", batch_size, max(batch_size, num_images))]
+    cases += [Workload("ours", size, max(size, num_images)) for size in sizes]
+    measured = interleave("against the tutorial", setting, cases, rounds)
+    work = operations.work(setting.metadata, setting.params.train, setting.device_config)
     columns = [
         taken.as_dict() | work[taken.case.loop].at(taken.images_per_second, taken.case.batch_size)
         for taken in measured
@@ -148,36 +150,38 @@ def compare(setting: Setting, num_images: int, batch_size: int, rounds: int) -> 
 
 
 def grow_batches(
-    setting: Setting, num_images: int, batch_sizes: Sequence[int]
+    setting: Context, num_images: int, batch_sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Ours on all images, by the number of images in a step."""
-    cases = [Case("ours", size, max(size, num_images)) for size in batch_sizes]
-    return [taken.as_dict() for taken in alternate("batch sizes", setting, cases, rounds=1)]
+    cases = [Workload("ours", size, max(size, num_images)) for size in batch_sizes]
+    return [taken.as_dict() for taken in interleave("batch sizes", setting, cases, rounds=1)]
 
 
 def grow_data(
-    setting: Setting, batch_size: int, rounds: int, sizes: Sequence[int]
+    setting: Context, batch_size: int, rounds: int, sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Ours by the size of the data set, with the speed as a share of that on the smallest."""
-    cases = [Case("ours", batch_size, size) for size in sizes]
-    rows = [taken.as_dict() for taken in alternate("data sets", setting, cases, rounds)]
+    cases = [Workload("ours", batch_size, size) for size in sizes]
+    rows = [taken.as_dict() for taken in interleave("data sets", setting, cases, rounds)]
     first = rows[0]["images_per_second"]
     return [row | {"relative": row["images_per_second"] / first} for row in rows]
 
 
-def alternate(title: str, setting: Setting, cases: Sequence[Case], rounds: int) -> list[Rounds]:
+def interleave(
+    title: str, setting: Context, cases: Sequence[Workload], rounds: int
+) -> list[Rounds]:
     """Measure the cases in turn, `rounds` times, each time in a fresh process."""
     measured = [Rounds(case, []) for case in cases]
     with progress(title, rounds * len(cases)) as advance:
         for _ in range(rounds):
             for taken in measured:
-                taken.speeds.append(apart(measure, setting, taken.case))
+                taken.speeds.append(run_in_subprocess(measure, setting, taken.case))
                 advance(1, f"{taken.speeds[-1].images_per_second:,.0f} images/s")
     return measured
 
 
 def watch(
-    setting: Setting, num_images: int, seconds_per_epoch: float, rounds: int
+    setting: Context, num_images: int, seconds_per_epoch: float, rounds: int
 ) -> dict[str, Any]:
     """What `alexnet.training.layer_monitor` costs: short epochs with it and without, in turn.
 
@@ -189,7 +193,7 @@ def watch(
     with progress("watching the layers", 2 * rounds) as advance:
         for _ in range(rounds):
             for watched, taken in seconds.items():
-                taken.append(apart(epoch_seconds, setting, few, watched))
+                taken.append(run_in_subprocess(epoch_seconds, setting, few, watched))
                 advance(1, f"{taken[-1]:.2f} s")
     cost = statistics.median(seconds[True]) - statistics.median(seconds[False])
     return {
@@ -201,11 +205,11 @@ def watch(
     }
 
 
-def run_twice(setting: Setting, epochs: int) -> dict[str, Any]:
+def run_twice(setting: Context, epochs: int) -> dict[str, Any]:
     """Seconds of a run that has to compile the step, and of one that finds it compiled."""
     with tempfile.TemporaryDirectory() as cache:
-        cold = apart(whole_run, setting, epochs, Path(cache))
-        warm = apart(whole_run, setting, epochs, Path(cache))
+        cold = run_in_subprocess(whole_run, setting, epochs, Path(cache))
+        warm = run_in_subprocess(whole_run, setting, epochs, Path(cache))
     return {"epochs": epochs, "cold_seconds": cold, "warm_seconds": warm}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 
 NUM_WORKERS = 2
 LEARNING_RATE = 0.01
@@ -38,14 +38,14 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def make_loader(
-    images: Tensor, labels: Tensor, card: Card, batch_size: int, device: torch.device
+    images: Tensor, labels: Tensor, metadata: ModelMetadata, batch_size: int, device: torch.device
 ) -> DataLoader[tuple[Tensor, int]]:
     transform = transforms.Compose(
         [
-            transforms.RandomCrop(card.image_size, padding=4, padding_mode="reflect"),
+            transforms.RandomCrop(metadata.image_size, padding=4, padding_mode="reflect"),
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
-            transforms.Normalize(card.mean, card.std),
+            transforms.Normalize(metadata.mean, metadata.std),
         ]
     )
     return DataLoader(

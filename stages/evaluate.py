@@ -13,7 +13,7 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     from alexnet.data.dataset import load_split
     from alexnet.evaluation.evaluate import (
         accuracy_of_views,
-        judge,
+        compute_metrics,
         logits_of,
         views_of,
         write_predictions,
@@ -21,21 +21,23 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     from alexnet.files import sha256, write_json
     from alexnet.network.weights import load_weights
     from alexnet.training.augmentation import centre_crop
-    from alexnet.training.device import choose_device, describe_device
+    from alexnet.training.device import describe_device, resolve_device
 
-    device = choose_device(values.device)
-    model, card = load_weights(paths.WEIGHTS)
+    device = resolve_device(values.device)
+    model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
-    middle = centre_crop(images, card.image_size)
-    logits = logits_of(model, card, middle, device, values.batch_size)
-    figures, predictions = judge(logits, labels, card.classes, values.calibration_bins)
+    middle = centre_crop(images, metadata.image_size)
+    logits = logits_of(model, metadata, middle, device, values.batch_size)
+    figures, predictions = compute_metrics(
+        logits, labels, metadata.classes, values.calibration_bins
+    )
     if values.views != "none":
-        views = views_of(images, card.image_size, values.views)
+        views = views_of(images, metadata.image_size, values.views)
         figures[f"accuracy_{values.views.replace('-', '_')}"] = accuracy_of_views(
-            [logits_of(model, card, view, device, values.batch_size) for view in views], labels
+            [logits_of(model, metadata, view, device, values.batch_size) for view in views], labels
         )
 
-    write_predictions(paths.PREDICTIONS, predictions, card.classes)
+    write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     write_json(paths.METRICS, figures | {"weights_sha256": sha256(paths.WEIGHTS)})
     print(
         f"accuracy {figures['accuracy']:.2%} on {figures['n']:,} test images, "

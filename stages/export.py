@@ -24,11 +24,11 @@ def export(params: ParamsFile = PARAMS) -> None:
         )
 
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.export.bundle import hand_over
+    from alexnet.export.bundle import export_bundle
     from alexnet.export.provenance import installed_lock, provenance
     from alexnet.network.weights import load_weights
 
-    model, card = load_weights(paths.WEIGHTS)
+    model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
     calibration, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
@@ -50,8 +50,19 @@ def export(params: ParamsFile = PARAMS) -> None:
         "counts": meta.counts,
         "duplicates": meta.duplicates,
     }
-    proof = hand_over(
-        *(paths.ARTIFACTS, model, card, images, labels, metrics, data, origin, values, calibration)
+    proof = export_bundle(
+        *(
+            paths.ARTIFACTS,
+            model,
+            metadata,
+            images,
+            labels,
+            metrics,
+            data,
+            origin,
+            values,
+            calibration,
+        )
     )
     write_json(paths.EXPORT_METRICS, proof)
     for row in proof["precisions"].values():

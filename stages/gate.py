@@ -10,9 +10,9 @@ from stages.paths import PARAMS, ParamsFile
 
 def gate(params: ParamsFile = PARAMS) -> None:
     """Hold the test figures to the bars in params.yaml; fail the run below them."""
-    bars = config.load(params).gate
+    thresholds = config.load(params).gate
     metrics = read_json(paths.METRICS)
-    checks = check(metrics, bars)
+    checks = check(metrics, thresholds)
     write_json(paths.GATE, report(checks, metrics["weights_sha256"]))
     failed = [str(result) for result in checks if not result.passed]
     if failed:

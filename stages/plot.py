@@ -14,7 +14,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
 
     import time
 
-    from alexnet.files import read_json, replacing_folder
+    from alexnet.files import atomic_directory, read_json
     from alexnet.report.draw import draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
@@ -34,7 +34,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         predictions=paths.PREDICTIONS,
     )
     drawn = read_run(files, values, say)
-    with replacing_folder(paths.FIGURES) as folder:
+    with atomic_directory(paths.FIGURES) as folder:
         names = draw_all(folder, drawn, say)
     write_report(
         paths.REPORT,

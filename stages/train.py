@@ -16,61 +16,63 @@ from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
     from alexnet.training.checkpoint import Checkpoints
-    from alexnet.training.device import Machine
-    from alexnet.training.distributed import Processes
+    from alexnet.training.device import DeviceConfig
+    from alexnet.training.distributed import DistributedContext
 
-PATIENCE_SECONDS = 5.0  # torchrun looks at its processes more often than that
+TIMEOUT_SECONDS = 5.0  # torchrun looks at its processes more often than that
 
 
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = config.load(params)  # first: a wrong value is told before torch is imported
 
-    from alexnet.signals import Interrupted
+    from alexnet.signals import TrainingInterrupted
     from alexnet.training.device import (
-        Machine,
-        choose_device,
-        choose_precision,
-        keep_freed_memory,
+        DeviceConfig,
+        disable_malloc_trim,
         make_deterministic,
+        resolve_device,
+        resolve_dtype,
     )
     from alexnet.training.distributed import (
-        choose_number,
-        has_lost_another,
-        join,
-        leave,
-        start,
+        destroy_distributed,
+        init_distributed,
+        is_peer_failure,
+        launch,
+        resolve_world_size,
         started_by_torchrun,
     )
 
-    device = choose_device(values.train.device)
+    device = resolve_device(values.train.device)
     if not started_by_torchrun():
-        number = choose_number(values.train.num_processes, device)
+        number = resolve_world_size(values.train.num_processes, device)
         if number > 1:
-            return start(number, ["-m", "stages.train", "--params", str(params)])
+            return launch(number, ["-m", "stages.train", "--params", str(params)])
     make_deterministic(values.train.deterministic)
-    keep_freed_memory()
+    disable_malloc_trim()
     # The reference operations are written for one type of numbers, that of the weights.
     wanted = "fp32" if values.model.ops == "reference" else values.train.precision
-    machine = Machine(device, choose_precision(wanted, device))
-    processes = join(device)
+    device_config = DeviceConfig(device, resolve_dtype(wanted, device))
+    distributed = init_distributed(device)
     try:
-        _train(values, machine, processes)
-    except Interrupted as stopped:
-        if processes.is_first:
+        _train(values, device_config, distributed)
+    except TrainingInterrupted as stopped:
+        if distributed.is_main_process:
             raise
         sys.exit(128 + stopped.signum)  # the first one speaks for all
     except RuntimeError as error:
-        if processes.size == 1 or not has_lost_another(error):
+        if distributed.world_size == 1 or not is_peer_failure(error):
             raise
         # Time for torchrun to see the one that failed first, which knows why, and to end this one.
-        time.sleep(PATIENCE_SECONDS)
-        raise UserError(f"process {processes.rank} has lost another one: {error}") from None
+        time.sleep(TIMEOUT_SECONDS)
+        raise UserError(f"process {distributed.rank} has lost another one: {error}") from None
     finally:
-        leave(processes)
+        destroy_distributed(distributed)
 
 
-def _train(values: config.Params, machine: "Machine", processes: "Processes") -> None:
+def _train(
+    values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
+) -> None:
     """This process's part; the first one writes."""
     import torch
 
@@ -78,27 +80,31 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
     from alexnet.evaluation import layer_profile as timing
     from alexnet.files import write_json
     from alexnet.network.reference.network import with_reference_operations
-    from alexnet.network.weights import Card, build, save_weights
+    from alexnet.network.weights import ModelMetadata, build, save_weights
     from alexnet.training import history
-    from alexnet.training.device import explaining_memory
+    from alexnet.training.device import oom_as_user_error
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
 
     meta = load_meta(paths.PROCESSED)
-    card = Card(values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std)
+    metadata = ModelMetadata(
+        values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
+    )
     torch.manual_seed(values.train.seed)
-    model = build(card, values.model.dropout)
+    model = build(metadata, values.model.dropout)
     if values.model.ops == "reference":
         model = with_reference_operations(model)
-    checkpoints = _checkpoints(values, machine, processes) if processes.is_first else None
-    writes_events = processes.is_first and values.train.tensorboard
+    checkpoints = (
+        _checkpoints(values, device_config, distributed) if distributed.is_main_process else None
+    )
+    writes_events = distributed.is_main_process and values.train.tensorboard
     events = Events(paths.EVENTS / time.strftime("%Y%m%d-%H%M%S")) if writes_events else None
     rows: list[history.Epoch] = []
     seconds: list[float] = []
 
     def on_epoch(row: history.Epoch, took: float) -> None:
-        if not processes.is_first:
+        if not distributed.is_main_process:
             return
         rows.append(row)
         history.write(paths.HISTORY, rows)
@@ -118,24 +124,26 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
             flush=True,
         )
 
-    with explaining_memory(values.train.batch_size):
+    with oom_as_user_error(values.train.batch_size):
         trainer = Trainer(
             model,
-            card,
+            metadata,
             Split(*load_split(paths.PROCESSED, "train")),
             Split(*load_split(paths.PROCESSED, "val")),
             values.train,
-            machine,
-            processes,
+            device_config,
+            distributed,
             checkpoints,
         )
         trainer.fit(on_epoch)
-    if not processes.is_first:
+    if not distributed.is_main_process:
         return
-    save_weights(paths.WEIGHTS, model, card)
-    times = timing.time_layers(trainer.network, card.image_size, values.train.batch_size, machine)
+    save_weights(paths.WEIGHTS, model, metadata)
+    times = timing.time_layers(
+        trainer.network, metadata.image_size, values.train.batch_size, device_config
+    )
     timing.write(paths.TIMING, times)
-    facts = {"seconds": trainer.total_seconds, "device": str(machine)}
+    facts = {"seconds": trainer.total_seconds, "device": str(device_config)}
     write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | facts)
     if checkpoints:
         checkpoints.remove()
@@ -147,24 +155,29 @@ def _train(values: config.Params, machine: "Machine", processes: "Processes") ->
 
 
 def _checkpoints(
-    values: config.Params, machine: "Machine", processes: "Processes"
+    values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> "Checkpoints":
     """The checkpoints of exactly this run: of these values, this data, this code, this machine."""
-    from alexnet.config import CARRIES_OUT
-    from alexnet.training.checkpoint import Checkpoints, digest_of, machine_facts, scratch_folder
+    from alexnet.config import EXECUTION_ONLY
+    from alexnet.training.checkpoint import (
+        Checkpoints,
+        checkpoint_root,
+        hardware_fingerprint,
+        hash_files,
+    )
 
     # All of the library: what happens to be imported differs from one command to another.
     modules = [*Path(config.__file__).parent.rglob("*.py")]
     names = ("meta.json", "train.safetensors", "val.safetensors")
     return Checkpoints(
-        scratch_folder(),
+        checkpoint_root(),
         {
             "model": values.model.model_dump(),
-            "train": values.train.model_dump(exclude=CARRIES_OUT),
-            "data": digest_of([paths.PROCESSED / name for name in names]),
-            "code": digest_of(modules),
-            "machine": machine_facts(machine.device, processes.size),
-            "precision": str(machine.precision),  # which `auto` has chosen
+            "train": values.train.model_dump(exclude=EXECUTION_ONLY),
+            "data": hash_files([paths.PROCESSED / name for name in names]),
+            "code": hash_files(modules),
+            "machine": hardware_fingerprint(device_config.device, distributed.world_size),
+            "precision": str(device_config.dtype),  # which `auto` has chosen
         },
     )
 

@@ -17,7 +17,7 @@ import torch
 from ruamel.yaml import YAML
 
 from alexnet import config
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
@@ -41,9 +41,9 @@ def params() -> config.Params:
 
 
 @pytest.fixture
-def card() -> Card:
+def metadata() -> ModelMetadata:
     """Colour images of 32x32 pixels in ten classes."""
-    return Card("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    return ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 
 def real_digits() -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from alexnet import config
 from alexnet.evaluation.evaluate import logits_of
-from alexnet.export.bundle import hand_over
+from alexnet.export.bundle import export_bundle
 from alexnet.network.model import AlexNet
-from alexnet.network.weights import Card, build
+from alexnet.network.weights import ModelMetadata, build
 from alexnet.training.augmentation import centre_crop
 from tests.conftest import CLASSES, ROOT, real_digits
 from tests.making import CPU, narrow
@@ -30,21 +30,28 @@ DATA = {
 PROVENANCE = {"revision": "0" * 40, "dirty": False, "sha256": {"weights": "f" * 64}}
 
 
-def confident(card: Card) -> AlexNet:
+def confident(metadata: ModelMetadata) -> AlexNet:
     """A network whose logits are as far apart as a trained one's."""
     torch.manual_seed(0)
-    model = build(card, dropout=0.5).eval()
+    model = build(metadata, dropout=0.5).eval()
     with torch.no_grad():
         model.fc3.weight.normal_(std=0.1)
     return model
 
 
 def export_to(
-    folder: Path, model: AlexNet, card: Card, images: Tensor, params: config.Params, **changes: Any
+    folder: Path,
+    model: AlexNet,
+    metadata: ModelMetadata,
+    images: Tensor,
+    params: config.Params,
+    **changes: Any,
 ) -> dict[str, Any]:
     """hand_over, with labels of which the model gets half right."""
-    labels = logits_of(model, card, centre_crop(images, card.image_size), CPU, 256).argmax(1)
-    labels[::2] = (labels[::2] + 1) % len(card.classes)
+    labels = logits_of(model, metadata, centre_crop(images, metadata.image_size), CPU, 256).argmax(
+        1
+    )
+    labels[::2] = (labels[::2] + 1) % len(metadata.classes)
     accuracy = len(labels[1::2]) / len(labels)
     given = {
         "metrics": METRICS | {"n": len(labels), "accuracy": accuracy},
@@ -53,7 +60,7 @@ def export_to(
         "params": params.export,
         "calibration": images,
     } | changes
-    return hand_over(folder, model, card, images, labels, **given)
+    return export_bundle(folder, model, metadata, images, labels, **given)
 
 
 def small_handoff(folder: Path, stored_size: int = 32, **export: Any) -> Path:
@@ -61,7 +68,7 @@ def small_handoff(folder: Path, stored_size: int = 32, **export: Any) -> Path:
 
     export: changes of that section of params.yaml.
     """
-    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     torch.manual_seed(0)
     model = narrow().eval()
     with torch.no_grad():
@@ -74,5 +81,5 @@ def small_handoff(folder: Path, stored_size: int = 32, **export: Any) -> Path:
     if stored_size != 32:
         images = images.repeat_interleave(2, 1).repeat_interleave(2, 2)
         images = images[:, :stored_size, :stored_size].contiguous()
-    export_to(folder, model, card, images, params)
+    export_to(folder, model, metadata, images, params)
     return folder

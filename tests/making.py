@@ -9,14 +9,14 @@ from torch import nn
 
 from alexnet import config
 from alexnet.network.model import AlexNetCifar
-from alexnet.training.augmentation import Draws
-from alexnet.training.device import Machine
+from alexnet.training.augmentation import AugmentationParams
+from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-ON_CPU = Machine(CPU, torch.float32)
+ON_CPU = DeviceConfig(CPU, torch.float32)
 
 # Written out, so that no test depends on what params.yaml is tuned to: SGD, and nothing
 # that is not asked for.
@@ -25,11 +25,11 @@ PLAIN: dict[str, Any] = {
     "device": "cpu",
     "precision": "fp32",
     "deterministic": True,
-    "fold": "auto",
+    "collapse_fc1": "auto",
     "epochs": 2,
     "batch_size": 16,
     "learning_rate": 0.05,
-    "muon_learning_rate": None,
+    "muon_lr": None,
     "muon_weight_decay": 0.0,
     "momentum": 0.9,
     "nesterov": True,
@@ -41,18 +41,18 @@ PLAIN: dict[str, Any] = {
     "label_smoothing": 0.0,
     "crop_size": None,
     "crop_padding": 0,
-    "flip": "none",
-    "zoom": 0.0,
-    "turn": 0.0,
+    "hflip": "none",
+    "scale": 0.0,
+    "degrees": 0.0,
     "cutout": 0,
-    "tone": 0.0,
-    "cutmix": 0.0,
-    "cutmix_until": 0.0,
-    "lighting": 0.0,
+    "color_jitter": 0.0,
+    "cutmix_prob": 0.0,
+    "cutmix_end": 0.0,
+    "pca_lighting_std": 0.0,
     "num_processes": "auto",
-    "data_device": "auto",
+    "data_location": "auto",
     "checkpoint_seconds": 1e6,
-    "checkpoint_error": "stop",
+    "on_checkpoint_error": "stop",
     "tensorboard": False,
 }
 
@@ -65,14 +65,14 @@ EVERYTHING: dict[str, Any] = {
     "ema_decay": 0.8,
     "label_smoothing": 0.1,
     "crop_padding": 4,
-    "flip": "random",
-    "zoom": 0.2,
-    "turn": 10.0,
+    "hflip": "random",
+    "scale": 0.2,
+    "degrees": 10.0,
     "cutout": 8,
-    "tone": 0.2,
-    "cutmix": 0.5,
-    "cutmix_until": 0.9,
-    "lighting": 0.1,
+    "color_jitter": 0.2,
+    "cutmix_prob": 0.5,
+    "cutmix_end": 0.9,
+    "pca_lighting_std": 0.1,
 }
 
 
@@ -122,18 +122,18 @@ class Run:
     losses: list[float] = field(default_factory=list)  # of each step, the mean of its images
 
 
-def trainer_of(model, card, digits, train, num_images=76, **options) -> Trainer:
+def trainer_of(model, metadata, digits, train, num_images=76, **options) -> Trainer:
     """On the first digits; validation is on the last 30."""
     images, labels = digits
     split = Split(images[:num_images], labels[:num_images])
     val = Split(images[-30:], labels[-30:])
-    return Trainer(model, card, split, val, train, options.pop("machine", ON_CPU), **options)
+    return Trainer(model, metadata, split, val, train, options.pop("machine", ON_CPU), **options)
 
 
-def train(model, card, digits, train, num_images=76, **options) -> Run:
+def train(model, metadata, digits, train, num_images=76, **options) -> Run:
     """Train to the end on the CPU."""
     lines: list[str] = []
-    trainer = trainer_of(model, card, digits, train, num_images, say=lines.append, **options)
+    trainer = trainer_of(model, metadata, digits, train, num_images, say=lines.append, **options)
     run = Run(model, trainer, lines=lines)
     record_losses(trainer, run.losses)
     trainer.fit(lambda row, seconds: run.rows.append(row))
@@ -161,9 +161,9 @@ def draws_of(num_images, **given):
     none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
     none |= {"light": torch.zeros(num_images, 3)}
     none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
-    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
+    none |= {"color_jitter": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
     none |= {"patch": torch.zeros(num_images, 3, dtype=torch.long)}
-    return Draws(**(none | given))
+    return AugmentationParams(**(none | given))
 
 
 def ignore(row, seconds):

@@ -37,19 +37,19 @@ def test_the_projects_own_files_are_valid():
             {"train__cutout": 28, "train__crop_size": 28},
             r"train\.cutout: 28 does not fit images of 28 pixels \(train\.crop_size\)",
         ),
-        ({"train__zoom": 1.0}, r"train\.zoom: should be less than 1"),
-        ({"train__turn": 181.0}, r"train\.turn: should be less than or equal to 180"),
-        ({"train__tone": -0.1}, r"train\.tone: should be greater than or equal to 0"),
+        ({"train__scale": 1.0}, r"train\.zoom: should be less than 1"),
+        ({"train__degrees": 181.0}, r"train\.turn: should be less than or equal to 180"),
+        ({"train__color_jitter": -0.1}, r"train\.tone: should be greater than or equal to 0"),
         ({"train__muon_weight_decay": -1.0}, r"train\.muon_weight_decay: .* or equal to 0"),
         ({"train__cutout": -1}, r"train\.cutout: should be greater than or equal to 0"),
-        ({"train__flip": True}, r"train\.flip: should be 'none', 'random' or 'alternating'"),
-        ({"train__lighting": float("inf")}, r"train\.lighting: should be a finite number"),
+        ({"train__hflip": True}, r"train\.flip: should be 'none', 'random' or 'alternating'"),
+        ({"train__pca_lighting_std": float("inf")}, r"train\.lighting: should be a finite number"),
         (
-            {"train__lighting": 0.1, "data__channels": 1},
+            {"train__pca_lighting_std": 0.1, "data__channels": 1},
             r"train\.lighting: shifts colours; with data\.channels 1 it must be 0",
         ),
         ({"train__ema_decay": 1.0}, r"train\.ema_decay: should be less than 1"),
-        ({"train__muon_learning_rate": 0.0}, r"train\.muon_learning_rate: .* greater than 0"),
+        ({"train__muon_lr": 0.0}, r"train\.muon_learning_rate: .* greater than 0"),
         ({"train__num_processes": "all"}, r"train\.num_processes: .*'auto'.*\(got 'all'\)"),
         ({"train__num_processes": 0}, r"train\.num_processes: .* \(got 0\)"),
         ({"evaluate__views": "five"}, r"evaluate\.views: should be 'none', 'mirrored' or 'ten-c"),
@@ -86,8 +86,8 @@ def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
         {"train__crop_size": 32},
         {"train__crop_size": 28, "train__cutout": 27},
         {"train__crop_padding": 31, "train__cutout": 31},
-        {"train__lighting": 0.1},
-        {"train__lighting": 0.0, "data__channels": 1},
+        {"train__pca_lighting_std": 0.1},
+        {"train__pca_lighting_std": 0.0, "data__channels": 1},
         {"train__nesterov": False, "train__momentum": 0.0},
         {"train__num_processes": 2},
     ],
@@ -102,8 +102,8 @@ def test_every_key_of_train_reruns_the_stage_or_only_carries_it_out():
     """Else a change of it would be neither seen by dvc nor promised to change nothing."""
     stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]
     tracked = {name.removeprefix("train.") for name in stage["params"] if "." in name}
-    assert tracked | config.CARRIES_OUT == set(config.Train.model_fields)
-    assert not tracked & config.CARRIES_OUT
+    assert tracked | config.EXECUTION_ONLY == set(config.Train.model_fields)
+    assert not tracked & config.EXECUTION_ONLY
     assert "model" in stage["params"]
 
 

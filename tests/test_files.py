@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.files import read_json, replacing, replacing_folder, sha256, write_json, write_text
+from alexnet.files import atomic_directory, atomic_write, read_json, sha256, write_json, write_text
 from tests.conftest import ROOT
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "good")
-    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as temporary:
         temporary.write_text(f"ha{1 / 0}")
     assert path.read_text() == "good"
     assert list(tmp_path.iterdir()) == [path]
@@ -23,13 +23,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
     path = tmp_path / "folder"
-    with replacing_folder(path) as new:
+    with atomic_directory(path) as new:
         (new / "a").write_text("good")
-    with pytest.raises(ZeroDivisionError), replacing_folder(path) as new:
+    with pytest.raises(ZeroDivisionError), atomic_directory(path) as new:
         (new / "a").write_text(f"ha{1 / 0}")
     assert (path / "a").read_text() == "good"
     assert list(tmp_path.iterdir()) == [path]
-    with replacing_folder(path) as new:
+    with atomic_directory(path) as new:
         (new / "b").write_text("better")
     assert [file.name for file in path.iterdir()] == ["b"]
     assert list(tmp_path.iterdir()) == [path]
@@ -37,7 +37,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
 
 def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     path = tmp_path / "folder"
-    with replacing_folder(path) as new:
+    with atomic_directory(path) as new:
         (new / "a").write_text("good")
     rename = Path.rename
 
@@ -47,7 +47,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(OSError, match="no"), replacing_folder(path) as new:
+    with pytest.raises(OSError, match="no"), atomic_directory(path) as new:
         (new / "b").write_text("better")
     assert (path / "a").read_text() == "good"
     assert list(tmp_path.iterdir()) == [path]

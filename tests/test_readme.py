@@ -131,11 +131,11 @@ def test_links_lead_somewhere():
 def test_the_table_of_variants_is_the_networks(run):
     import torch
 
-    from alexnet.network.summary import describe, totals
+    from alexnet.network.summary import summarize, totals
 
     for name, variant in VARIANTS.items():
         with torch.device("meta"):
-            sums = totals(describe(variant()))
+            sums = totals(summarize(variant()))
         size = f"{variant.image_size}x{variant.image_size}"
         row = f"| `{name}` | {size} | {sums['parameters']:,} | {sums['macs']:,} |"
         assert row in README

@@ -6,14 +6,14 @@ import signal
 import pytest
 import torch
 
-from alexnet.signals import SIGNALS, Interrupted, Listening
+from alexnet.signals import SIGNALS, GracefulShutdown, TrainingInterrupted
 from alexnet.training.checkpoint import Checkpoints
 from tests.making import narrow, settings, trainer_of
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_is_noted_and_does_nothing_else(signum):
-    with Listening() as told:
+    with GracefulShutdown() as told:
         assert told.signum == 0
         os.kill(os.getpid(), signum)
         assert told.signum == signum
@@ -25,10 +25,10 @@ def test_the_handlers_of_before_come_back():
 
     before = {number: signal.signal(number, mine) for number in SIGNALS}
     try:
-        with Listening():
+        with GracefulShutdown():
             assert all(signal.getsignal(number) is not mine for number in SIGNALS)
         assert all(signal.getsignal(number) is mine for number in SIGNALS)
-        with pytest.raises(ZeroDivisionError), Listening():
+        with pytest.raises(ZeroDivisionError), GracefulShutdown():
             _ = 1 / 0
         assert all(signal.getsignal(number) is mine for number in SIGNALS)
     finally:
@@ -38,23 +38,27 @@ def test_the_handlers_of_before_come_back():
 
 @pytest.mark.parametrize("signum", SIGNALS)
 @pytest.mark.parametrize("step", [1, 3, 5, 10])
-def test_training_stops_after_the_step_under_way_and_keeps_it(card, digits, tmp_path, signum, step):
+def test_training_stops_after_the_step_under_way_and_keeps_it(
+    metadata, digits, tmp_path, signum, step
+):
     """Of ten steps; the fifth is the last of an epoch, the tenth of the run."""
     checkpoints = Checkpoints(tmp_path, {})
     torch.manual_seed(0)
-    trainer = trainer_of(narrow(), card, digits, settings(clip_norm=2.0), checkpoints=checkpoints)
-    take_step = trainer.take_step
+    trainer = trainer_of(
+        narrow(), metadata, digits, settings(clip_norm=2.0), checkpoints=checkpoints
+    )
+    step_fn = trainer.step_fn
 
     def told_within_a_step(batch):
         if trainer.step == step - 1:
             os.kill(os.getpid(), signum)
-        take_step(batch)
+        step_fn(batch)
 
-    trainer.take_step = told_within_a_step
+    trainer.step_fn = told_within_a_step
     before = [signal.getsignal(number) for number in SIGNALS]
-    with pytest.raises(Interrupted, match=f"after step {step} of 10") as stopped:
+    with pytest.raises(TrainingInterrupted, match=f"after step {step} of 10") as stopped:
         trainer.fit(lambda row, seconds: None)
     assert stopped.value.signum == signum
-    assert checkpoints.newest(pytest.fail).step == trainer.step == step
+    assert checkpoints.load_latest(pytest.fail).step == trainer.step == step
     assert [signal.getsignal(number) for number in SIGNALS] == before
     checkpoints.close()

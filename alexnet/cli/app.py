@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from alexnet.errors import UserError
-from alexnet.signals import Interrupted
+from alexnet.signals import TrainingInterrupted
 
 
 def run(command: Callable[..., Any]) -> None:
@@ -36,7 +36,7 @@ def run_app(app: typer.Typer) -> None:
             f"this command needs {error.name}, which the base installation leaves out; "
             "install the package with its extra: pip install '.[train]'"
         )
-    except Interrupted as stopped:
+    except TrainingInterrupted as stopped:
         name = signal.Signals(stopped.signum).name
         fail(f"stopped by {name} {stopped}; run it again to go on from there", 128 + stopped.signum)
     except KeyboardInterrupt:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from alexnet.errors import UserError
-from alexnet.network.collapse import can_fold, fold_for_training
+from alexnet.network.collapse import can_collapse, collapse_for_training
 from alexnet.network.cost import LayerCost, TrainingMemory, layer_costs, training_memory
 from alexnet.network.model import VARIANTS, AlexNet
-from alexnet.network.summary import Layer, as_dicts, describe, totals, training_flops
+from alexnet.network.summary import Layer, as_dicts, summarize, totals, training_flops
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Network:
 
     @cached_property
     def training_folded(self) -> TrainingMemory | None:
-        """Where fc1 sees copies only, as `train.fold` leaves them out; else None."""
+        """Where fc1 sees copies only, as `train.collapse_fc1` leaves them out; else None."""
         size = self.input_shape[1]
-        if not can_fold(self.model, size):
+        if not can_collapse(self.model, size):
             return None
-        return training_memory(fold_for_training(self.model), size, self.batch_size)
+        return training_memory(collapse_for_training(self.model), size, self.batch_size)
 
     @property
     def title(self) -> str:
@@ -95,7 +95,7 @@ def inspect(
     try:
         with torch.device("meta"):  # shapes without numbers: instant, and no memory
             model = chosen(in_channels=channels, **options)
-        layers = describe(model, size)
+        layers = summarize(model, size)
     except ValueError as error:
         raise UserError(str(error)) from None
     return Network(model, (channels, size, size), layers, batch_size)

@@ -12,9 +12,9 @@ import typer
 from alexnet.errors import UserError
 
 if TYPE_CHECKING:  # the command line starts without onnxruntime
-    from alexnet.inference.predictor import Guess
+    from alexnet.inference.predictor import Prediction
 
-Guesses = dict[Path, list["Guess"]]
+Guesses = dict[Path, list["Prediction"]]
 
 
 def predict(

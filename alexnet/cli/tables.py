@@ -38,8 +38,8 @@ def costs(network: Network) -> Table:
             *_number_and_share(layer.parameters, cost.parameters_share),
             *_number_and_share(layer.macs, cost.macs_share),
             in_bytes(cost.activation_bytes),
-            in_bytes(cost.kept_bytes) if cost.kept_bytes else "",
-            f"{cost.intensity:.3g}" if layer.macs else "",
+            in_bytes(cost.saved_activation_bytes) if cost.saved_activation_bytes else "",
+            f"{cost.arithmetic_intensity:.3g}" if layer.macs else "",
         ]
         for layer, cost in zip(network.layers, network.costs, strict=True)
     ]
@@ -75,8 +75,9 @@ def notes(network: Network) -> Iterator[str]:
     )
     if (folded := network.training_folded) is not None:
         yield (
-            f"Where train.fold leaves out fc1's copies it takes {in_bytes(folded.total)}: three "
-            f"times {in_bytes(folded.weights)}, and {in_bytes(folded.activations)}."
+            f"Where train.collapse_fc1 leaves out fc1's copies it takes "
+            f"{in_bytes(folded.total)}: three times {in_bytes(folded.weights)}, "
+            f"and {in_bytes(folded.activations)}."
         )
 
 

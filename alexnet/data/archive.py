@@ -28,7 +28,7 @@ _LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file, or a folder. `read` works only until the next member is asked for."""
 
     path: PurePosixPath
@@ -36,18 +36,18 @@ class Member:
     read: Callable[[], bytes]
 
 
-def is_litter(path: PurePosixPath) -> bool:
+def is_system_file(path: PurePosixPath) -> bool:
     """Whether an operating system or a version control left it there, not a person."""
     return any(part.startswith(".") or part in _LITTER for part in path.parts)
 
 
-def some(names: list[str]) -> str:
+def abbreviate(names: list[str]) -> str:
     """The first few of many names, and how many more there are."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def walk(root: Path) -> Iterator[Member]:
+def iter_members(root: Path) -> Iterator[ArchiveMember]:
     """Every file and folder in a folder, tar, tar.gz, tar.xz, tar.bz2 or zip.
 
     A folder comes sorted, an archive in its own order. Raises UserError that names
@@ -61,22 +61,22 @@ def walk(root: Path) -> Iterator[Member]:
     return _walk_zip(root) if is_zip else _walk_tar(root)
 
 
-def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[Member]:
+def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[ArchiveMember]:
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
         path = _checked(root, str(inside / entry.name))
         is_folder = entry.is_dir(follow_symlinks=False)
-        if is_litter(path):
-            yield Member(path, is_folder, lambda: b"")  # not even entered
+        if is_system_file(path):
+            yield ArchiveMember(path, is_folder, lambda: b"")  # not even entered
         elif is_folder:
-            yield Member(path, is_folder, lambda: b"")
+            yield ArchiveMember(path, is_folder, lambda: b"")
             yield from _walk_folder(root, path)
         elif entry.is_file(follow_symlinks=False):
-            yield Member(path, is_folder, Path(entry.path).read_bytes)
+            yield ArchiveMember(path, is_folder, Path(entry.path).read_bytes)
         else:
             raise _refused(root, path)
 
 
-def _walk_zip(root: Path) -> Iterator[Member]:
+def _walk_zip(root: Path) -> Iterator[ArchiveMember]:
     with _naming_damage(root), zipfile.ZipFile(root) as archive:
         for info in archive.infolist():
             inside = _checked(root, info.filename)
@@ -89,10 +89,10 @@ def _walk_zip(root: Path) -> Iterator[Member]:
                     _check_size(root, info.filename, info.file_size)
                     return archive.read(info)
 
-            yield Member(inside, info.is_dir(), read)
+            yield ArchiveMember(inside, info.is_dir(), read)
 
 
-def _walk_tar(root: Path) -> Iterator[Member]:
+def _walk_tar(root: Path) -> Iterator[ArchiveMember]:
     with _naming_damage(root), _decompressed(root) as stream:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive:
             while (info := archive.next()) is not None:
@@ -107,7 +107,7 @@ def _walk_tar(root: Path) -> Iterator[Member]:
                         assert file is not None, "it is a plain file"
                         return file.read()
 
-                yield Member(inside, info.isdir(), read)
+                yield ArchiveMember(inside, info.isdir(), read)
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
         # The checksum of the compressed stream stands behind the archive's end.
         while stream.read(CHUNK_BYTES):

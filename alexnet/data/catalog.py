@@ -14,7 +14,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Known:
+class DatasetSpec:
     """A published data set.
 
     `mirrors` are the addresses of the folder that holds `files`, tried in order;
@@ -32,8 +32,8 @@ class Known:
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"
 _DIGITS = tuple("0123456789")
 
-KNOWN: dict[str, Known] = {
-    "cifar10": Known(
+KNOWN: dict[str, DatasetSpec] = {
+    "cifar10": DatasetSpec(
         files=(
             File(
                 "cifar-10-binary.tar.gz",
@@ -47,7 +47,7 @@ KNOWN: dict[str, Known] = {
         image_size=32,
         channels=3,
     ),
-    "cifar100": Known(
+    "cifar100": DatasetSpec(
         files=(
             File(
                 "cifar-100-binary.tar.gz",
@@ -73,7 +73,7 @@ KNOWN: dict[str, Known] = {
         image_size=32,
         channels=3,
     ),
-    "mnist": Known(
+    "mnist": DatasetSpec(
         files=(
             File(
                 "train-images-idx3-ubyte.gz",
@@ -105,7 +105,7 @@ KNOWN: dict[str, Known] = {
         image_size=28,
         channels=1,
     ),
-    "fashion-mnist": Known(
+    "fashion-mnist": DatasetSpec(
         files=(
             File(
                 "train-images-idx3-ubyte.gz",
@@ -140,7 +140,7 @@ KNOWN: dict[str, Known] = {
         channels=1,
     ),
     # Comes with scikit-learn, whose version is locked: nothing to fetch, nothing to hold it to.
-    "digits": Known(
+    "digits": DatasetSpec(
         files=(File("digits.csv.gz"),),
         mirrors=(),
         classes=_DIGITS,

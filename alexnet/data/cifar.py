@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.archive import walk
+from alexnet.data.archive import iter_members
 from alexnet.data.catalog import KNOWN
 from alexnet.data.images import Pixels
-from alexnet.data.index import Item, Listing
+from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
 PIXEL_BYTES = 3 * 32 * 32
@@ -41,13 +41,13 @@ _FORMS = {
 }
 
 
-def read_cifar(name: str, archive: Path) -> Listing:
+def read_cifar(name: str, archive: Path) -> DatasetIndex:
     """List `cifar10` or `cifar100`. Raises UserError if the archive is not the binary form."""
     form = _FORMS[name]
     classes = KNOWN[name].classes
     labels: dict[str, Pixels] = {}
     stems = set()
-    for member in walk(archive):
+    for member in iter_members(archive):
         stems.add(member.path.stem)
         if member.path.name in form.splits:
             records = _records(member.path.name, member.read(), form)
@@ -72,7 +72,7 @@ def read_cifar(name: str, archive: Path) -> Listing:
     first = dict(zip(form.splits, np.cumsum([0, *sizes]).tolist(), strict=False))
 
     def items() -> Iterator[Item]:
-        for member in walk(archive):
+        for member in iter_members(archive):
             file = member.path.name
             if file not in form.splits:
                 continue
@@ -81,7 +81,7 @@ def read_cifar(name: str, archive: Path) -> Listing:
             for row, image in enumerate(images):
                 yield Item(first[file] + row, f"{file}[{row}]", image)
 
-    return Listing(classes, all_labels, np.repeat(list(form.splits.values()), sizes), items)
+    return DatasetIndex(classes, all_labels, np.repeat(list(form.splits.values()), sizes), items)
 
 
 def _records(file: str, content: bytes, form: _Form) -> Pixels:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from alexnet.data.meta import Meta, load_meta
 from alexnet.errors import UserError
-from alexnet.files import existing
+from alexnet.files import require_file
 
 __all__ = ["Meta", "load_meta", "load_split"]
 
@@ -22,7 +22,7 @@ def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
     meta = load_meta(folder)
     if split not in meta.counts:
         raise UserError(f"no split {split!r} in {folder}; there are {', '.join(meta.counts)}")
-    path = existing(folder / f"{split}.safetensors")
+    path = require_file(folder / f"{split}.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             images, labels = file.get_tensor("images"), file.get_tensor("labels")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.data.images import Pixels, fit_image
+from alexnet.data.images import Pixels, resize_and_crop
 from alexnet.data.index import Item
 from alexnet.errors import UserError
 
@@ -67,8 +67,8 @@ def decode_item(item: Item, size: int, channels: int) -> Pixels:
     try:
         if isinstance(item.content, bytes):
             with Image.open(io.BytesIO(item.content), formats=_FORMATS) as image:
-                return fit_image(image, size, channels)
-        return fit_image(_image(item.content), size, channels)
+                return resize_and_crop(image, size, channels)
+        return resize_and_crop(_image(item.content), size, channels)
     # Pillow raises whatever a broken file makes it stumble over.
     except Exception as error:
         raise UserError(f"{item.name} does not decode as an image: {error}") from None

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.catalog import KNOWN
-from alexnet.data.index import Item, Listing
+from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
 
-def read_digits(path: Path) -> Listing:
+def read_digits(path: Path) -> DatasetIndex:
     """List digits.csv.gz: 64 greys from 0 to 16 and a label in each line.
 
     Grey g becomes round(g * 255 / 16). All are given as train; the pipeline draws
@@ -29,4 +29,4 @@ def read_digits(path: Path) -> Listing:
         for index, image in enumerate(images):
             yield Item(index, f"digit {index}", image)
 
-    return Listing(KNOWN["digits"].classes, labels, np.full(len(labels), "train"), items)
+    return DatasetIndex(KNOWN["digits"].classes, labels, np.full(len(labels), "train"), items)

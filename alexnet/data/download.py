@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alexnet import config, files
-from alexnet.data.archive import is_litter, walk
+from alexnet.data.archive import is_system_file, iter_members
 from alexnet.data.catalog import KNOWN, File
 from alexnet.data.source import Source, list_source, write_source
-from alexnet.data.transfer import NotThereError, fetch, forget, is_url, partial_path
+from alexnet.data.transfer import NotThereError, discard_partial, fetch, is_url, partial_path
 from alexnet.errors import UserError
 
 Say = Callable[[str], None]
@@ -34,7 +34,7 @@ def download(data: config.Data, folder: Path, say: Say = print) -> None:
             "digest; set it to null"
         )
     partials = folder.parent / ".partial"
-    with files.replacing_folder(folder) as new:
+    with files.atomic_directory(folder) as new:
         source = _from_the_first_that_works(data, new, folder, say)
         write_source(new, source)
     shutil.rmtree(partials, ignore_errors=True)
@@ -81,9 +81,9 @@ def _copy_folder(data: config.Data, origin: str, new: Path, folder: Path, say: S
     if folder.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{origin} contains {folder}, where it would be copied to; move it out")
     num_skipped = 0
-    for member in walk(root):
+    for member in iter_members(root):
         copy = new / "files" / member.path
-        if is_litter(member.path):
+        if is_system_file(member.path):
             num_skipped += 1
         elif member.is_folder:
             copy.mkdir()
@@ -142,7 +142,7 @@ def _obtain(address: str, file: File, partials: Path) -> Path:
         _check(address, path, file)
     except UserError:
         if is_url(address):
-            forget(path)
+            discard_partial(path)
         raise
     return path
 

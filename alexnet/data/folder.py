@@ -5,15 +5,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.archive import is_litter, some, walk
-from alexnet.data.index import SPLITS, Item, Listing
+from alexnet.data.archive import abbreviate, is_system_file, iter_members
+from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _EXPECTED = "expected train/<class>/<image>, test/ and val/ alike, or <class>/<image>"
 
 
-def read_folder(files: Path, say: Callable[[str], None]) -> Listing:
+def read_folder(files: Path, say: Callable[[str], None]) -> DatasetIndex:
     """List a folder of images, or the one archive of them that `files` holds.
 
     Classes are sorted by name and images by path, so neither the order in an archive
@@ -37,7 +37,7 @@ def read_folder(files: Path, say: Callable[[str], None]) -> Listing:
     ]
     if stray:
         raise UserError(
-            f"{root.name}: {some(stray)} does not belong in a folder of images "
+            f"{root.name}: {abbreviate(stray)} does not belong in a folder of images "
             f"({', '.join(EXTENSIONS)}); remove it. {_EXPECTED.capitalize()}"
         )
     if not has_splits:
@@ -49,11 +49,11 @@ def read_folder(files: Path, say: Callable[[str], None]) -> Listing:
     index_of = {path: index for index, path in enumerate(places)}
 
     def items() -> Iterator[Item]:
-        for member in walk(root):
+        for member in iter_members(root):
             if member.path in index_of:
                 yield Item(index_of[member.path], str(member.path), member.read())
 
-    return Listing(
+    return DatasetIndex(
         classes,
         labels=np.array([label_of[parts[1]] for parts in places.values()], np.int64),
         given=np.array([parts[0] for parts in places.values()]),
@@ -72,8 +72,8 @@ def _list(root: Path, say: Callable[[str], None]) -> tuple[set[PurePosixPath], s
     paths: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     num_skipped = 0
-    for member in walk(root):
-        if is_litter(member.path):
+    for member in iter_members(root):
+        if is_system_file(member.path):
             num_skipped += not member.is_folder
         elif member.is_folder:
             folders.add(member.path)
@@ -100,11 +100,15 @@ def _wrapping_folder(paths: set[PurePosixPath]) -> PurePosixPath:
 def _check_top(root: str, tops: set[str], has_splits: bool) -> None:
     others = sorted(tops - set(SPLITS))
     if has_splits and others:
-        raise UserError(f"{root}: {some(others)} beside train/; only test/ and val/ may be there")
+        raise UserError(
+            f"{root}: {abbreviate(others)} beside train/; only test/ and val/ may be there"
+        )
     if has_splits and "train" not in tops:
-        raise UserError(f"{root}: has {some(sorted(tops))} but no train/; {_EXPECTED}")
+        raise UserError(f"{root}: has {abbreviate(sorted(tops))} but no train/; {_EXPECTED}")
     if not has_splits and tops and not others:
-        raise UserError(f"{root}: no folder for each class in {some(sorted(tops))}; {_EXPECTED}")
+        raise UserError(
+            f"{root}: no folder for each class in {abbreviate(sorted(tops))}; {_EXPECTED}"
+        )
 
 
 def _classes(
@@ -113,12 +117,16 @@ def _classes(
     """The classes, sorted. `folders` holds (split,) and (split, class) for each folder."""
     empty = sorted("/".join(parts) for parts in folders - filled if len(parts) == 2)
     if empty:
-        raise UserError(f"{root}: {some(empty)} holds no images; add some or remove the folder")
+        raise UserError(
+            f"{root}: {abbreviate(empty)} holds no images; add some or remove the folder"
+        )
     classes = {name for split, name in filled if split == "train"}
     if len(classes) < 2:
-        raise UserError(f"{root}: holds only the class {some(sorted(classes))}; two are needed")
+        raise UserError(
+            f"{root}: holds only the class {abbreviate(sorted(classes))}; two are needed"
+        )
     for split in sorted(parts[0] for parts in folders if len(parts) == 1):
         unlike = sorted(classes ^ {name for other, name in filled if other == split})
         if unlike:
-            raise UserError(f"{root}: {some(unlike)} is in only one of train/ and {split}/")
+            raise UserError(f"{root}: {abbreviate(unlike)} is in only one of train/ and {split}/")
     return tuple(sorted(classes))

@@ -13,13 +13,13 @@ import numpy as np
 
 from alexnet.data.catalog import KNOWN
 from alexnet.data.images import Pixels
-from alexnet.data.index import Item, Listing
+from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 
 
-def read_idx(name: str, files: Path) -> Listing:
+def read_idx(name: str, files: Path) -> DatasetIndex:
     """List `mnist` or `fashion-mnist`. Raises UserError for files that are not whole IDX."""
     classes = KNOWN[name].classes
     images, labels, given = [], [], []
@@ -43,7 +43,7 @@ def read_idx(name: str, files: Path) -> Listing:
         for index, row in enumerate(rows):
             yield Item(index, f"image {index}", row[:, :, None])
 
-    return Listing(classes, np.concatenate(labels).astype(np.int64), np.array(given), items)
+    return DatasetIndex(classes, np.concatenate(labels).astype(np.int64), np.array(given), items)
 
 
 def parse_idx(path: Path, num_dims: int) -> Pixels:

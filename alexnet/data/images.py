@@ -9,7 +9,7 @@ from alexnet.errors import UserError
 Pixels = NDArray[np.uint8]
 
 
-def fit_image(image: Image.Image, size: int, channels: int) -> Pixels:
+def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
     """`image` as uint8 (size, size, channels), grey for 1 channel and RGB for 3.
 
     Turned as its EXIF orientation says; transparent parts over white; 16-bit grey

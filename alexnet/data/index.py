@@ -21,7 +21,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Listing:
+class DatasetIndex:
     """The images of a source.
 
     `labels` int64 (N) and `given` str (N): the class and the split that the source

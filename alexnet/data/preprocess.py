@@ -15,14 +15,14 @@ from alexnet.data.digits import read_digits
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import read_idx
 from alexnet.data.images import Pixels
-from alexnet.data.index import SPLITS, Listing
+from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.data.meta import Meta, save_meta
 from alexnet.data.pixel_stats import mean_and_std, num_duplicates
 from alexnet.data.source import load_source
-from alexnet.data.splits import assign, count
+from alexnet.data.splits import count, split_dataset
 from alexnet.data.storage import check_split, create_split
 from alexnet.errors import UserError
-from alexnet.files import replacing_folder
+from alexnet.files import atomic_directory
 from alexnet.progress import progress
 
 Say = Callable[[str], None]
@@ -44,9 +44,9 @@ def preprocess(
             f"{raw} holds {source.name}, but data.name is {data.name}; run the download stage"
         )
     listing = read(data.name, raw / "files", say)
-    splits = assign(listing, data)
+    splits = split_dataset(listing, data)
     counts = count(splits, listing.labels, listing.classes)
-    with replacing_folder(folder) as new:
+    with atomic_directory(folder) as new:
         images = _write(new, listing, splits, data, num_workers or len(os.sched_getaffinity(0)))
         mean, std = mean_and_std(images["train"])
         duplicates = {
@@ -73,7 +73,7 @@ def preprocess(
     return meta
 
 
-def read(name: str, files: Path, say: Say) -> Listing:
+def read(name: str, files: Path, say: Say) -> DatasetIndex:
     """List data set `name` in `files`, which holds it as received.
 
     Raises UserError if a known data set has not the images that it was published with.
@@ -98,7 +98,11 @@ def check_published(name: str, given: NDArray[np.str_]) -> None:
 
 
 def _write(
-    folder: Path, listing: Listing, splits: NDArray[np.str_], data: config.Data, num_workers: int
+    folder: Path,
+    listing: DatasetIndex,
+    splits: NDArray[np.str_],
+    data: config.Data,
+    num_workers: int,
 ) -> dict[str, Pixels]:
     """Decode into the files of the three splits; images keep their order in the listing."""
     size, channels = data.image_size, data.channels

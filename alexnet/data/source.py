@@ -7,12 +7,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet import files
-from alexnet.data.archive import some
+from alexnet.data.archive import abbreviate
 from alexnet.errors import UserError
 
 
 @dataclass(frozen=True)
-class Received:
+class SourceFile:
     """One file; `path` is relative to files/."""
 
     path: str
@@ -30,7 +30,7 @@ class Source:
 
     name: str
     source: str
-    files: tuple[Received, ...]
+    files: tuple[SourceFile, ...]
     sha256: str
 
     @property
@@ -43,7 +43,7 @@ def list_source(raw: Path, name: str, source: str) -> Source:
     root = raw / "files"
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     received = tuple(
-        Received(name, (root / name).stat().st_size, files.sha256(root / name)) for name in names
+        SourceFile(name, (root / name).stat().st_size, files.sha256(root / name)) for name in names
     )
     lines = "".join(f"{file.sha256}  {file.path}\n" for file in received)
     return Source(name, source, received, hashlib.sha256(lines.encode()).hexdigest())
@@ -68,6 +68,7 @@ def load_source(raw: Path) -> Source:
     if found != noted:
         changed = {file.path for file in set(found.files) ^ set(noted.files)}
         raise UserError(
-            f"{raw / 'files'}: not as it was received: {some(sorted(changed))}; download again"
+            f"{raw / 'files'}: not as it was received: {abbreviate(sorted(changed))}; "
+            "download again"
         )
     return noted

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet import config
-from alexnet.data.index import SPLITS, Listing
+from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.errors import UserError
 
 
-def assign(listing: Listing, data: config.Data) -> NDArray[np.str_]:
+def split_dataset(listing: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
     """The split of every image, str (N).
 
     A split that the source does not give is drawn from its training images, in equal

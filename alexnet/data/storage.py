@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from alexnet.data.images import Pixels
 from alexnet.errors import UserError
-from alexnet.files import allocate
+from alexnet.files import preallocate
 
 
 def create_split(
@@ -39,7 +39,7 @@ def create_split(
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     start = 8 + len(header)
-    allocate(path, start + label_bytes + image_bytes)
+    preallocate(path, start + label_bytes + image_bytes)
     with path.open("r+b") as file:
         file.write(len(header).to_bytes(8, "little") + header)
     labels = np.memmap(path, "<i8", "r+", offset=start, shape=(num_images,))

@@ -64,7 +64,7 @@ def partial_path(url: str, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
 
 
-def forget(partial: Path) -> None:
+def discard_partial(partial: Path) -> None:
     """Remove a partial download, so that the next attempt starts afresh."""
     partial.unlink(missing_ok=True)
     partial.with_suffix(".version").unlink(missing_ok=True)
@@ -122,12 +122,12 @@ def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int 
         if response.status_code == 416 or (
             response.status_code == 206 and not _content_range(response).startswith(f"{start}-")
         ):
-            forget(partial)
+            discard_partial(partial)
             raise _InterruptedError(f"the server does not go on at byte {start}")
         _check_status(response, url)
         if response.status_code == 200:
             start = 0
-            forget(partial)
+            discard_partial(partial)
             _note_version(response, version)
         total = start + int(response.headers.get("Content-Length", 0))
         with (

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from alexnet.errors import UserError
 from alexnet.evaluation import metrics
-from alexnet.files import existing, replacing
+from alexnet.files import atomic_write, require_file
 from alexnet.network.model import AlexNet
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.training.augmentation import normalise
 
@@ -32,14 +32,14 @@ class Predictions:
 
 @torch.inference_mode()
 def logits_of(
-    model: AlexNet, card: Card, images: Tensor, device: torch.device, batch_size: int
+    model: AlexNet, metadata: ModelMetadata, images: Tensor, device: torch.device, batch_size: int
 ) -> Tensor:
     """Logits (N, K), float32 on the CPU, of images uint8 (N, H, W, C), in full precision."""
     model.to(device).eval()
     results = []
     with progress("evaluate", len(images)) as advance:
         for batch in batches(images, batch_size):
-            x = normalise(batch.to(device), card.mean, card.std)
+            x = normalise(batch.to(device), metadata.mean, metadata.std)
             results.append(model(x).cpu())
             advance(len(batch))
     return torch.cat(results)
@@ -78,7 +78,7 @@ def batches(images: Tensor, batch_size: int) -> Iterator[Tensor]:
         yield images[start : start + batch_size]
 
 
-def judge(
+def compute_metrics(
     logits: Tensor, labels: Tensor, classes: tuple[str, ...], num_bins: int
 ) -> tuple[dict[str, object], Predictions]:
     """The figures of reports/evaluate/metrics.json, and each prediction."""
@@ -114,7 +114,7 @@ COLUMNS = ["index", "actual", "predicted", "confidence"]
 
 def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, ...]) -> None:
     """A row for each test image, in the split's order, with class names."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         rows = zip(predictions.actual, predictions.predicted, predictions.confidence, strict=True)
@@ -125,7 +125,7 @@ def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, 
 def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
     """Raises UserError if the file is missing or does not fit the classes."""
     numbers = {name: k for k, name in enumerate(classes)}
-    with existing(path).open(newline="", encoding="utf-8") as file:
+    with require_file(path).open(newline="", encoding="utf-8") as file:
         try:
             rows = [
                 (numbers[row["actual"]], numbers[row["predicted"]], float(row["confidence"]))

@@ -12,32 +12,34 @@ class Check:
 
     metric: str
     value: float
-    bar: float
-    at_least: bool  # else at most
+    threshold: float
+    minimum: bool  # else at most
 
     @property
     def passed(self) -> bool:
         # Not the other way round: a figure that is not a number must not pass.
-        return self.value >= self.bar if self.at_least else self.value <= self.bar
+        return self.value >= self.threshold if self.minimum else self.value <= self.threshold
 
     def __str__(self) -> str:
-        verdict = "reaches" if self.at_least else "stays within"
+        verdict = "reaches" if self.minimum else "stays within"
         if not self.passed:
-            verdict = "is below" if self.at_least else "is above"
-        return f"{self.metric} {self.value:.4f} {verdict} the bar of {self.bar:.4f}"
+            verdict = "is below" if self.minimum else "is above"
+        return f"{self.metric} {self.value:.4f} {verdict} the bar of {self.threshold:.4f}"
 
 
-def check(metrics: dict[str, Any], bars: config.Gate) -> list[Check]:
+def check(metrics: dict[str, Any], thresholds: config.Gate) -> list[Check]:
     """The checks that params.yaml asks for, on the figures of the evaluate stage."""
-    checks = [Check("accuracy", metrics["accuracy"], bars.min_accuracy, at_least=True)]
-    if bars.min_class_recall is not None:
+    checks = [Check("accuracy", metrics["accuracy"], thresholds.min_accuracy, minimum=True)]
+    if thresholds.min_class_recall is not None:
         name, figures = min(metrics["per_class"].items(), key=lambda item: item[1]["recall"])
         checks.append(
-            Check(f"recall of {name}", figures["recall"], bars.min_class_recall, at_least=True)
+            Check(f"recall of {name}", figures["recall"], thresholds.min_class_recall, minimum=True)
         )
-    if bars.max_calibration_error is not None:
+    if thresholds.max_calibration_error is not None:
         value = metrics["calibration_error"]
-        checks.append(Check("calibration error", value, bars.max_calibration_error, at_least=False))
+        checks.append(
+            Check("calibration error", value, thresholds.max_calibration_error, minimum=False)
+        )
     return checks
 
 

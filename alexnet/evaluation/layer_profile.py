@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from alexnet.errors import UserError
-from alexnet.files import existing, replacing
+from alexnet.files import atomic_write, require_file
 from alexnet.network.model import AlexNet
-from alexnet.training.device import Machine
+from alexnet.training.device import DeviceConfig
 
 ROUNDS = 7
 LARGEST_BATCH = 128
@@ -28,7 +28,7 @@ class LayerTime:
 
 
 def time_layers(
-    network: AlexNet, image_size: int, batch_size: int, machine: Machine
+    network: AlexNet, image_size: int, batch_size: int, device_config: DeviceConfig
 ) -> list[LayerTime]:
     """Time the layers in the order they run, one by one, on random images.
 
@@ -38,22 +38,22 @@ def time_layers(
     n = min(batch_size, LARGEST_BATCH)
     generator = torch.Generator().manual_seed(0)
     shape = (n, network.in_channels, image_size, image_size)
-    x = torch.randn(shape, generator=generator).to(machine.device)
+    x = torch.randn(shape, generator=generator).to(device_config.device)
     x = x.contiguous(memory_format=torch.channels_last)
-    network.to(machine.device).train()
+    network.to(device_config.device).train()
     rows = []
     for name, layer in network.named_children():
         forward, backward = [], []
         for _ in range(1 + ROUNDS):  # the first one warms up
             given = x.detach().requires_grad_(x.is_floating_point() and name != "conv1")
-            start = _now(machine)
-            with machine.autocast():
+            start = _now(device_config)
+            with device_config.autocast():
                 output: Tensor = layer(given)
-            middle = _now(machine)
+            middle = _now(device_config)
             if output.requires_grad:
                 wanted = [value for value in (given, *layer.parameters()) if value.requires_grad]
                 torch.autograd.grad(output, wanted, torch.ones_like(output))
-            end = _now(machine)
+            end = _now(device_config)
             forward.append((middle - start) / n)
             backward.append((end - middle) / n)
         rows.append(LayerTime(name, *(statistics.median(t[1:]) for t in (forward, backward))))
@@ -61,14 +61,14 @@ def time_layers(
     return rows
 
 
-def _now(machine: Machine) -> float:
-    if machine.device.type == "cuda":
-        torch.cuda.synchronize(machine.device)
+def _now(device_config: DeviceConfig) -> float:
+    if device_config.device.type == "cuda":
+        torch.cuda.synchronize(device_config.device)
     return time.perf_counter()
 
 
 def write(path: Path, rows: list[LayerTime]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         names = [field.name for field in fields(LayerTime)]
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
@@ -80,7 +80,7 @@ def write(path: Path, rows: list[LayerTime]) -> None:
 
 def read(path: Path) -> list[LayerTime]:
     """Raises UserError if the file is missing or is not such a table."""
-    with existing(path).open(newline="") as file:
+    with require_file(path).open(newline="") as file:
         try:
             return [
                 LayerTime(

@@ -13,31 +13,31 @@ from alexnet import config
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.export import graph as export
-from alexnet.export.dataset_cards import ABOUT
-from alexnet.export.quantisation import Reference, write_int8
-from alexnet.files import replacing_folder, sha256, write_json, write_text
-from alexnet.inference.predictor import MODELS
+from alexnet.export.dataset_cards import DATASET_CARDS
+from alexnet.export.quantisation import AccuracyReference, write_int8
+from alexnet.files import atomic_directory, sha256, write_json, write_text
+from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.inference.verification import (
     CHECKSUMS,
     MANIFEST,
     SCHEMA,
     checksums,
-    samples_of,
+    expected_outputs_path,
     verify,
 )
-from alexnet.network.collapse import can_fold
+from alexnet.network.collapse import can_collapse
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import num_parameters
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.training.augmentation import centre_crop
 
 BATCH_SIZE = 256
 
 
-def hand_over(
+def export_bundle(
     folder: Path,
     model: AlexNet,
-    card: Card,
+    metadata: ModelMetadata,
     images: torch.Tensor,
     labels: torch.Tensor,
     metrics: dict[str, Any],
@@ -55,62 +55,70 @@ def hand_over(
     is allowed has `refused`, the reason, and is not in the folder. Raises UserError if the
     exported model does not agree with PyTorch; then whatever stood in `folder` stays.
     """
-    fold = params.fold == "auto" and can_fold(model, card.image_size)
-    middle = centre_crop(images, card.image_size)
-    logits = logits_of(model, card, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    collapse_fc1 = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
+    middle = centre_crop(images, metadata.image_size)
+    logits = logits_of(model, metadata, middle, torch.device("cpu"), BATCH_SIZE).numpy()
     _check_accuracy(logits, labels.numpy(), metrics["accuracy"])
-    reference = Reference(middle.numpy(), labels.numpy(), logits)
-    shown = centre_crop(spread(calibration, params.num_calibration_images), card.image_size)
-    preprocessing = export.preprocessing_of(card, images.shape[1])
+    reference = AccuracyReference(middle.numpy(), labels.numpy(), logits)
+    shown = centre_crop(spread(calibration, params.num_calibration_images), metadata.image_size)
+    preprocessing = export.preprocessing_of(metadata, images.shape[1])
 
     def write(file: Path, precision: str, dtype: torch.dtype) -> None:
-        properties = export.properties_of(card, precision, preprocessing, provenance)
-        export.write_onnx(file, model, card, properties, opset=params.opset, fold=fold, dtype=dtype)
+        properties = export.properties_of(metadata, precision, preprocessing, provenance)
+        export.write_onnx(
+            file,
+            model,
+            metadata,
+            properties,
+            opset=params.opset,
+            collapse_fc1=collapse_fc1,
+            dtype=dtype,
+        )
 
-    with replacing_folder(folder) as new:
-        full, half, quarter = (new / MODELS[name] for name in ("fp32", "fp16", "int8"))
+    with atomic_directory(folder) as new:
+        full, half, quarter = (new / MODEL_FILENAMES[name] for name in ("fp32", "fp16", "int8"))
         write(full, "fp32", torch.float32)
         proof = export.verify(full, reference.images, logits, params.max_logit_difference)
         figures = {"fp32": reference.measure(full)}
         if "fp16" in params.precisions:
             write(half, "fp16", torch.float16)
-            figures["fp16"] = reference.judge(half, params)
+            figures["fp16"] = reference.check_precision(half, params)
         if "int8" in params.precisions:
             write_int8(quarter, full, shown.numpy())
-            figures["int8"] = reference.judge(quarter, params)
+            figures["int8"] = reference.check_precision(quarter, params)
         written = {name: row for name, row in figures.items() if "refused" not in row}
 
-        write_json(new / "labels.json", list(card.classes))
-        write_samples(new, list(written), card, spread(images, params.num_samples))
+        write_json(new / "labels.json", list(metadata.classes))
+        write_samples(new, list(written), metadata, spread(images, params.num_samples))
         facts = {
             "schema": SCHEMA,
-            "variant": card.variant,
+            "variant": metadata.variant,
             "parameters": num_parameters(model),
-            "folded": fold,
+            "folded": collapse_fc1,
             "opset": params.opset,
             "precisions": written,
             "preprocessing": preprocessing,
-            **_interface(card),
+            **_interface(metadata),
             "data": data,
             "metrics": {"split": "test"} | metrics,
             "verification": proof,
             "provenance": provenance,
         }
-        write_text(new / "MODEL_CARD.md", model_card(card, facts))
+        write_text(new / "MODEL_CARD.md", model_card(metadata, facts))
         write_text(new / "config.pbtxt", rendered("config.pbtxt.j2", **facts))
-        seal(new, facts)
+        write_manifest(new, facts)
         verify(new)  # as its receiver will
-    return proof | {"folded": fold, "precisions": figures}
+    return proof | {"folded": collapse_fc1, "precisions": figures}
 
 
-def _interface(card: Card) -> dict[str, Any]:
+def _interface(metadata: ModelMetadata) -> dict[str, Any]:
     """What the model takes and gives, the same in every precision."""
-    scores = {"type": "float32", "shape": ["batch", len(card.classes)]}
+    scores = {"type": "float32", "shape": ["batch", len(metadata.classes)]}
     return {
         "input": {
             "name": "images",
             "type": "uint8",
-            "shape": ["batch", card.image_size, card.image_size, card.channels],
+            "shape": ["batch", metadata.image_size, metadata.image_size, metadata.channels],
             "layout": "NHWC, as decoded from a file, 0 to 255",
         },
         "outputs": {
@@ -139,7 +147,7 @@ def _check_accuracy(
         )
 
 
-def seal(folder: Path, facts: dict[str, Any]) -> None:
+def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
     """Write the manifest, with the digest of every file, and the digest of the manifest."""
     files = {
         file.relative_to(folder).as_posix(): {
@@ -154,34 +162,38 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
     write_text(folder / CHECKSUMS, checksums(digests | {MANIFEST: sha256(folder / MANIFEST)}))
 
 
-def write_samples(folder: Path, precisions: list[str], card: Card, images: torch.Tensor) -> None:
+def write_samples(
+    folder: Path, precisions: list[str], metadata: ModelMetadata, images: torch.Tensor
+) -> None:
     """A few images as they are stored, as PNG, and what each model says of them."""
     (folder / "samples").mkdir()
     names = [f"{index:02d}.png" for index in range(len(images))]
     for name, image in zip(names, images.numpy(), strict=True):
-        picture = Image.fromarray(image.squeeze(-1) if card.channels == 1 else image)
+        picture = Image.fromarray(image.squeeze(-1) if metadata.channels == 1 else image)
         picture.save(folder / "samples" / name)
-    middle = centre_crop(images, card.image_size).numpy()
+    middle = centre_crop(images, metadata.image_size).numpy()
     for precision in precisions:
-        outputs = export.run_onnx(folder / MODELS[precision], middle, batch_size=len(middle))
+        outputs = export.run_onnx(
+            folder / MODEL_FILENAMES[precision], middle, batch_size=len(middle)
+        )
         rows = zip(names, outputs["label"], outputs["probabilities"].tolist(), strict=True)
         expected = [
             {
                 "file": name,
-                "label": card.classes[label],
-                "probabilities": dict(zip(card.classes, probabilities, strict=True)),
+                "label": metadata.classes[label],
+                "probabilities": dict(zip(metadata.classes, probabilities, strict=True)),
             }
             for name, label, probabilities in rows
         ]
-        write_json(folder / samples_of(precision), expected)
+        write_json(folder / expected_outputs_path(precision), expected)
 
 
-def model_card(card: Card, facts: dict[str, Any]) -> str:
+def model_card(metadata: ModelMetadata, facts: dict[str, Any]) -> str:
     preprocessing = facts["preprocessing"]
     return rendered(
         "MODEL_CARD.md.j2",
-        card=card,
-        about=ABOUT[facts["data"]["kind"]],
+        metadata=metadata,
+        about=DATASET_CARDS[facts["data"]["kind"]],
         start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
         **facts,
     )

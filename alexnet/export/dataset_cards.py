@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class About:
+class DatasetCard:
     """Sentences in Markdown."""
 
-    flaws: tuple[str, ...]
+    limitations: tuple[str, ...]
     terms: str
-    cite: tuple[str, ...]
+    citations: tuple[str, ...]
 
 
 _TINY = (
@@ -33,69 +33,69 @@ _LABELS_CITE = (
     "Machine Learning Benchmarks*. NeurIPS Datasets and Benchmarks, 2021."
 )
 
-ABOUT: dict[str, About] = {
-    "cifar10": About(
-        flaws=(
+DATASET_CARDS: dict[str, DatasetCard] = {
+    "cifar10": DatasetCard(
+        limitations=(
             _TINY,
             "About 3.3 % of the test images have a near-duplicate among the training images "
             "(Barz and Denzler, 2020), so the accuracy flatters the model a little.",
             "About 0.5 % of the test labels are wrong (Northcutt et al., 2021).",
         ),
         terms=_CIFAR_TERMS,
-        cite=(*_CIFAR_CITE, _LABELS_CITE),
+        citations=(*_CIFAR_CITE, _LABELS_CITE),
     ),
-    "cifar100": About(
-        flaws=(
+    "cifar100": DatasetCard(
+        limitations=(
             _TINY,
             "About 10 % of the test images have a near-duplicate among the training images "
             "(Barz and Denzler, 2020), so the accuracy flatters the model.",
             "About 5.9 % of the test labels are wrong (Northcutt et al., 2021).",
         ),
         terms=_CIFAR_TERMS,
-        cite=(*_CIFAR_CITE, _LABELS_CITE),
+        citations=(*_CIFAR_CITE, _LABELS_CITE),
     ),
-    "mnist": About(
-        flaws=(
+    "mnist": DatasetCard(
+        limitations=(
             "Centred, size-normalised digits, white on black: other handwriting looks different.",
             "About 0.15 % of the test labels are wrong (Northcutt et al., 2021).",
         ),
         terms="See the terms of its publishers.",
-        cite=(
+        citations=(
             "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: *Gradient-Based Learning Applied to "
             "Document Recognition*. Proceedings of the IEEE 86(11), 1998.",
             _LABELS_CITE,
         ),
     ),
-    "fashion-mnist": About(
-        flaws=(
+    "fashion-mnist": DatasetCard(
+        limitations=(
             "Product pictures of one shop, cut out and turned to grey: photographs look different.",
             "Shirt, t-shirt, pullover and coat overlap, for people too.",
         ),
         terms="MIT license.",
-        cite=(
+        citations=(
             "H. Xiao, K. Rasul, R. Vollgraf: *Fashion-MNIST: a Novel Image Dataset for "
             "Benchmarking Machine Learning Algorithms*. arXiv 1708.07747, 2017.",
         ),
     ),
-    "digits": About(
-        flaws=(
+    "digits": DatasetCard(
+        limitations=(
             "8x8 pixels in 17 greys, enlarged: it shows that the pipeline works, and is no "
             "measure of reading handwriting.",
             "Training and test images are drawn from the same few writers, so that the accuracy "
             "says little of others' hands.",
         ),
         terms="CC BY 4.0 (UCI Machine Learning Repository).",
-        cite=(
+        citations=(
             "E. Alpaydin, C. Kaynak: *Optical Recognition of Handwritten Digits*. "
             "UCI Machine Learning Repository, 1998.",
         ),
     ),
-    "folder": About(
-        flaws=(
+    "folder": DatasetCard(
+        limitations=(
             "These are the sender's own images; their flaws are known to the sender alone: ask "
             "how they were collected and labelled.",
         ),
         terms="The sender has to name it.",
-        cite=(),
+        citations=(),
     ),
 }

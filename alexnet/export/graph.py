@@ -25,26 +25,26 @@ from torch import Tensor, nn
 
 from alexnet import __version__
 from alexnet.errors import UserError
-from alexnet.network.collapse import fold_for_inference
+from alexnet.network.collapse import collapse_for_inference
 from alexnet.network.model import AlexNet
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 
 BATCH_SIZES = (1, 2, 7, 256)
 
 
-class FromImages(nn.Module):
+class DeploymentModel(nn.Module):
     """The network with the steps before and behind it that its receiver would get wrong."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, model: AlexNet, card: Card, dtype: torch.dtype) -> None:
+    def __init__(self, model: AlexNet, metadata: ModelMetadata, dtype: torch.dtype) -> None:
         super().__init__()
         self.model = model
         self.dtype = dtype  # of the model; all around it is float32
-        self.register_buffer("shift", torch.tensor(card.mean) * 255)
-        self.register_buffer("scale", torch.tensor(card.std) * 255)
+        self.register_buffer("shift", torch.tensor(metadata.mean) * 255)
+        self.register_buffer("scale", torch.tensor(metadata.std) * 255)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = (images.float() - self.shift) / self.scale  # (N, H, W, C)
@@ -56,11 +56,11 @@ class FromImages(nn.Module):
 def write_onnx(
     path: Path,
     model: AlexNet,
-    card: Card,
+    metadata: ModelMetadata,
     properties: dict[str, str],
     *,
     opset: int,
-    fold: bool,
+    collapse_fc1: bool,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Export `model` as one file, with `properties` (see `properties_of`) in its metadata.
@@ -68,17 +68,17 @@ def write_onnx(
     dtype: of its weights and of what it computes.
     """
     model = copy.deepcopy(model).cpu().eval()
-    if fold:  # before the weights are rounded
-        model = fold_for_inference(model)
+    if collapse_fc1:  # before the weights are rounded
+        model = collapse_for_inference(model)
     model = model.to(dtype)
-    side = card.image_size
-    example = torch.zeros(2, side, side, card.channels, dtype=torch.uint8)
+    side = metadata.image_size
+    example = torch.zeros(2, side, side, metadata.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
         # The exporter warns of its own internals; what matters is checked in `verify`.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            FromImages(model, card, dtype),
+            DeploymentModel(model, metadata, dtype),
             (example,),
             dynamo=True,
             opset_version=opset,
@@ -98,17 +98,20 @@ def save(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> N
     onnx.save(exported, path)
 
 
-def preprocessing_of(card: Card, stored_size: int) -> dict[str, Any]:
+def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any]:
     """What training did to an image before the network saw it, for its receiver to do too."""
     return {
         "resize": stored_size,  # the middle square, to this many pixels (bicubic, antialiased)
-        "crop": card.image_size,  # the middle of that
-        "channels": card.channels,
+        "crop": metadata.image_size,  # the middle of that
+        "channels": metadata.channels,
     }
 
 
 def properties_of(
-    card: Card, precision: str, preprocessing: dict[str, Any], provenance: dict[str, Any]
+    metadata: ModelMetadata,
+    precision: str,
+    preprocessing: dict[str, Any],
+    provenance: dict[str, Any],
 ) -> dict[str, str]:
     """What the file says of itself, for programs that have nothing else of this project.
 
@@ -116,15 +119,15 @@ def properties_of(
     (docs/MetadataProps.md); the others' values are JSON, but for variant and precision.
     """
     return {
-        "variant": card.variant,
+        "variant": metadata.variant,
         "precision": precision,
-        "classes": json.dumps(card.classes, ensure_ascii=False),
+        "classes": json.dumps(metadata.classes, ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing),
         # Done in the graph; said here for people.
-        "mean": json.dumps(card.mean),
-        "std": json.dumps(card.std),
+        "mean": json.dumps(metadata.mean),
+        "std": json.dumps(metadata.std),
         "provenance": json.dumps(provenance),
-        "Image.BitmapPixelFormat": "Gray8" if card.channels == 1 else "Rgb8",
+        "Image.BitmapPixelFormat": "Gray8" if metadata.channels == 1 else "Rgb8",
         "Image.ColorSpaceGamma": "SRGB",
         "Image.NominalPixelRange": "NominalRange_0_255",
     }

@@ -72,7 +72,7 @@ def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
 
 
 @dataclass(frozen=True)
-class Reference:
+class AccuracyReference:
     """The whole test split, and what the network in float32 makes of it."""
 
     images: NDArray[np.uint8]  # (N, H, W, C)
@@ -95,7 +95,7 @@ class Reference:
             "max_logit_difference": float(np.abs(outputs["logits"] - self.logits).max()),
         }
 
-    def judge(self, path: Path, params: config.Export) -> dict[str, Any]:
+    def check_precision(self, path: Path, params: config.Export) -> dict[str, Any]:
         """The same; a model that differs too much is removed, and `refused` says why."""
         figures = self.measure(path)
         reasons = []

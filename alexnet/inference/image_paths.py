@@ -4,7 +4,7 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from alexnet.data.archive import is_litter
+from alexnet.data.archive import is_system_file
 from alexnet.errors import UserError
 
 SUFFIXES = frozenset(
@@ -50,6 +50,6 @@ def _images_in(folder: Path) -> list[Path]:
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
-        and not is_litter(PurePosixPath(path.relative_to(folder)))
+        and not is_system_file(PurePosixPath(path.relative_to(folder)))
         and path.is_file()
     )

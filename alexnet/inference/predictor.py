@@ -23,11 +23,11 @@ from alexnet.errors import UserError
 
 BATCH_SIZE = 64
 # What a folder that was handed over can hold: the model's file by its precision.
-MODELS = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
 @dataclass(frozen=True)
-class Guess:
+class Prediction:
     """A class and its probability."""
 
     label: str
@@ -42,7 +42,7 @@ class Predictor:
     """
 
     def __init__(self, path: Path, precision: str = "fp32") -> None:
-        model = path if path.suffix == ".onnx" else path / MODELS[precision]
+        model = path if path.suffix == ".onnx" else path / MODEL_FILENAMES[precision]
         if not model.is_file():
             raise UserError(f"{model} does not exist; {_what_else(path)}")
         options = onnxruntime.SessionOptions()
@@ -94,15 +94,15 @@ class Predictor:
         (result,) = self.session.run(["probabilities"], {"images": images})
         return np.asarray(result)
 
-    def classify(self, path: Path, top: int) -> list[Guess]:
+    def classify(self, path: Path, top: int) -> list[Prediction]:
         """The `top` most probable classes of an image file, best first."""
         return self._best(self.run(self.prepare(path)[None])[0], top)
 
     def classify_all(
         self, paths: Sequence[Path], top: int, advance: Callable[[int], None] = lambda _: None
-    ) -> tuple[dict[Path, list[Guess]], dict[Path, str]]:
+    ) -> tuple[dict[Path, list[Prediction]], dict[Path, str]]:
         """The classes of every image that can be read, and what is wrong with the others."""
-        guesses: dict[Path, list[Guess]] = {}
+        guesses: dict[Path, list[Prediction]] = {}
         failed: dict[Path, str] = {}
         for start in range(0, len(paths), BATCH_SIZE):
             batch: dict[Path, NDArray[np.uint8]] = {}
@@ -118,13 +118,13 @@ class Predictor:
             advance(min(BATCH_SIZE, len(paths) - start))
         return guesses, failed
 
-    def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Guess]:
+    def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Prediction]:
         best = np.argsort(-probabilities, kind="stable")[:top]
-        return [Guess(self.classes[k], float(probabilities[k])) for k in best]
+        return [Prediction(self.classes[k], float(probabilities[k])) for k in best]
 
 
 def _what_else(path: Path) -> str:
-    there = [precision for precision, name in MODELS.items() if (path / name).is_file()]
+    there = [precision for precision, name in MODEL_FILENAMES.items() if (path / name).is_file()]
     if there:
         return f"of precisions {path} holds {', '.join(there)}"
     return "give the path of an exported model"

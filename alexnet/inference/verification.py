@@ -14,7 +14,7 @@ import numpy as np
 
 from alexnet.errors import UserError
 from alexnet.files import sha256
-from alexnet.inference.predictor import MODELS, Predictor
+from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -25,7 +25,7 @@ MAX_DIFFERENCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 5e-2}
 
 
 @dataclass(frozen=True)
-class Proof:
+class VerificationResult:
     """What was found to be in order."""
 
     variant: str
@@ -35,7 +35,7 @@ class Proof:
     manifest_sha256: str
 
 
-def verify(folder: Path) -> Proof:
+def verify(folder: Path) -> VerificationResult:
     """Hold a folder to its own manifest, and its model to its own samples.
 
     Raises UserError that lists everything that is not as it should be.
@@ -58,7 +58,7 @@ def verify(folder: Path) -> Proof:
             f"{folder} does not say of itself what it has to ({type(error).__name__}: {error}); "
             "ask its sender for it again"
         ) from None
-    return Proof(
+    return VerificationResult(
         variant=manifest["variant"],
         num_files=len(manifest["files"]) + 2,  # the manifest and the checksums
         num_samples=num_samples,
@@ -160,20 +160,20 @@ def _wrong_facts(
         ),
     }
     return [
-        f"{name}: {MODELS[precision]} says {said}, the folder says {expected}"
+        f"{name}: {MODEL_FILENAMES[precision]} says {said}, the folder says {expected}"
         for name, (said, expected) in facts.items()
         if said != expected
     ]
 
 
-def samples_of(precision: str) -> str:
+def expected_outputs_path(precision: str) -> str:
     """The file that says what the model in that precision makes of the samples."""
     return "samples/expected.json" if precision == "fp32" else f"samples/expected.{precision}.json"
 
 
 def _differences(folder: Path, predictor: Predictor) -> list[float]:
     """The largest difference of each sample's probabilities; raises UserError if one is too far."""
-    expected = _json(folder / samples_of(predictor.precision))
+    expected = _json(folder / expected_outputs_path(predictor.precision))
     allowed = MAX_DIFFERENCE[predictor.precision]
     if not expected:
         raise UserError(f"{folder} has no samples to hold its model to")

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.network.model import AlexNet
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 
 
-class Longer(nn.Module):
+class Scale(nn.Module):
     """In place of the average pool: values times the length of (1, ..., 1)."""
 
     def __init__(self, num_copies: int) -> None:
@@ -42,7 +42,7 @@ class Longer(nn.Module):
 
 def num_copies(model: AlexNet, image_size: int) -> int:
     """How often fc1 sees each value of pool5: the growth of the map in the average pool."""
-    shapes = {layer.name: layer.output_shape for layer in describe(model, image_size)}
+    shapes = {layer.name: layer.output_shape for layer in summarize(model, image_size)}
     if "avgpool" not in shapes:
         return 1
     _, height, width = shapes["pool5"]
@@ -50,34 +50,34 @@ def num_copies(model: AlexNet, image_size: int) -> int:
     return max(1, pooled_height // height) * max(1, pooled_width // width)
 
 
-def can_fold(model: AlexNet, image_size: int) -> bool:
+def can_collapse(model: AlexNet, image_size: int) -> bool:
     """Whether pool5 leaves one position for the average pool to copy."""
-    shapes = {layer.name: layer.output_shape for layer in describe(model, image_size)}
+    shapes = {layer.name: layer.output_shape for layer in summarize(model, image_size)}
     return "avgpool" in shapes and shapes["pool5"][1:] == (1, 1)
 
 
-def fold_for_inference(model: AlexNet) -> AlexNet:
+def collapse_for_inference(model: AlexNet) -> AlexNet:
     """A network of the same logits for inputs whose pool5 is 1x1; it shares all but fc1."""
-    return _folded(model, _by_value(model).sum(dim=2), nn.Identity())
+    return _collapsed(model, _by_value(model).sum(dim=2), nn.Identity())
 
 
-def fold_for_training(model: AlexNet) -> AlexNet:
+def collapse_for_training(model: AlexNet) -> AlexNet:
     """The network to train in place of `model`; it shares all parameters but fc1's weight.
 
     Dropout before fc1 then stands on the 256 values before they are copied: a value
     is dropped with all of its copies.
     """
     weight = _by_value(model)
-    longer = Longer(weight.shape[2])
-    return _folded(model, weight.sum(dim=2) / longer.length, longer)
+    longer = Scale(weight.shape[2])
+    return _collapsed(model, weight.sum(dim=2) / longer.length, longer)
 
 
 @torch.no_grad()
-def unfold(folded: AlexNet, model: AlexNet) -> None:
+def expand_pool_copies(collapsed: AlexNet, model: AlexNet) -> None:
     """Give `model` the fc1 that `folded` (made by fold_for_training) has learned."""
-    assert isinstance(folded.avgpool, Longer)
+    assert isinstance(collapsed.avgpool, Scale)
     weight = _by_value(model)
-    along = folded.fc1.weight / folded.avgpool.length  # of each of the copies: (4096, 256)
+    along = collapsed.fc1.weight / collapsed.avgpool.length  # of each of the copies: (4096, 256)
     weight += (along - weight.mean(dim=2))[:, :, None]
 
 
@@ -88,15 +88,15 @@ def _by_value(model: AlexNet) -> Tensor:
     return weight.view(weight.shape[0], -1, height * width)
 
 
-def _folded(model: AlexNet, weight: Tensor, in_place_of_pool: nn.Module) -> AlexNet:
-    folded = copy.copy(model)
-    folded._modules = dict(model._modules)  # a shallow copy would still share this one
+def _collapsed(model: AlexNet, weight: Tensor, in_place_of_pool: nn.Module) -> AlexNet:
+    collapsed = copy.copy(model)
+    collapsed._modules = dict(model._modules)  # a shallow copy would still share this one
     out_features, in_features = weight.shape
     # Of the model's own kind: the reference network folds to one of reference operations.
     linear = type(model.fc1)
     fc1 = linear(in_features, out_features, device=weight.device, dtype=weight.dtype)
     fc1.weight = nn.Parameter(weight.clone())
     fc1.bias = model.fc1.bias
-    folded.fc1 = fc1
-    folded.avgpool = in_place_of_pool
-    return folded
+    collapsed.fc1 = fc1
+    collapsed.avgpool = in_place_of_pool
+    return collapsed

@@ -27,8 +27,8 @@ class LayerCost:
     parameters_share: float  # of the network's
     macs_share: float
     activation_bytes: int  # of what it puts out
-    kept_bytes: int  # of what it keeps for backward and no layer before it has kept
-    intensity: float  # operations forward for each byte that is read or written
+    saved_activation_bytes: int  # of what it keeps for backward and no layer before it has kept
+    arithmetic_intensity: float  # operations forward for each byte that is read or written
 
 
 def layer_costs(
@@ -41,7 +41,7 @@ def layer_costs(
     operations in the time in which it moves a byte waits for memory where the intensity is
     below F (Williams, Waterman, Patterson: Roofline. CACM 2009).
     """
-    kept = kept_bytes(model, image_size, batch_size)
+    kept = saved_activation_bytes(model, image_size, batch_size)
     all_parameters = sum(layer.parameters for layer in layers)
     all_macs = sum(layer.macs for layer in layers)
     costs = []
@@ -54,8 +54,8 @@ def layer_costs(
                 parameters_share=layer.parameters / all_parameters,
                 macs_share=layer.macs / all_macs,
                 activation_bytes=FLOAT_BYTES * batch_size * values,
-                kept_bytes=kept[layer.name],
-                intensity=batch_size * layer.flops / moved,
+                saved_activation_bytes=kept[layer.name],
+                arithmetic_intensity=batch_size * layer.flops / moved,
             )
         )
     return costs
@@ -77,11 +77,11 @@ class TrainingMemory:
 
 def training_memory(model: AlexNet, image_size: int, batch_size: int) -> TrainingMemory:
     weights = FLOAT_BYTES * num_parameters(model)
-    activations = sum(kept_bytes(model, image_size, batch_size).values())
+    activations = sum(saved_activation_bytes(model, image_size, batch_size).values())
     return TrainingMemory(weights, weights, weights, activations)
 
 
-def kept_bytes(
+def saved_activation_bytes(
     model: AlexNet, image_size: int, batch_size: int, device: str = "meta"
 ) -> dict[str, int]:
     """Bytes that each layer keeps for backward, by its name, as PyTorch does on a CPU.

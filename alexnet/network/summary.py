@@ -51,7 +51,7 @@ class Layer:
         return self.field_start + self.receptive_field / 2
 
 
-def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
+def summarize(model: AlexNet, image_size: int | None = None) -> list[Layer]:
     """The layers of `model` for square images of `image_size` pixels (default: the variant's own).
 
     Raises ValueError if the variant does not take images of that size.
@@ -59,7 +59,11 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
     size = model.image_size if image_size is None else image_size
     model.check_image_size(size, size)
     x = torch.empty(1, model.in_channels, size, size, device="meta")
-    field, jump, start = 1, 1, 0  # the side that a value sees, to its neighbour's, the first's
+    field, field_stride, start = (
+        1,
+        1,
+        0,
+    )  # the side that a value sees, to its neighbour's, the first's
     sees_all = False
     layers = []
     for name, layer in model.named_children():
@@ -72,9 +76,9 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
         kernel, stride, padding, groups = _window(layer)
         if kernel is not None and stride is not None:
             assert padding is not None
-            start -= padding * jump
-            field += (kernel - 1) * jump
-            jump *= stride
+            start -= padding * field_stride
+            field += (kernel - 1) * field_stride
+            field_stride *= stride
         sees_all = sees_all or isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)
 
         layers.append(
@@ -87,7 +91,7 @@ def describe(model: AlexNet, image_size: int | None = None) -> list[Layer]:
                 padding=padding,
                 groups=groups,
                 receptive_field=None if sees_all else field,
-                field_stride=None if sees_all else jump,
+                field_stride=None if sees_all else field_stride,
                 field_start=None if sees_all else start,
                 parameters=sum(weight.numel() for weight in weights.values()),
                 macs=_macs(layer, input_channels, output_shape),

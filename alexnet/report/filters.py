@@ -49,7 +49,7 @@ def conv1_filters(before: NDArray[np.floating], after: NDArray[np.floating]) -> 
     return page.figure
 
 
-def evenness(weight: NDArray[np.floating]) -> NDArray[np.float64]:
+def total_variation(weight: NDArray[np.floating]) -> NDArray[np.float64]:
     """(filters): how evenly a filter's power is spread over the frequencies, from 0 to 1.
 
     The spectral flatness, geometric over arithmetic mean, of the spectra of its colours
@@ -64,7 +64,7 @@ def evenness(weight: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
     number = len(after)
-    shaped = int((evenness(after) < CLEARLY * evenness(before).min()).sum())
+    shaped = int((total_variation(after) < CLEARLY * total_variation(before).min()).sum())
     if shaped == number:
         return f"What conv1 looks for: training has given all {number} filters a shape"
     if not shaped:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alexnet.files import existing, write_text
+from alexnet.files import require_file, write_text
 from alexnet.network.summary import Layer, totals
 from alexnet.report.arithmetic import written_out
 from alexnet.report.curves import History
@@ -66,11 +66,11 @@ def write_report(
 
 def data_uri(path: Path) -> str:
     """The SVG at `path` as an address that holds the whole picture, ready for a dark page."""
-    picture = darkening(existing(path).read_text(encoding="utf-8"))
+    picture = dark_mode_svg(require_file(path).read_text(encoding="utf-8"))
     return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"
 
 
-def darkening(svg: str) -> str:
+def dark_mode_svg(svg: str) -> str:
     """The picture with its own colours named, so that they follow the reader's choice."""
     names = {colour.lower(): f"c{number}" for number, colour in enumerate(ON_DARK)}
     light = ";".join(f"--{name}:{colour}" for colour, name in names.items())

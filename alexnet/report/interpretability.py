@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet.network.model import AlexNet
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.training.augmentation import normalise
-from alexnet.training.device import Machine
+from alexnet.training.device import DeviceConfig
 
 BATCH = 250
 Advance = Callable[[int], object]  # told how many more images are done
@@ -52,15 +52,19 @@ def convolutions(model: AlexNet) -> list[str]:
     return [name for name, layer in model.named_children() if isinstance(layer, nn.Conv2d)]
 
 
-class Looking:
+class FeatureExtractor:
     """A network that is looked into, with what it takes to feed it."""
 
-    def __init__(self, model: AlexNet, card: Card, machine: Machine) -> None:
-        self.model = model.to(machine.device).eval()
-        self.card, self.machine = card, machine
+    def __init__(
+        self, model: AlexNet, metadata: ModelMetadata, device_config: DeviceConfig
+    ) -> None:
+        self.model = model.to(device_config.device).eval()
+        self.metadata, self.device_config = metadata, device_config
 
     def prepare(self, images: Tensor) -> Tensor:
-        return normalise(images.to(self.machine.device), self.card.mean, self.card.std)
+        return normalise(
+            images.to(self.device_config.device), self.metadata.mean, self.metadata.std
+        )
 
     def batches(self, images: Tensor, advance: Advance) -> Iterator[Tensor]:
         """Normalised images, a batch at a time."""
@@ -78,11 +82,11 @@ class Looking:
         return maps, logits.softmax(dim=1).cpu().numpy()
 
     @torch.inference_mode()
-    def peaks(self, images: Tensor, advance: Advance) -> dict[str, "Peaks"]:
+    def peaks(self, images: Tensor, advance: Advance) -> dict[str, "TopActivations"]:
         """Of each convolution: how strongly each image excites each channel, and where."""
         names = convolutions(self.model)
         found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
-        with tapped(self.model, names) as outputs, self.machine.autocast():
+        with tapped(self.model, names) as outputs, self.device_config.autocast():
             for x in self.batches(images, advance):
                 self.model(x)
                 for name in names:
@@ -90,7 +94,7 @@ class Looking:
                     found[name].append((value.cpu(), place.cpu()))
         widths = {name: outputs[name].shape[-1] for name in names}
         return {
-            name: Peaks(
+            name: TopActivations(
                 torch.cat([value for value, _ in pairs]).numpy(),
                 torch.cat([place for _, place in pairs]).numpy(),
                 widths[name],
@@ -107,7 +111,7 @@ class Looking:
         The 2012 paper, section 6.1: two images are alike to the network if the 4096 values
         of its last hidden layer are close.
         """
-        with tapped(self.model, ["fc2"]) as outputs, self.machine.autocast():
+        with tapped(self.model, ["fc2"]) as outputs, self.device_config.autocast():
             self.model(self.prepare(queries))
             wanted = outputs["fc2"].float()
             distances = []
@@ -141,13 +145,13 @@ class Looking:
         for number, (top, left) in enumerate((y, z) for y in starts for z in starts):
             rows, columns = (slice(max(0, at), at + side) for at in (top, left))
             hidden[number, :, rows, columns] = 0.0
-        with self.machine.autocast():
+        with self.device_config.autocast():
             probability = self.model(hidden).float().softmax(dim=1)[:, label]
         return probability.view(len(starts), len(starts)).cpu().numpy()
 
 
 @dataclass(frozen=True)
-class Peaks:
+class TopActivations:
     """The largest value of each channel's map for each image."""
 
     values: Floats  # (N, C)

@@ -53,7 +53,7 @@ def feature_maps(
         "picture's outlines; in the last ones a few channels answer to one kind of thing.",
     )
     canvas = page.canvas()
-    chosen = {name: telling(values) for name, values in maps.items()}
+    chosen = {name: most_variable(values) for name, values in maps.items()}
     for column, (name, values) in enumerate(maps.items(), start=1):
         left = MARGIN + column * (size + GAP) + size / 2
         canvas.text(left, 0.1, name, fontsize=TEXT, weight="bold", ha="center", va="center")
@@ -70,7 +70,7 @@ def feature_maps(
     return page.figure
 
 
-def telling(values: NDArray[np.floating]) -> list[int]:
+def most_variable(values: NDArray[np.floating]) -> list[int]:
     """The channels (in order) whose mean over the map varies most from image to image."""
     spread = values.mean(axis=(2, 3)).std(axis=0)
     return sorted(np.argsort(-spread, kind="stable")[:SHOWN].tolist())

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.report.filters import as_images, mosaic
-from alexnet.report.maps import SHOWN, squared, telling
+from alexnet.report.maps import SHOWN, most_variable, squared
 from alexnet.report.page import MARGIN, Page
 from alexnet.report.style import BLANK, BLUE, FAINT, WIDTH, applied
 
@@ -79,7 +79,7 @@ def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figur
     )
     signs = " (dark: largest, white: 0 or less)"
     page = Page(half + GAP + size, f"What it makes of {number} test images: {words}{signs}")
-    chosen = [] if flat else telling(values)
+    chosen = [] if flat else most_variable(values)
     largest = values.max(axis=0) if flat else values[:, chosen].max(axis=(0, 2, 3))
     for index, image in enumerate(images):
         left = MARGIN + index * (size + GAP)

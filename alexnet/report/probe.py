@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.network.summary import Layer
-from alexnet.report.interpretability import Looking, Peaks, convolutions
+from alexnet.report.interpretability import FeatureExtractor, TopActivations, convolutions
 from alexnet.report.patches import NUMBER, Channel, Row, cut
 
 NUM_SHOWN = 6  # test images that are followed through the network
@@ -42,7 +42,7 @@ class Inside:
 
 
 def look_inside(
-    looking: Looking,
+    looking: FeatureExtractor,
     layers: list[Layer],
     test: tuple[Tensor, Ints],
     answers: tuple[Ints, NDArray[np.floating]],
@@ -57,7 +57,7 @@ def look_inside(
     """
     images, actual = test
     predicted, confidence = answers
-    shown = typical(actual, predicted, confidence, NUM_SHOWN)
+    shown = median_confidence_images(actual, predicted, confidence, NUM_SHOWN)
     chosen = images[torch.tensor(shown)]
     given = torch.tensor(predicted[shown])
     changing = [layer.name for layer in layers if layer.kind not in UNCHANGED]
@@ -112,7 +112,7 @@ def num_looked_at(num_test: int, num_train: int) -> int:
     return len(spread(num_test)) + len(spread(num_train))
 
 
-def typical(
+def median_confidence_images(
     actual: Ints, predicted: Ints, confidence: NDArray[np.floating], number: int
 ) -> list[int]:
     """For classes spread evenly: the recognised image of median confidence, not the best one.
@@ -139,7 +139,7 @@ def first_of_classes(actual: Ints, number: int) -> list[int]:
     return [int(np.flatnonzero(actual == k)[0]) for k in wanted]
 
 
-def _row(layer: Layer, peaks: Peaks, images: Tensor, names: list[str]) -> Row:
+def _row(layer: Layer, peaks: TopActivations, images: Tensor, names: list[str]) -> Row:
     field, stride, start = layer.receptive_field, layer.field_stride, layer.field_start
     assert field is not None
     assert stride is not None

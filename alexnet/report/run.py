@@ -16,17 +16,17 @@ from alexnet.errors import UserError
 from alexnet.evaluation import layer_profile as timing
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.files import read_json
-from alexnet.network.collapse import can_fold, fold_for_inference
-from alexnet.network.summary import Layer, describe
+from alexnet.network.collapse import can_collapse, collapse_for_inference
+from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
 from alexnet.progress import progress
-from alexnet.report.augmentation import in_words
+from alexnet.report.augmentation import describe_augmentation
 from alexnet.report.curves import History
-from alexnet.report.interpretability import Looking
+from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import Inside, look_inside, num_looked_at
 from alexnet.training import history
-from alexnet.training.augmentation import Preparation, centre_crop, draw
-from alexnet.training.device import Machine, choose_device, choose_precision
+from alexnet.training.augmentation import Augmentation, centre_crop, draw
+from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 
 NUM_AUGMENTED = 4
 CPU = torch.device("cpu")
@@ -90,23 +90,23 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
     """
     meta = load_meta(files.processed)
     seconds, trained_on = training_facts(files.metrics)
-    model, card = load_weights(files.weights)
-    classes, size = list(card.classes), card.image_size
-    predictions = read_predictions(files.predictions, card.classes)
-    layers = describe(model, size)
+    model, metadata = load_weights(files.weights)
+    classes, size = list(metadata.classes), metadata.image_size
+    predictions = read_predictions(files.predictions, metadata.classes)
+    layers = summarize(model, size)
     images, labels = load_split(files.processed, "train")
     test_images = centre_crop(load_split(files.processed, "test")[0], size)
     torch.manual_seed(params.train.seed)
-    fresh = build(card, params.model.dropout)  # as training began
-    folds = params.train.fold == "auto" and can_fold(model, size)
+    fresh = build(metadata, params.model.dropout)  # as training began
+    collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
     # Spread over the split, so that the samples are of several classes.
     chosen = torch.linspace(0, len(images) - 1, params.plot.num_samples).long()
-    prepare = Preparation(images, size, card.mean, card.std, params.train, CPU)
-    device = choose_device(params.evaluate.device)
+    prepare = Augmentation(images, size, metadata.mean, metadata.std, params.train, CPU)
+    device = resolve_device(params.evaluate.device)
     with progress("look inside", num_looked_at(len(test_images), len(images))) as advance:
         inside = look_inside(
-            Looking(model, card, Machine(device, choose_precision("auto", device))),
+            FeatureExtractor(model, metadata, DeviceConfig(device, resolve_dtype("auto", device))),
             layers,
             (test_images, predictions.actual),
             (predictions.predicted, predictions.confidence),
@@ -121,7 +121,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
         title=f"AlexNet on {meta.title}",
         conditions={
             "data set": meta.title,
-            "variant": card.variant,
+            "variant": metadata.variant,
             "training images": f"{len(images):,}",
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
@@ -129,10 +129,10 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
             "trained on": trained_on,
         },
         classes=classes,
-        variant=card.variant,
-        input_shape=(card.channels, size, size),
+        variant=metadata.variant,
+        input_shape=(metadata.channels, size, size),
         layers=layers,
-        trained_layers=describe(fold_for_inference(model), size) if folds else layers,
+        trained_layers=summarize(collapse_for_inference(model), size) if collapses else layers,
         history=epochs,
         layer_rows=[asdict(row) for row in history.read_layers(files.layers)],
         times=[asdict(row) for row in timing.read(files.timing)],
@@ -146,7 +146,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
         samples=centre_crop(images[chosen], size).numpy(),
         augmented=_augmented(prepare, images, chosen, size, params.train),
         sample_labels=labels[chosen].numpy(),
-        augmentation=in_words(params.train),
+        augmentation=describe_augmentation(params.train),
         test_images=test_images.numpy(),
         actual=predictions.actual,
         predicted=predictions.predicted,
@@ -158,7 +158,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
 
 
 def _augmented(
-    prepare: Preparation, images: Tensor, chosen: Tensor, size: int, params: config.Train
+    prepare: Augmentation, images: Tensor, chosen: Tensor, size: int, params: config.Train
 ) -> NDArray[np.uint8]:
     """The chosen images as the first epochs see them: uint8 (epochs, N, H, W, C)."""
     epochs = [

@@ -14,7 +14,7 @@ import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
-from alexnet.files import replacing
+from alexnet.files import atomic_write
 
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
@@ -114,7 +114,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 @applied()
 def save_file(figure: Figure, path: Path) -> None:
     """Write a .png, .svg or .pdf file."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=_METADATA[path.suffix])
 
 

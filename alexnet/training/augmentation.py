@@ -19,7 +19,7 @@ from alexnet.seeding import generator_for
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentationParams:
     """What is done to each of N images in one epoch; each tensor has N rows."""
 
     top: Tensor  # int64: the row of the image at which the crop starts; may lie outside
@@ -35,14 +35,16 @@ class Draws:
     def tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
 
-    def take(self, index: Tensor | slice) -> "Draws":
-        return Draws(*(value[index] for value in self.tensors()))
+    def take(self, index: Tensor | slice) -> "AugmentationParams":
+        return AugmentationParams(*(value[index] for value in self.tensors()))
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Draws":
-        return Draws(*(value.to(device, non_blocking=non_blocking) for value in self.tensors()))
+    def to(self, device: torch.device, non_blocking: bool = False) -> "AugmentationParams":
+        return AugmentationParams(
+            *(value.to(device, non_blocking=non_blocking) for value in self.tensors())
+        )
 
 
-def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> Draws:
+def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> AugmentationParams:
     """What `epoch` does to each of the images (N, H, W, C), cropped to `crop_size` pixels.
 
     A crop starts up to `crop_padding` pixels outside the image. `flip: alternating`
@@ -57,27 +59,27 @@ def draw(images: Tensor, crop_size: int, params: config.Train, epoch: int) -> Dr
 
     furthest = image_size - crop_size + padding
     top, left = whole(-padding, furthest), whole(-padding, furthest)
-    if params.flip == "alternating":
+    if params.hflip == "alternating":
         first = torch.randint(2, (n,), generator=generator_for(params.seed, "mirrored first"))
         mirrored = (first + epoch) % 2 == 1
     else:
-        mirrored = (whole(0, 1) == 1) & (params.flip == "random")
+        mirrored = (whole(0, 1) == 1) & (params.hflip == "random")
     # The hole's centre is anywhere in the image, so that at an edge part of it is cut off.
     half = params.cutout // 2
     hole_top, hole_left = whole(-half, crop_size - 1 - half), whole(-half, crop_size - 1 - half)
-    light = torch.randn(n, 3, generator=generator) * params.lighting
+    light = torch.randn(n, 3, generator=generator) * params.pca_lighting_std
 
     def even(furthest: float, *shape: int) -> Tensor:
         return (torch.rand(n, *shape, generator=generator) * 2 - 1) * furthest
 
-    lengths = 1 + even(params.zoom, 2)
-    angle = even(math.radians(params.turn))
+    lengths = 1 + even(params.scale, 2)
+    angle = even(math.radians(params.degrees))
     cos, sin = angle.cos(), angle.sin()
     turned = torch.stack([cos, -sin, sin, cos], dim=1).view(n, 2, 2)
-    tone = torch.tensor([1.0, 1.0, 0.0]) + even(params.tone, 3)
+    tone = torch.tensor([1.0, 1.0, 0.0]) + even(params.color_jitter, 3)
     patch = _patches(n, crop_size, params, epoch)
     frame = turned * lengths[:, None, :]
-    return Draws(top, left, mirrored, hole_top, hole_left, light, frame, tone, patch)
+    return AugmentationParams(top, left, mirrored, hole_top, hole_left, light, frame, tone, patch)
 
 
 def _patches(num_images: int, size: int, params: config.Train, epoch: int) -> Tensor:
@@ -88,13 +90,13 @@ def _patches(num_images: int, size: int, params: config.Train, epoch: int) -> Te
     """
     generator = generator_for(params.seed, "cutmix", epoch)
     chance, area, top, left = torch.rand(4, num_images, generator=generator)
-    trades = (chance < params.cutmix) & (epoch < params.cutmix_until * params.epochs)
+    trades = (chance < params.cutmix_prob) & (epoch < params.cutmix_end * params.epochs)
     side = ((area / 2).sqrt() * size).round().long() * trades
     top, left = ((place * (size - side + 1)).long() for place in (top, left))
     return torch.stack([top, left, side], dim=1)
 
 
-def crop_and_flip(images: Tensor, draws: Draws, crop_size: int) -> Tensor:
+def crop_and_flip(images: Tensor, draws: AugmentationParams, crop_size: int) -> Tensor:
     """Cut a square of `crop_size` out of each image, and mirror some.
 
     images: uint8 (N, H, W, C) to (N, crop_size, crop_size, C). Where a crop reaches
@@ -131,7 +133,7 @@ def normalise(
     return ((images.float() - shift) / scale).permute(0, 3, 1, 2)
 
 
-def hide(x: Tensor, draws: Draws, size: int) -> Tensor:
+def hide(x: Tensor, draws: AugmentationParams, size: int) -> Tensor:
     """Set a square of `size` pixels in each image to the mean, which is 0 by now.
 
     Cutout (DeVries & Taylor, arXiv 1708.04552): the network must not rest on one part.
@@ -150,7 +152,7 @@ def _inside(x: Tensor, top: Tensor, left: Tensor, side: Tensor | int) -> Tensor:
     return in_row & in_column
 
 
-def trade(x: Tensor, draws: Draws) -> Tensor:
+def trade(x: Tensor, draws: AugmentationParams) -> Tensor:
     """Let each two neighbours of the batch trade a square of their pictures.
 
     CutMix (Yun et al., arXiv 1905.04899): what is hidden is no hole but a part of something
@@ -161,7 +163,7 @@ def trade(x: Tensor, draws: Draws) -> Tensor:
     return torch.where(_inside(x, top, left, side), x[partner], x)
 
 
-def mixed(labels: Tensor, draws: Draws, num_classes: int, size: int) -> Tensor:
+def mixed(labels: Tensor, draws: AugmentationParams, num_classes: int, size: int) -> Tensor:
     """What `trade` leaves to be seen of each class: float32 (N, num_classes), in each row 1.
 
     labels: int64 (N), of images of `size` x `size` pixels.
@@ -178,7 +180,7 @@ def _pairs(num_images: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return index // 2 * 2, (index ^ 1).clamp(max=num_images - 1)
 
 
-def reframe(x: Tensor, draws: Draws) -> Tensor:
+def random_affine(x: Tensor, draws: AugmentationParams) -> Tensor:
     """Look at each image through a frame that is larger or smaller and turned.
 
     x: (N, C, S, S). The frame's middle is the image's; pixels between four others are
@@ -191,7 +193,7 @@ def reframe(x: Tensor, draws: Draws) -> Tensor:
     return F.grid_sample(x, where, padding_mode="reflection", align_corners=False)
 
 
-def retone(x: Tensor, draws: Draws) -> Tensor:
+def color_jitter(x: Tensor, draws: AugmentationParams) -> Tensor:
     """Change each image's contrast, saturation and brightness. x: (N, C, H, W), normalised.
 
     Colours move towards the pixel's grey, or away from it; all then moves from the mean.
@@ -203,7 +205,7 @@ def retone(x: Tensor, draws: Draws) -> Tensor:
     )
 
 
-def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:
+def pca_lighting(x: Tensor, draws: AugmentationParams, components: Tensor) -> Tensor:
     """Shift each image's colours along the principal components of all pixels.
 
     Section 4.1 of the 2012 paper. x: (N, 3, H, W), normalised; components: (3, 3), in
@@ -212,7 +214,7 @@ def relight(x: Tensor, draws: Draws, components: Tensor) -> Tensor:
     return x + (draws.light @ components.T)[:, :, None, None]
 
 
-class Preparation:
+class Augmentation:
     """All that happens to the images of a batch before the network sees them."""
 
     def __init__(
@@ -226,37 +228,37 @@ class Preparation:
     ) -> None:
         """images: those of the training split, whose colours `lighting` goes by."""
         self.crop_size, self.cutout = crop_size, params.cutout
-        self.reframes = params.zoom > 0 or params.turn > 0
-        self.retones = params.tone > 0
-        self.trades = params.cutmix > 0
+        self.reframes = params.scale > 0 or params.degrees > 0
+        self.retones = params.color_jitter > 0
+        self.trades = params.cutmix_prob > 0
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
         self.components: Tensor | None = None
-        if params.lighting:
+        if params.pca_lighting_std:
             self.components = colour_components(images, std).to(device)
 
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+    def __call__(self, images: Tensor, draws: AugmentationParams) -> Tensor:
         """uint8 (N, H, W, C), as stored, to float (N, C, crop_size, crop_size)."""
         x = normalise(crop_and_flip(images, draws, self.crop_size), self.mean, self.std)
         if self.reframes:
-            x = reframe(x, draws)
+            x = random_affine(x, draws)
         if self.retones:
-            x = retone(x, draws)
+            x = color_jitter(x, draws)
         if self.components is not None:
-            x = relight(x, draws, self.components)
+            x = pca_lighting(x, draws, self.components)
         if self.cutout:
             x = hide(x, draws, self.cutout)
         if self.trades:
             x = trade(x, draws)
         return x
 
-    def targets(self, labels: Tensor, draws: Draws, num_classes: int) -> Tensor:
+    def targets(self, labels: Tensor, draws: AugmentationParams, num_classes: int) -> Tensor:
         """What is to be seen in them: int64 (N), or where images trade float32 (N, num_classes)."""
         if not self.trades:
             return labels
         return mixed(labels, draws, num_classes, self.crop_size)
 
-    def seen(self, images: Tensor, draws: Draws) -> Tensor:
+    def seen(self, images: Tensor, draws: AugmentationParams) -> Tensor:
         """The same as pixels for people: uint8 (N, crop_size, crop_size, C)."""
         x = self(images, draws).permute(0, 2, 3, 1)
         return ((x * self.std + self.mean) * 255).round().clamp(0, 255).to(torch.uint8)

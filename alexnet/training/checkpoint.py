@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet.errors import UserError
-from alexnet.files import replacing, sha256, write_json, write_text
+from alexnet.files import atomic_write, sha256, write_json, write_text
 
 NUM_KEPT = 2
 
@@ -36,7 +36,7 @@ class State:
     facts: dict[str, Any]
 
 
-def scratch_folder() -> Path:
+def checkpoint_root() -> Path:
     """Where checkpoints of all runs lie: $ALEXNET_CHECKPOINTS, or in the user's cache.
 
     Raises UserError for a user who has no home.
@@ -56,10 +56,10 @@ def scratch_folder() -> Path:
 class Checkpoints:
     """The checkpoints of one run, which `decides` names: all that its bytes depend on."""
 
-    def __init__(self, scratch: Path, decides: Mapping[str, Any]) -> None:
+    def __init__(self, scratch: Path, run_key: Mapping[str, Any]) -> None:
         """Raises UserError if another process is in the middle of the same run, or the
         folder cannot be made."""
-        text = json.dumps(decides, sort_keys=True)
+        text = json.dumps(run_key, sort_keys=True)
         self.folder = scratch / hashlib.sha256(text.encode()).hexdigest()[:16]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class Checkpoints:
             ) from None
         for left_over in self.folder.glob(".*.tmp"):
             left_over.unlink()
-        write_json(self.folder / "run.json", decides)  # for people who find the folder
+        write_json(self.folder / "run.json", run_key)  # for people who find the folder
 
     def save(self, state: State) -> None:
         """Write a checkpoint, then remove all but the newest two.
@@ -86,7 +86,7 @@ class Checkpoints:
         Raises OSError if it cannot be written; the older ones are then untouched.
         """
         path = self.folder / f"step-{state.step:09}.safetensors"
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             try:
                 save_file(state.tensors, temporary, metadata={"facts": json.dumps(state.facts)})
             except SafetensorError as error:  # its own name for a full disk
@@ -96,7 +96,7 @@ class Checkpoints:
         for old in self._paths()[NUM_KEPT:]:
             self._discard(old)
 
-    def newest(self, say: Callable[[str], None]) -> State | None:
+    def load_latest(self, say: Callable[[str], None]) -> State | None:
         """The newest checkpoint that is whole.
 
         Others are removed, a damaged one not in silence: were they kept, they would
@@ -135,7 +135,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
 
-def machine_facts(device: torch.device, num_processes: int) -> dict[str, Any]:
+def hardware_fingerprint(device: torch.device, num_processes: int) -> dict[str, Any]:
     """What of the machine decides how sums are rounded."""
     if device.type == "cuda":
         name, threads = torch.cuda.get_device_name(device), 0
@@ -149,7 +149,7 @@ def machine_facts(device: torch.device, num_processes: int) -> dict[str, Any]:
     }
 
 
-def digest_of(paths: list[Path]) -> str:
+def hash_files(paths: list[Path]) -> str:
     """One SHA-256 over the names and contents of files."""
     digest = hashlib.sha256()
     for path in sorted(paths):

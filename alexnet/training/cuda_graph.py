@@ -14,7 +14,7 @@ from alexnet.training.loader import Batch
 NUM_WARM_UP = 3  # steps before the recording: compilation, buffers, the choice of kernels
 
 
-class Replayed:
+class CUDAGraphStep:
     """Calls `step(batch)`, which returns nothing; as a graph once it has warmed up.
 
     Every call is a real step: the first few run as they are written, and recording takes
@@ -23,9 +23,9 @@ class Replayed:
     """
 
     def __init__(
-        self, step: Callable[[Batch], None], is_watched: Callable[[], bool] = lambda: False
+        self, step: Callable[[Batch], None], run_eagerly: Callable[[], bool] = lambda: False
     ) -> None:
-        self.step, self.is_watched = step, is_watched
+        self.step, self.run_eagerly = step, run_eagerly
         self.num_calls = 0
         self.batch: Batch | None = None
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -34,12 +34,12 @@ class Replayed:
     def __call__(self, batch: Batch) -> None:
         if self.batch is None:
             self.batch = batch.clone()
-        if batch.images.shape != self.batch.images.shape or self.is_watched():
+        if batch.images.shape != self.batch.images.shape or self.run_eagerly():
             return self.step(batch)
         for place, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
             place.copy_(tensor)
         if self.num_calls < NUM_WARM_UP:
-            self._aside(self.batch)
+            self._run_on_side_stream(self.batch)
         else:
             if self.graph is None:
                 self.graph = torch.cuda.CUDAGraph()
@@ -48,7 +48,7 @@ class Replayed:
             self.graph.replay()
         self.num_calls += 1
 
-    def _aside(self, batch: Batch) -> None:
+    def _run_on_side_stream(self, batch: Batch) -> None:
         """On a stream of its own, as a recording will be."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):

@@ -16,23 +16,23 @@ M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 
 @dataclass(frozen=True)
-class Machine:
+class DeviceConfig:
     """What computes, and in which type."""
 
     device: torch.device
-    precision: torch.dtype
+    dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the forward pass computes in `precision`."""
-        if self.precision == torch.float32:
+        if self.dtype == torch.float32:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=self.precision)
+        return torch.autocast(self.device.type, dtype=self.dtype)
 
     def __str__(self) -> str:
-        return f"{describe_device(self.device)}, {str(self.precision).removeprefix('torch.')}"
+        return f"{describe_device(self.device)}, {str(self.dtype).removeprefix('torch.')}"
 
 
-def choose_device(wanted: str) -> torch.device:
+def resolve_device(wanted: str) -> torch.device:
     """`auto` takes a GPU if there is one, else the CPU; `cpu` and `cuda` are held to.
 
     Raises UserError if cuda is asked for and there is none.
@@ -55,7 +55,7 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
-def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """The type in which convolutions and products are computed.
 
     `auto` takes bfloat16 where the processor has instructions for it. Weights,
@@ -84,7 +84,7 @@ def make_deterministic(wanted: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Let this process keep the memory that it frees, for the next tensor, where libc is glibc's.
 
     Otherwise each large tensor is new memory, which the kernel clears page by page: a tenth of
@@ -97,7 +97,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def explaining_memory(batch_size: int) -> Iterator[None]:
+def oom_as_user_error(batch_size: int) -> Iterator[None]:
     """Raises UserError where PyTorch says that memory ran out: how much, and what to try."""
     try:
         yield
@@ -112,5 +112,5 @@ def explaining_memory(batch_size: int) -> Iterator[None]:
         raise UserError(
             f"out of memory with train.batch_size {batch_size}: "
             f"{needed[1] if needed else 'more'} could not be had at once; lower "
-            "train.batch_size, or set train.data_device to host"
+            "train.batch_size, or set train.data_location to host"
         ) from None

@@ -19,86 +19,86 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
-from alexnet.signals import Interrupted
+from alexnet.signals import TrainingInterrupted
 
 
 @dataclass(frozen=True)
-class Processes:
+class DistributedContext:
     """This process among those that train together."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     local_rank: int = 0  # on this machine
 
     @property
-    def is_first(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this one writes and speaks for all."""
         return self.rank == 0
 
-    def share(self, num_images: int) -> slice:
+    def shard(self, num_images: int) -> slice:
         """Which images of a batch are this one's: whole pairs, but for an odd last image.
 
         Neighbours may trade a part of their pictures, so they stay together. The shares
         differ by at most two images.
         """
         pairs = (num_images + 1) // 2
-        first, end = (rank * pairs // self.size * 2 for rank in (self.rank, self.rank + 1))
+        first, end = (rank * pairs // self.world_size * 2 for rank in (self.rank, self.rank + 1))
         return slice(first, min(end, num_images))
 
-    def wrap(self, network: nn.Module) -> nn.Module:
+    def wrap_ddp(self, network: nn.Module) -> nn.Module:
         """The network, averaging its gradients over the processes in `backward`."""
-        if self.size == 1:
+        if self.world_size == 1:
             return network
         return nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """The sum over the processes, on each of them."""
-        return self.gather(tensor).sum(dim=0)
+        return self.all_gather(tensor).sum(dim=0)
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """(size, ...): everyone's tensor, on each of them."""
-        if self.size == 1:
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """(world_size, ...): everyone's tensor, on each of them."""
+        if self.world_size == 1:
             return tensor[None]
-        parts = [torch.empty_like(tensor) for _ in range(self.size)]
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
         dist.all_gather(parts, tensor)
         return torch.stack(parts)
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
         """Give everyone the first one's values, in place."""
-        if self.size > 1:
+        if self.world_size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def highest(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The highest of everyone's numbers, on each of them."""
-        if self.size == 1:
+        if self.world_size == 1:
             return number
         result = torch.tensor(number)
         dist.all_reduce(result, dist.ReduceOp.MAX)
         return int(result)
 
 
-ALONE = Processes()
+SINGLE_PROCESS = DistributedContext()
 
 
-def join(device: torch.device) -> Processes:
+def init_distributed(device: torch.device) -> DistributedContext:
     """Meet the others that torchrun has started; alone if it did not start this process."""
     if not started_by_torchrun():
-        return ALONE
-    processes = Processes(
+        return SINGLE_PROCESS
+    distributed = DistributedContext(
         int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     )
     _end_with_parent()
-    if processes.size > 1:
+    if distributed.world_size > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         # gloo carries the flags that are exchanged each step without stopping the device.
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    return processes
+    return distributed
 
 
-def leave(processes: Processes) -> None:
-    if processes.size > 1:
+def destroy_distributed(distributed: DistributedContext) -> None:
+    if distributed.world_size > 1:
         dist.destroy_process_group()
 
 
@@ -109,7 +109,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
-def has_lost_another(error: RuntimeError) -> bool:
+def is_peer_failure(error: RuntimeError) -> bool:
     """Whether an error says only that another process has ended, and not why."""
     return any(sign in str(error) for sign in ("gloo/transport", "ncclRemoteError"))
 
@@ -118,7 +118,7 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def choose_number(wanted: int | str, device: torch.device) -> int:
+def resolve_world_size(wanted: int | str, device: torch.device) -> int:
     """How many processes to start on this machine: `auto` is one for each GPU, one on a CPU.
 
     Raises UserError if more are wanted than there are devices (on a CPU: cores).
@@ -135,7 +135,7 @@ def choose_number(wanted: int | str, device: torch.device) -> int:
     return int(wanted)
 
 
-def start(num_processes: int, command: Sequence[str]) -> None:
+def launch(num_processes: int, command: Sequence[str]) -> None:
     """Run `python COMMAND` in several processes on this machine, and wait for all of them.
 
     All are stopped when one fails. Raises UserError with the first failure's process
@@ -168,7 +168,7 @@ def start(num_processes: int, command: Sequence[str]) -> None:
         try:
             elastic_launch(config, sys.executable)(*command)
         except SignalException as error:
-            raise Interrupted(error.sigval, f"with its {num_processes} processes") from None
+            raise TrainingInterrupted(error.sigval, f"with its {num_processes} processes") from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             code = failure.exitcode

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import UserError
-from alexnet.files import existing, replacing
+from alexnet.files import atomic_write, require_file
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def write_layers(path: Path, rows: list[LayerEpoch]) -> None:
 
 
 def _write(path: Path, kind: type, rows: Sequence[Any]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)], lineterminator="\n")
         writer.writeheader()
         for row in rows:
@@ -58,7 +58,7 @@ def _write(path: Path, kind: type, rows: Sequence[Any]) -> None:
 
 def read(path: Path) -> list[Epoch]:
     """Raises UserError if the file is missing or is not a history."""
-    with existing(path).open(newline="") as file:
+    with require_file(path).open(newline="") as file:
         try:
             return [
                 Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
@@ -70,7 +70,7 @@ def read(path: Path) -> list[Epoch]:
 
 def read_layers(path: Path) -> list[LayerEpoch]:
     """Raises UserError if the file is missing or is not such a table."""
-    with existing(path).open(newline="") as file:
+    with require_file(path).open(newline="") as file:
         try:
             return [
                 LayerEpoch(

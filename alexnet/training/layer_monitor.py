@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.network.model import AlexNet
-from alexnet.training.distributed import Processes
+from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
 
 GRADIENT, WEIGHT, UPDATE = range(3)
 
 
-class Vitals:
+class LayerMonitor:
     """Watches the weights (not the biases) and the ReLUs of one network.
 
     fc1 is measured as it trains: folded, without its copies, its weights are fewer and
@@ -36,9 +36,9 @@ class Vitals:
             elif isinstance(layer, nn.ReLU):
                 self.relus[weighted] = layer
         device = network.conv1.weight.device
-        self.lengths = torch.zeros(3, len(self.weights), device=device)  # of the last sample
+        self.norms = torch.zeros(3, len(self.weights), device=device)  # of the last sample
         self.before: list[Tensor] | None = None  # the weights ahead of a step that is sampled
-        self.answers: dict[str, Tensor] = {}  # bool: which channels some image has moved
+        self.active_units: dict[str, Tensor] = {}  # bool: which channels some image has moved
 
     @property
     def is_sampling(self) -> bool:
@@ -46,7 +46,7 @@ class Vitals:
         return self.before is not None
 
     @contextmanager
-    def sampling(self, wanted: bool) -> Iterator[None]:
+    def record_step(self, wanted: bool) -> Iterator[None]:
         """Around a step: if `wanted`, measure what it does to the weights."""
         if not wanted:
             yield
@@ -54,21 +54,21 @@ class Vitals:
         weights = [weight.detach() for weight in self.weights.values()]
         self.before = [weight.clone() for weight in weights]
         yield
-        self.lengths[WEIGHT] = _lengths(self.before)
-        self.lengths[UPDATE] = _lengths(list(torch._foreach_sub(weights, self.before)))
+        self.norms[WEIGHT] = _norms(self.before)
+        self.norms[UPDATE] = _norms(list(torch._foreach_sub(weights, self.before)))
         self.before = None
 
-    def note_gradient(self) -> None:
+    def record_gradients(self) -> None:
         """Between backward and clipping: the gradient of the step's mean loss."""
         if self.is_sampling:
             gradients = [weight.grad for weight in self.weights.values()]
-            self.lengths[GRADIENT] = _lengths([grad for grad in gradients if grad is not None])
+            self.norms[GRADIENT] = _norms([grad for grad in gradients if grad is not None])
 
     @contextmanager
-    def watching_relus(self) -> Iterator[None]:
+    def track_dead_relus(self) -> Iterator[None]:
         """Note which channels answer at all to the images that go through the network."""
-        self.answers = {
-            name: self.lengths.new_zeros(len(self.weights[name]), dtype=torch.bool)
+        self.active_units = {
+            name: self.norms.new_zeros(len(self.weights[name]), dtype=torch.bool)
             for name in self.relus
         }
         with ExitStack() as hooks:
@@ -79,19 +79,21 @@ class Vitals:
     def _noting(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def note(relu: nn.Module, inputs: object, output: Tensor) -> None:
             # (N, C, H, W) or (N, C) to (C): at any place of any image
-            self.answers[name] |= (output.movedim(1, 0).flatten(1) > 0).any(dim=1)
+            self.active_units[name] |= (output.movedim(1, 0).flatten(1) > 0).any(dim=1)
 
         return note
 
-    def rows(self, epoch: int, processes: Processes) -> list[LayerEpoch]:
+    def rows(self, epoch: int, distributed: DistributedContext) -> list[LayerEpoch]:
         """What was sampled last, of all processes: it waits for the device."""
-        answering = processes.sum(torch.cat(list(self.answers.values())).float()) > 0
-        shares = answering.split([len(answer) for answer in self.answers.values()])
+        answering = (
+            distributed.all_reduce_sum(torch.cat(list(self.active_units.values())).float()) > 0
+        )
+        shares = answering.split([len(answer) for answer in self.active_units.values()])
         dead = {
             name: 1 - share.double().mean().item()
-            for name, share in zip(self.answers, shares, strict=True)
+            for name, share in zip(self.active_units, shares, strict=True)
         }
-        columns = self.lengths.double().T.tolist()
+        columns = self.norms.double().T.tolist()
         return [
             LayerEpoch(
                 epoch, name, gradient, weight, update / weight if weight else 0.0, dead.get(name)
@@ -100,6 +102,6 @@ class Vitals:
         ]
 
 
-def _lengths(tensors: list[Tensor]) -> Tensor:
+def _norms(tensors: list[Tensor]) -> Tensor:
     """The Euclidean norm of each: (len(tensors))."""
     return torch.stack(torch._foreach_norm(tensors))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alexnet.training.augmentation import Draws
-from alexnet.training.distributed import Processes
+from alexnet.training.augmentation import AugmentationParams
+from alexnet.training.distributed import DistributedContext
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Batch:
 
     images: Tensor
     labels: Tensor
-    draws: Draws
+    draws: AugmentationParams
     share: float
 
     def tensors(self) -> list[Tensor]:
         return [self.images, self.labels, *self.draws.tensors()]
 
     def clone(self) -> "Batch":
-        draws = Draws(*(value.clone() for value in self.draws.tensors()))
+        draws = AugmentationParams(*(value.clone() for value in self.draws.tensors()))
         return Batch(self.images.clone(), self.labels.clone(), draws, self.share)
 
-    def pinned(self) -> "Batch":
-        draws = Draws(*(value.pin_memory() for value in self.draws.tensors()))
+    def pin_memory(self) -> "Batch":
+        draws = AugmentationParams(*(value.pin_memory() for value in self.draws.tensors()))
         return Batch(self.images.pin_memory(), self.labels.pin_memory(), draws, self.share)
 
     def to(self, device: torch.device) -> "Batch":
@@ -66,7 +66,7 @@ class Batch:
 SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
 
 
-def place(split: Split, device: torch.device, wanted: str) -> Split:
+def move_to_device(split: Split, device: torch.device, wanted: str) -> Split:
     """The split on the device (`auto`: if half of its free memory is enough) or as it is."""
     if wanted == "auto" and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -76,10 +76,10 @@ def place(split: Split, device: torch.device, wanted: str) -> Split:
 
 def batches(
     split: Split,
-    draws: Draws,
+    draws: AugmentationParams,
     order: Sequence[Tensor],
     device: torch.device,
-    processes: Processes,
+    distributed: DistributedContext,
 ) -> Iterator[Batch]:
     """This process's share of a batch, on `device`, for each of `order`'s index tensors.
 
@@ -90,8 +90,8 @@ def batches(
         draws, order = draws.to(device), [step.to(device) for step in order]
 
     def gather(step: Tensor) -> Batch:
-        index = step[processes.share(len(step))].to(split.images.device)
-        share = len(step) / processes.size
+        index = step[distributed.shard(len(step))].to(split.images.device)
+        share = len(step) / distributed.world_size
         return Batch(split.images[index], split.labels[index], draws.take(index), share)
 
     if resident:
@@ -99,19 +99,19 @@ def batches(
     return _streamed(map(gather, order), device)
 
 
-def _streamed(on_host: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+def _streamed(host_batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """One batch ahead: while the device computes a step, the next batch is on its way."""
     stream = torch.cuda.Stream(device)
 
-    def send(batch: Batch | None) -> Batch | None:
+    def prefetch(batch: Batch | None) -> Batch | None:
         with torch.cuda.stream(stream):
-            return batch and batch.pinned().to(device)
+            return batch and batch.pin_memory().to(device)
 
-    ahead = send(next(on_host, None))
-    while ahead is not None:
-        batch, now = ahead, torch.cuda.current_stream(device)
+    next_batch = prefetch(next(host_batches, None))
+    while next_batch is not None:
+        batch, now = next_batch, torch.cuda.current_stream(device)
         now.wait_stream(stream)
         for tensor in batch.tensors():
             tensor.record_stream(now)
         yield batch  # when asked for the next one, the step on this one is under way
-        ahead = send(next(on_host, None))
+        next_batch = prefetch(next(host_batches, None))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import config
-from alexnet.network.collapse import Longer
+from alexnet.network.collapse import Scale
 from alexnet.network.model import AlexNet
 from alexnet.training.muon import Muon
 
@@ -23,15 +23,15 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
     """
     convolutions = [layer.weight for layer in network.children() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
-    muon_rate = params.muon_learning_rate
+    muon_rate = params.muon_lr
     apart = {id(parameter) for parameter in [*(convolutions if muon_rate else []), fc1]}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in apart]
     groups: list[dict[str, Any]] = [
         {"params": rest, "peak": params.learning_rate, "orthogonal": False}
     ]
     if muon_rate:
-        folded = isinstance(getattr(network, "avgpool", None), Longer)
-        for parameters, copies in ((convolutions, 1), ([fc1], 1 if folded else num_copies)):
+        collapsed = isinstance(getattr(network, "avgpool", None), Scale)
+        for parameters, copies in ((convolutions, 1), ([fc1], 1 if collapsed else num_copies)):
             groups.append(
                 {
                     "params": parameters,
@@ -64,7 +64,7 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
     return optimizer
 
 
-class Average:
+class ExponentialMovingAverage:
     """The exponential moving average of the weights (Polyak & Juditsky, 1992).
 
     Each step counts `decay` times as much as the next one. It starts from zero, and what
@@ -82,7 +82,7 @@ class Average:
     def update(self) -> None:
         torch._foreach_lerp_(self.sums, self.weights, 1 - self.decay)
 
-    def after(self, num_steps: int) -> dict[str, Tensor]:
+    def averaged(self, num_steps: int) -> dict[str, Tensor]:
         """The averaged weights by name, once `update` has run `num_steps` times."""
         counted = 1 - self.decay**num_steps
         return {name: total / counted for name, total in zip(self.names, self.sums, strict=True)}

@@ -8,10 +8,10 @@ from torch import Tensor
 from alexnet.errors import UserError
 
 # Exact for whole numbers up to 2**53.
-LOSS, CORRECT, FINITE_STEPS, IMAGES = range(4)
+LOSS, CORRECT, FINITE_STEPS, COUNT = range(4)
 
 
-class Meter:
+class RunningMetrics:
     """Sums over the images of an epoch, or of one process's share of it."""
 
     def __init__(self, device: torch.device) -> None:
@@ -28,12 +28,12 @@ class Meter:
         self.sums[LOSS] += loss_sum.detach()
         self.sums[CORRECT] += correct
         self.sums[FINITE_STEPS] += finite
-        self.sums[IMAGES] += len(labels)
+        self.sums[COUNT] += len(labels)
 
 
 def loss_and_accuracy(sums: Sequence[float]) -> tuple[float, float]:
     """Of a meter's four sums, or of several meters' added up."""
-    return sums[LOSS] / sums[IMAGES], sums[CORRECT] / sums[IMAGES]
+    return sums[LOSS] / sums[COUNT], sums[CORRECT] / sums[COUNT]
 
 
 def check_finite(sums: Tensor, first_step: int) -> None:

@@ -18,26 +18,37 @@ from torch.func import functional_call
 
 from alexnet import config
 from alexnet.errors import UserError
-from alexnet.network.collapse import can_fold, fold_for_training, num_copies, unfold
+from alexnet.network.collapse import (
+    can_collapse,
+    collapse_for_training,
+    expand_pool_copies,
+    num_copies,
+)
 from alexnet.network.model import AlexNet
-from alexnet.network.summary import describe, num_parameters, totals, training_flops
-from alexnet.network.weights import Card
+from alexnet.network.summary import num_parameters, summarize, totals, training_flops
+from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.seeding import generator_for, seed_for
-from alexnet.signals import Interrupted, Listening
+from alexnet.signals import GracefulShutdown, TrainingInterrupted
 from alexnet.training import augmentation as augment
 from alexnet.training.augmentation import normalise
 from alexnet.training.checkpoint import Checkpoints, State
-from alexnet.training.cuda_graph import Replayed
-from alexnet.training.device import Machine
-from alexnet.training.distributed import ALONE, Processes
+from alexnet.training.cuda_graph import CUDAGraphStep
+from alexnet.training.device import DeviceConfig
+from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from alexnet.training.history import Epoch, LayerEpoch
-from alexnet.training.layer_monitor import Vitals
-from alexnet.training.loader import Batch, Split, batches, place
-from alexnet.training.optimizer import Average, build, clip_gradient, schedule, set_learning_rate
-from alexnet.training.running_metrics import IMAGES, Meter, check_finite, loss_and_accuracy
+from alexnet.training.layer_monitor import LayerMonitor
+from alexnet.training.loader import Batch, Split, batches, move_to_device
+from alexnet.training.optimizer import (
+    ExponentialMovingAverage,
+    build,
+    clip_gradient,
+    schedule,
+    set_learning_rate,
+)
+from alexnet.training.running_metrics import COUNT, RunningMetrics, check_finite, loss_and_accuracy
 
-LOOK_SECONDS = 1.0  # between two looks at the loss: each of them waits for the device
+LOG_INTERVAL_SECONDS = 1.0  # between two looks at the loss: each of them waits for the device
 VALIDATION_BATCH = 500
 
 OnEpoch = Callable[[Epoch, float], None]  # its figures, and how many seconds it took
@@ -49,12 +60,12 @@ class Trainer:
     def __init__(
         self,
         model: AlexNet,
-        card: Card,
+        metadata: ModelMetadata,
         train: Split,
         val: Split,
         params: config.Train,
-        machine: Machine,
-        processes: Processes = ALONE,
+        device_config: DeviceConfig,
+        distributed: DistributedContext = SINGLE_PROCESS,
         checkpoints: Checkpoints | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
@@ -64,27 +75,29 @@ class Trainer:
                 f"train.batch_size: {params.batch_size} is more than the "
                 f"{len(train)} training images"
             )
-        self.model, self.card, self.params = model, card, params
-        self.machine, self.processes = machine, processes
+        self.model, self.metadata, self.params = model, metadata, params
+        self.device_config, self.distributed = device_config, distributed
         self.checkpoints = checkpoints
-        self.say = say if processes.is_first else _silence
-        self.device = device = machine.device
-        self.train = place(train, device, params.data_device)
-        self.val = place(val, device, params.data_device)
+        self.say = say if distributed.is_main_process else _silence
+        self.device = device = device_config.device
+        self.train = move_to_device(train, device, params.data_location)
+        self.val = move_to_device(val, device, params.data_location)
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
         # What computes: the network as it was written, or the same without fc1's copies.
-        self.folds = params.fold == "auto" and can_fold(model, card.image_size)
-        self.network = fold_for_training(model) if self.folds else model
+        self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
+        self.network = collapse_for_training(model) if self.collapses else model
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        copies = num_copies(model, card.image_size)
-        self.optimizer = build(self.network, copies, params, machine.precision)
-        self.average = Average(self.network, params.ema_decay) if params.ema_decay else None
-        self.meter = Meter(device)
-        self.vitals = Vitals(self.network)
-        self.prepare = augment.Preparation(
-            train.images, card.image_size, card.mean, card.std, params, device
+        copies = num_copies(model, metadata.image_size)
+        self.optimizer = build(self.network, copies, params, device_config.dtype)
+        self.average = (
+            ExponentialMovingAverage(self.network, params.ema_decay) if params.ema_decay else None
+        )
+        self.metrics = RunningMetrics(device)
+        self.layer_monitor = LayerMonitor(self.network)
+        self.prepare = augment.Augmentation(
+            train.images, metadata.image_size, metadata.mean, metadata.std, params, device
         )
 
         # Where the run has got to.
@@ -97,12 +110,14 @@ class Trainer:
         self._resume()
 
         # On a GPU the step is compiled, and replayed as a graph where one process is enough.
-        self.forward = processes.wrap(self.network)
-        self.take_step: Callable[[Batch], None] = self.train_step
+        self.forward = distributed.wrap_ddp(self.network)
+        self.step_fn: Callable[[Batch], None] = self.train_step
         if device.type == "cuda":
             self.forward = torch.compile(self.forward)  # type: ignore[assignment]
-            if processes.size == 1:
-                self.take_step = Replayed(self.train_step, lambda: self.vitals.is_sampling)
+            if distributed.world_size == 1:
+                self.step_fn = CUDAGraphStep(
+                    self.train_step, lambda: self.layer_monitor.is_sampling
+                )
 
     def fit(self, on_epoch: OnEpoch) -> None:
         """Train to the end; call `on_epoch` after each epoch, those before a resume included.
@@ -111,51 +126,51 @@ class Trainer:
         SIGINT, once a checkpoint is written.
         """
         params = self.params
-        self._introduce()  # every process takes part, the first one speaks
+        self._log_run_header()  # every process takes part, the first one speaks
         for row in self.rows:
             on_epoch(row, math.nan)
         self.last_save = time.monotonic()
-        with Listening() as self.told:
+        with GracefulShutdown() as self.received_signal:
             for epoch in range(self.first_epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
-                with self.vitals.watching_relus():
+                with self.layer_monitor.track_dead_relus():
                     val_loss, val_accuracy = self.validate(self.val)
                 rate = params.learning_rate * schedule(self.step - 1, self.num_steps, params)
                 row = Epoch(epoch + 1, rate, train_loss, train_accuracy, val_loss, val_accuracy)
                 self.rows.append(row)
-                self.layer_rows += self.vitals.rows(epoch + 1, self.processes)
+                self.layer_rows += self.layer_monitor.rows(epoch + 1, self.distributed)
                 on_epoch(row, self.seconds)
                 self.total_seconds += self.seconds
                 self.seconds = 0.0
-                self.meter.reset()
-        self.network.load_state_dict(self._result())
+                self.metrics.reset()
+        self.network.load_state_dict(self._averaged_weights())
         self.model.to("cpu")
-        if self.folds:
-            unfold(self.network.to("cpu"), self.model)
+        if self.collapses:
+            expand_pool_copies(self.network.to("cpu"), self.model)
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
         params = self.params
-        draws = augment.draw(self.train.images, self.card.image_size, params, epoch)
+        draws = augment.draw(self.train.images, self.metadata.image_size, params, epoch)
         order = epoch_order(len(self.train), params.seed, epoch).split(params.batch_size)
         done = self.step - epoch * self.steps_per_epoch  # more than 0 after a resume
-        start = looked = time.perf_counter() - self.seconds
+        start = last_log_time = time.perf_counter() - self.seconds
         self.network.train()
         with progress(f"epoch {epoch + 1}/{params.epochs}", len(order), done) as advance:
-            for batch in batches(self.train, draws, order[done:], self.device, self.processes):
-                torch.manual_seed(seed_for(params.seed, "step", self.step, self.processes.rank))
+            for batch in batches(self.train, draws, order[done:], self.device, self.distributed):
+                torch.manual_seed(seed_for(params.seed, "step", self.step, self.distributed.rank))
                 set_learning_rate(self.optimizer, self.step, self.num_steps, params)
-                with self.vitals.sampling((self.step + 1) % self.steps_per_epoch == 0):
-                    self.take_step(batch)
+                with self.layer_monitor.record_step((self.step + 1) % self.steps_per_epoch == 0):
+                    self.step_fn(batch)
                 self.step += 1
                 now = time.perf_counter()
                 self.seconds = now - start
-                if now - looked > LOOK_SECONDS:
-                    looked = now
-                    advance(0, self._look(epoch))
+                if now - last_log_time > LOG_INTERVAL_SECONDS:
+                    last_log_time = now
+                    advance(0, self._progress_text(epoch))
                 advance(1)
-                self._keep_or_stop()
-        sums = self.processes.gather(self.meter.sums)
+                self._checkpoint_or_stop()
+        sums = self.distributed.all_gather(self.metrics.sums)
         check_finite(sums, epoch * self.steps_per_epoch)
         self.seconds = time.perf_counter() - start  # now that the device has finished, too
         return loss_and_accuracy(sums.sum(dim=0).tolist())
@@ -163,17 +178,17 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """One step of gradient descent: logits, loss, zero_grad, backward, step."""
         x = self.prepare(batch.images, batch.draws)  # (N, C, H, W)
-        with self.machine.autocast():
+        with self.device_config.autocast():
             logits = self.forward(x)  #                (N, num_classes)
         targets = self.prepare.targets(batch.labels, batch.draws, logits.shape[1])
         loss = self.criterion(logits, targets)
         self.optimizer.zero_grad()
         (loss / batch.share).backward()
-        self.vitals.note_gradient()
+        self.layer_monitor.record_gradients()
         clip_gradient(self.optimizer, self.params)
         self.optimizer.step()
 
-        self.meter.add(logits, batch.labels, loss)
+        self.metrics.add(logits, batch.labels, loss)
         if self.average:
             self.average.update()
 
@@ -188,51 +203,55 @@ class Trainer:
 
         Measures the average of the weights where one is kept: it will be the result.
         """
-        meter = Meter(self.device)
-        weights = self._result()
+        metrics = RunningMetrics(self.device)
+        weights = self._averaged_weights()
         self.network.eval()
         for start in range(0, len(split), VALIDATION_BATCH):
             # Every process takes the next batch in turn.
-            if start // VALIDATION_BATCH % self.processes.size == self.processes.rank:
+            if start // VALIDATION_BATCH % self.distributed.world_size == self.distributed.rank:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
-                images = augment.centre_crop(split.images[rows], self.card.image_size)
+                images = augment.centre_crop(split.images[rows], self.metadata.image_size)
                 x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
-                with self.machine.autocast():
+                with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))
-                meter.add(logits, labels, F.cross_entropy(logits.float(), labels, reduction="sum"))
-        return loss_and_accuracy(self.processes.sum(meter.sums).tolist())
+                metrics.add(
+                    logits, labels, F.cross_entropy(logits.float(), labels, reduction="sum")
+                )
+        return loss_and_accuracy(self.distributed.all_reduce_sum(metrics.sums).tolist())
 
-    def _result(self) -> dict[str, Tensor]:
+    def _averaged_weights(self) -> dict[str, Tensor]:
         """The weights as the run would end now: their average where one is kept."""
         if self.average and self.step:
-            return self.average.after(self.step)
+            return self.average.averaged(self.step)
         return self.network.state_dict()
 
-    def _look(self, epoch: int) -> str:
+    def _progress_text(self, epoch: int) -> str:
         """How this epoch has gone so far, on this process's share; it must be finite."""
-        sums = self.meter.sums.cpu()
+        sums = self.metrics.sums.cpu()
         check_finite(sums[None], epoch * self.steps_per_epoch)
         loss, accuracy = loss_and_accuracy(sums.tolist())
-        speed = float(sums[IMAGES]) * self.processes.size / self.seconds
+        speed = float(sums[COUNT]) * self.distributed.world_size / self.seconds
         return f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:,.0f} images/s"
 
-    def _keep_or_stop(self) -> None:
+    def _checkpoint_or_stop(self) -> None:
         """Write a checkpoint if it is time to, or if training was told to stop; then stop.
 
         All processes do so after the same step: when the first one's time has come, or
         when any of them was told.
         """
-        told = self.processes.highest(self.told.signum)
+        received_signal = self.distributed.all_reduce_max(self.received_signal.signum)
         waited = time.monotonic() - self.last_save
         due = self.checkpoints is not None and waited >= self.params.checkpoint_seconds
-        if told or self.processes.highest(due):
+        if received_signal or self.distributed.all_reduce_max(due):
             self._save()
             self.last_save = time.monotonic()
-        if told:
-            raise Interrupted(told, f"after step {self.step:,} of {self.num_steps:,}")
+        if received_signal:
+            raise TrainingInterrupted(
+                received_signal, f"after step {self.step:,} of {self.num_steps:,}"
+            )
 
-    def _live(self) -> dict[str, Tensor]:
+    def _training_state(self) -> dict[str, Tensor]:
         """All that changes from step to step, by name: the tensors themselves, not copies."""
         live = {}
         for name, parameter in self.network.named_parameters():
@@ -242,32 +261,32 @@ class Trainer:
         if self.average:
             for name, value in zip(self.average.names, self.average.sums, strict=True):
                 live[f"average {name}"] = value
-        live["vitals"] = self.vitals.lengths
+        live["vitals"] = self.layer_monitor.norms
         return live
 
     def _save(self) -> None:
-        sums = self.processes.gather(self.meter.sums)
+        sums = self.distributed.all_gather(self.metrics.sums)
         if self.checkpoints is None:
             return
         check_finite(sums, len(self.rows) * self.steps_per_epoch)
-        tensors = {name: value.cpu().contiguous() for name, value in self._live().items()}
+        tensors = {name: value.cpu().contiguous() for name, value in self._training_state().items()}
         seconds = self.seconds, self.total_seconds
         facts = {"rows": [asdict(row) for row in self.rows], "seconds": seconds}
         facts["layer_rows"] = [asdict(row) for row in self.layer_rows]
         try:
             self.checkpoints.save(State(self.step, tensors | {"meter": sums.cpu()}, facts))
         except OSError as error:
-            if self.params.checkpoint_error == "stop":
+            if self.params.on_checkpoint_error == "stop":
                 raise
             self.say(f"warning: no checkpoint at step {self.step:,} ({error}); training goes on")
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint, if there is one: the first process reads it."""
-        state = self.checkpoints.newest(self.say) if self.checkpoints else None
-        self.step = self.processes.highest(state.step if state else 0)
+        state = self.checkpoints.load_latest(self.say) if self.checkpoints else None
+        self.step = self.distributed.all_reduce_max(state.step if state else 0)
         if not self.step:
             return
-        live = self._live() | {"meter": self.processes.gather(self.meter.sums)}
+        live = self._training_state() | {"meter": self.distributed.all_gather(self.metrics.sums)}
         if state:
             for name, value in live.items():
                 value.copy_(state.tensors[name])
@@ -275,28 +294,30 @@ class Trainer:
             self.layer_rows = [LayerEpoch(**row) for row in state.facts["layer_rows"]]
             self.seconds, self.total_seconds = state.facts["seconds"]
             self.say(f"going on from the checkpoint at step {self.step:,} of {self.num_steps:,}")
-        self.first_epoch = self.processes.highest(len(self.rows))
-        self.processes.spread(live.values())
-        self.meter.sums.copy_(live["meter"][self.processes.rank])
+        self.first_epoch = self.distributed.all_reduce_max(len(self.rows))
+        self.distributed.broadcast_(live.values())
+        self.metrics.sums.copy_(live["meter"][self.distributed.rank])
 
-    def _introduce(self) -> None:
+    def _log_run_header(self) -> None:
         """Say what is about to run, and the loss before the first step.
 
         A fresh network knows nothing, so its loss should be near log(num_classes);
         a larger one means an initialisation that has to be unlearned first.
         """
-        layers = describe(self.model, self.card.image_size)
-        params, num_classes = self.params, len(self.card.classes)
-        others = f", {self.processes.size} processes" if self.processes.size > 1 else ""
-        self.say(f"device {self.machine}{others}")
+        layers = summarize(self.model, self.metadata.image_size)
+        params, num_classes = self.params, len(self.metadata.classes)
+        others = (
+            f", {self.distributed.world_size} processes" if self.distributed.world_size > 1 else ""
+        )
+        self.say(f"device {self.device_config}{others}")
         self.say(
-            f"variant {self.card.variant}: {num_parameters(self.model):,} parameters, "
+            f"variant {self.metadata.variant}: {num_parameters(self.model):,} parameters, "
             f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
             f"{training_flops(layers) / 1e6:.2f} forward and backward"
         )
-        if self.folds:
-            folded = num_parameters(self.network)
-            self.say(f"fc1 without its copies while training: {folded:,} numbers to learn")
+        if self.collapses:
+            collapsed = num_parameters(self.network)
+            self.say(f"fc1 without its copies while training: {collapsed:,} numbers to learn")
         self.say(
             f"{len(self.train):,} images, {params.batch_size} a step, "
             f"{self.steps_per_epoch} steps an epoch, {params.epochs} epochs"

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from alexnet.errors import UserError
-from stages.runtime.engine import ENGINES, Engine, check_writable, explain, find
+from stages.runtime.engine import ENGINES, Engine, check_writable, detect_engine, print_hint
 from stages.runtime.supervise import supervise
 
 
@@ -26,7 +26,7 @@ def container(command: list[str]) -> int:
     code = supervise(engine.command(command, folder, {}, name, network=True, share_pids=True))
     if code:
         engine.remove(name)
-        explain(engine, code)
+        print_hint(engine, code)
     return code
 
 
@@ -35,7 +35,7 @@ def choose(wanted: str) -> Engine:
     missing = []
     for name in (wanted,) if wanted in ENGINES else ENGINES:
         try:
-            return find(name)
+            return detect_engine(name)
         except UserError as error:
             missing.append(str(error))
     raise UserError("; ".join(missing))

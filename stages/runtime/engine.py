@@ -14,7 +14,7 @@ from alexnet.errors import UserError
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
 PROJECT = "/project"  # where the project lies in the container, for every stage the same
 ENGINES = ("docker", "podman")
-PATIENCE_SECONDS = 60.0  # on a busy machine an answer takes its time
+TIMEOUT_SECONDS = 60.0  # on a busy machine an answer takes its time
 NOT_STARTED = 125  # what an engine exits with if it could not start the container
 
 
@@ -73,7 +73,7 @@ class Engine:
         return ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
 
 
-def find(name: str) -> Engine:
+def detect_engine(name: str) -> Engine:
     """The engine of that name. Raises UserError if it cannot run a stage, and says why."""
     image = os.environ.get("ALEXNET_IMAGE") or IMAGE
     if shutil.which(name) is None:
@@ -97,10 +97,10 @@ def find(name: str) -> Engine:
 def _ask(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [name, *arguments], capture_output=True, text=True, timeout=PATIENCE_SECONDS
+            [name, *arguments], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"{name} did not answer within {PATIENCE_SECONDS:g} s") from None
+        raise UserError(f"{name} did not answer within {TIMEOUT_SECONDS:g} s") from None
 
 
 def _last_line(text: str) -> str:
@@ -120,7 +120,7 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def explain(engine: Engine, code: int) -> None:
+def print_hint(engine: Engine, code: int) -> None:
     """Say what to do about an engine that could not start the container; else nothing."""
     if code != NOT_STARTED:
         return

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2): who loses its parent becomes a child of this process
 
 
-def reap(command: Sequence[str]) -> int:
+def wait_for_all_children(command: Sequence[str]) -> int:
     """Returns the command's exit code, 128 + n if signal n ended it, after the last of all.
 
     Signals are not passed on: `tini -g`, which starts this process, sends them to all.
@@ -37,6 +37,6 @@ def reap(command: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(reap(sys.argv[1:]))
+        sys.exit(wait_for_all_children(sys.argv[1:]))
     except OSError as error:  # the command is not there
         sys.exit(f"error: {error}")

@@ -13,7 +13,14 @@ from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.files import sha256
 from stages import paths
-from stages.runtime.engine import ENGINES, PROJECT, Engine, check_writable, explain, find
+from stages.runtime.engine import (
+    ENGINES,
+    PROJECT,
+    Engine,
+    check_writable,
+    detect_engine,
+    print_hint,
+)
 from stages.runtime.supervise import supervise
 
 RUNTIMES = ("auto", "host", *ENGINES)
@@ -24,7 +31,7 @@ def runner(
 ) -> None:
     """Run a stage on the host or in a container, as STAGE_RUNTIME says."""
     module = f"stages.{stage}"
-    engine, reason = choose(os.environ.get("STAGE_RUNTIME") or "auto")
+    engine, reason = resolve_runtime(os.environ.get("STAGE_RUNTIME") or "auto")
     print(f"{stage}: {reason}", file=sys.stderr, flush=True)
     if engine is None:
         sys.exit(supervise([sys.executable, "-m", module]))
@@ -42,11 +49,11 @@ def runner(
     code = supervise(engine.command(command, folder, mounts, name, stage == "download"))
     if code:  # its client may have been killed, and not the container
         engine.remove(name)
-        explain(engine, code)
+        print_hint(engine, code)
     sys.exit(code)
 
 
-def choose(wanted: str) -> tuple[Engine | None, str]:
+def resolve_runtime(wanted: str) -> tuple[Engine | None, str]:
     """(the engine, or None for the host; why). Raises UserError if what is wanted cannot be."""
     if wanted not in RUNTIMES:
         raise UserError(f"STAGE_RUNTIME: {wanted} is none of {', '.join(RUNTIMES)}")
@@ -56,14 +63,14 @@ def choose(wanted: str) -> tuple[Engine | None, str]:
         return None, "on the host, as STAGE_RUNTIME says"
     if wanted in ENGINES:
         try:
-            engine = find(wanted)
+            engine = detect_engine(wanted)
         except UserError as error:
             raise UserError(f"STAGE_RUNTIME={wanted}: {error}") from None
         return engine, f"in {wanted}, as STAGE_RUNTIME says, image {engine.image}"
     missing = []
     for name in ENGINES:
         try:
-            engine = find(name)
+            engine = detect_engine(name)
         except UserError as error:
             missing.append(str(error))
         else:

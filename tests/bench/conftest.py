@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 
 from alexnet import config
 from alexnet.data.meta import Meta, save_meta
-from alexnet.network.weights import Card
-from alexnet.training.device import Machine
+from alexnet.network.weights import ModelMetadata
+from alexnet.training.device import DeviceConfig
 from bench import tutorial
-from bench.clock import Limit
-from bench.speed import Setting
+from bench.clock import Budget
+from bench.speed import Context
 from tests.conftest import CLASSES, ROOT
 
 CPU = torch.device("cpu")
@@ -36,14 +36,14 @@ def folder(digits, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def setting(folder) -> Setting:
+def setting(folder) -> Context:
     """params.yaml's own, but in steps of 8 images, of which two are measured."""
     values = config.load(ROOT / "params.yaml")
     train = values.train.model_copy(update={"batch_size": 8, "deterministic": False})
-    card = Card("cifar", CLASSES, 32, (0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
-    machine = Machine(CPU, torch.float32)
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
+    device_config = DeviceConfig(CPU, torch.float32)
     values = values.model_copy(update={"train": train})
-    return Setting(folder, card, values, machine, Limit(math.inf, steps=2))
+    return Context(folder, metadata, values, device_config, Budget(math.inf, steps=2))
 
 
 @pytest.fixture(scope="package")

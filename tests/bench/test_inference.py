@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from alexnet.evaluation.evaluate import logits_of
-from alexnet.network.weights import Card, load_weights, save_weights
+from alexnet.network.weights import ModelMetadata, load_weights, save_weights
 from bench import inference
 from bench.forms import (
     MIN_CALLS,
-    Form,
+    Backend,
     Latency,
     onnxruntime_answer,
     pytorch_answer,
@@ -35,8 +35,8 @@ def forms(tmp_path):
         file.write_bytes(bytes(size))
     shape = (32, 32, 3)
     return [
-        Form("PyTorch eager", False, "fp32", files[0], shape),
-        Form("onnxruntime", True, "int8", files[1], shape),
+        Backend("PyTorch eager", False, "fp32", files[0], shape),
+        Backend("onnxruntime", True, "int8", files[1], shape),
     ]
 
 
@@ -61,7 +61,7 @@ def invented(monkeypatch):
 
 def test_ratios_are_of_the_same_round(forms, invented):
     asked = invented(0.03, 0.01, 0.06, 0.03, 0.04, 0.01)
-    baseline, other = inference.alternate(forms, 1, rounds=3, seconds=0.5)
+    baseline, other = inference.interleave(forms, 1, rounds=3, seconds=0.5)
     assert asked == [("PyTorch eager", 1, 0.5), ("onnxruntime", 1, 0.5)] * 3, "in turn"
     assert baseline["ratio"] == 1
     assert other["ratios"] == pytest.approx([3, 2, 4])
@@ -74,7 +74,7 @@ def test_ratios_are_of_the_same_round(forms, invented):
 
 def test_the_tables_state_the_baseline_and_the_method(forms, invented, capsys):
     invented(0.03, 0.01)
-    rows = {str(size): inference.alternate(forms, size, 2, 0.5) for size in inference.BATCH_SIZES}
+    rows = {str(size): inference.interleave(forms, size, 2, 0.5) for size in inference.BATCH_SIZES}
     given = inference.conditions(2, 0.5) | {
         "image_shape": forms[0].image_shape,
         "baseline": forms[0].name,
@@ -98,9 +98,9 @@ def test_both_batch_sizes_are_measured():
 @pytest.mark.slow
 def test_every_form_gives_the_same_answers(tmp_path):
     """What is timed is the network, in every form; in fewer bits nearly."""
-    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     weights = tmp_path / "weights.safetensors"
-    save_weights(weights, confident(card), card)
+    save_weights(weights, confident(metadata), metadata)
     forms = write_forms(tmp_path, weights, opset=20, num_shown=64)
     assert [form.name for form in forms] == [
         "PyTorch eager, fp32, unfolded",
@@ -109,8 +109,8 @@ def test_every_form_gives_the_same_answers(tmp_path):
         *(f"onnxruntime, {name}, folded" for name in ("fp32", "fp16", "int8")),
     ]
     images = random_images(4, (32, 32, 3))
-    model, card = load_weights(weights)
-    wanted = logits_of(model, card, torch.from_numpy(images), CPU, 4).numpy()
+    model, metadata = load_weights(weights)
+    wanted = logits_of(model, metadata, torch.from_numpy(images), CPU, 4).numpy()
     for form in forms:
         answer = (pytorch_answer if form.runtime == "PyTorch eager" else onnxruntime_answer)(form)
         logits, probabilities, label = answer(images)

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.training.device import Machine
+from alexnet.training.device import DeviceConfig
 from alexnet.training.loader import Split
 from bench.clock import WARM_UP_STEPS
-from bench.process import apart, peak_memory
-from bench.speed import Case, Unwatching, epoch_seconds, measure, take, whole_run
+from bench.process import peak_memory, run_in_subprocess
+from bench.speed import NullMonitor, Workload, epoch_seconds, measure, take, whole_run
 
 from .conftest import CPU
 
@@ -23,7 +23,7 @@ def test_a_loop_is_measured_for_so_many_steps(setting, loop, monkeypatch):
     monkeypatch.setattr(
         torch.optim.SGD, "step", lambda *arguments: (taken.append(1), step(*arguments))[1]
     )
-    speed = measure(setting, Case(loop, 8, 40))
+    speed = measure(setting, Workload(loop, 8, 40))
     assert len(taken) == WARM_UP_STEPS["cpu"] + 2
     assert (speed.steps, speed.images) == (2, 16)
     assert speed.images_per_second == 16 / speed.seconds
@@ -35,7 +35,7 @@ def test_too_few_steps_are_told(setting):
     train = setting.params.train.model_copy(update={"epochs": 1})
     short = replace(setting, params=setting.params.model_copy(update={"train": train}))
     with pytest.raises(UserError, match="3 steps are too few to measure"):
-        measure(short, Case("tutorial", 16, 40))
+        measure(short, Workload("tutorial", 16, 40))
 
 
 def test_images_are_repeated_where_there_are_too_few(digits):
@@ -49,7 +49,7 @@ def test_images_are_repeated_where_there_are_too_few(digits):
 @pytest.mark.slow
 def test_an_epoch_is_watched_or_not(setting, monkeypatch):
     sampled = []
-    note = Unwatching.note_gradient
+    note = NullMonitor.record_gradients
     monkeypatch.setattr(
         "alexnet.training.layer_monitor.Vitals.note_gradient",
         lambda self: (sampled.append(self.is_sampling), note(self))[1],
@@ -66,7 +66,7 @@ def test_a_process_of_its_own_has_its_own_memory():
     """Not the level of the process that started it, as getrusage would say."""
     ballast = torch.ones(100_000_000)  # 400 MB
     assert ballast.nbytes < peak_memory(CPU) - 100e6
-    assert apart(peak_memory, CPU) < peak_memory(CPU) - 300e6
+    assert run_in_subprocess(peak_memory, CPU) < peak_memory(CPU) - 300e6
 
 
 def _refuse() -> None:
@@ -76,19 +76,19 @@ def _refuse() -> None:
 @pytest.mark.slow
 def test_a_failure_comes_back():
     with pytest.raises(UserError, match="no"):
-        apart(_refuse)
+        run_in_subprocess(_refuse)
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_on_a_gpu(setting, tmp_path):
     """Both loops, and a whole run that finds compiled what the first one has compiled."""
-    machine = Machine(torch.device("cuda:0"), torch.bfloat16)
-    setting = replace(setting, machine=machine)
+    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16)
+    setting = replace(setting, device_config=device_config)
     for loop in ("tutorial", "ours"):
-        speed = apart(measure, setting, Case(loop, 8, 40))
+        speed = run_in_subprocess(measure, setting, Workload(loop, 8, 40))
         assert speed.images == 16
         assert speed.peak_bytes > 0
-    cold = apart(whole_run, setting, 1, tmp_path)
+    cold = run_in_subprocess(whole_run, setting, 1, tmp_path)
     assert any(tmp_path.iterdir()), "the compiled step is kept"
-    assert 0 < apart(whole_run, setting, 1, tmp_path) < cold
+    assert 0 < run_in_subprocess(whole_run, setting, 1, tmp_path) < cold

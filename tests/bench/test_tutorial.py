@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.network.summary import describe, training_flops
+from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
 from alexnet.training.augmentation import crop_and_flip, normalise
 from alexnet.training.loader import Split
@@ -17,21 +17,21 @@ from .conftest import CPU
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def loader(digits, card, num_images, batch_size):
+def loader(digits, metadata, num_images, batch_size):
     images, labels = (part[:num_images] for part in digits)
-    return tutorial.make_loader(images, labels, card, batch_size, CPU)
+    return tutorial.make_loader(images, labels, metadata, batch_size, CPU)
 
 
-def test_it_trains_on_every_image_in_every_epoch_and_learns(digits, card):
+def test_it_trains_on_every_image_in_every_epoch_and_learns(digits, metadata):
     torch.manual_seed(0)
-    model, seen = build(card, dropout=0.0), []
-    losses = tutorial.train(model, loader(digits, card, 10, 8), CPU, 4, seen.append)
+    model, seen = build(metadata, dropout=0.0), []
+    losses = tutorial.train(model, loader(digits, metadata, 10, 8), CPU, 4, seen.append)
     assert seen == [8, 2] * 4
     assert losses[-1] < losses[0]
 
 
-def test_its_optimizer_is_plain_sgd_in_float32(card):
-    model = build(card, dropout=0.0)
+def test_its_optimizer_is_plain_sgd_in_float32(metadata):
+    model = build(metadata, dropout=0.0)
     optimizer = tutorial.make_optimizer(model)
     assert type(optimizer) is torch.optim.SGD
     (group,) = optimizer.param_groups
@@ -43,17 +43,17 @@ def test_its_optimizer_is_plain_sgd_in_float32(card):
         assert parameter.is_contiguous()
 
 
-def test_its_images_are_ours(digits, card):
+def test_its_images_are_ours(digits, metadata):
     """Its loader holds the very images and labels, in an order drawn anew for each epoch."""
     images, labels = (part[:20] for part in digits)
-    given = loader(digits, card, 20, 8)
+    given = loader(digits, metadata, 20, 8)
     assert torch.equal(torch.from_numpy(given.dataset.images), images)
     assert given.dataset.labels == labels.tolist()
     assert isinstance(given.sampler, RandomSampler)
     assert sorted(given.sampler) == list(range(20))
 
 
-def test_each_of_its_changes_to_an_image_is_one_of_ours(card):
+def test_each_of_its_changes_to_an_image_is_one_of_ours(metadata):
     """Crop, flip and normalisation: the same set of pictures of an image."""
     images = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
     offsets = torch.arange(-4, 5)
@@ -63,28 +63,28 @@ def test_each_of_its_changes_to_an_image_is_one_of_ours(card):
     )
     draws = draws_of(len(top), top=top, left=left, mirrored=mirrored == 1)
     cropped = crop_and_flip(images.expand(len(top), -1, -1, -1), draws, 32)
-    ours = normalise(cropped, card.mean, card.std)
+    ours = normalise(cropped, metadata.mean, metadata.std)
 
-    dataset = tutorial.make_loader(images, torch.zeros(1), card, 1, CPU).dataset
+    dataset = tutorial.make_loader(images, torch.zeros(1), metadata, 1, CPU).dataset
     for _ in range(5):
         picture, _ = dataset[0]
         differences = (ours - picture).abs().amax(dim=(1, 2, 3))
         assert differences.min() < 1e-5
 
 
-def test_grey_images(card):
+def test_grey_images(metadata):
     images = torch.randint(256, (1, 32, 32, 1), dtype=torch.uint8)
-    grey = type(card)("cifar", card.classes, 32, mean=(0.5,), std=(0.25,))
+    grey = type(metadata)("cifar", metadata.classes, 32, mean=(0.5,), std=(0.25,))
     picture, _ = tutorial.make_loader(images, torch.zeros(1), grey, 1, CPU).dataset[0]
     assert picture.shape == (1, 32, 32)
 
 
-def test_it_computes_the_network_as_written(digits, card):
+def test_it_computes_the_network_as_written(digits, metadata):
     """By PyTorch's own count of the operations in a step."""
-    model = build(card, dropout=0.0)
+    model = build(metadata, dropout=0.0)
     with FlopCounterMode(display=False) as counter:
-        tutorial.train(model, loader(digits, card, 2, 2), CPU, 1, lambda num_images: None)
-    assert counter.get_total_flops() == 2 * training_flops(describe(model))
+        tutorial.train(model, loader(digits, metadata, 2, 2), CPU, 1, lambda num_images: None)
+    assert counter.get_total_flops() == 2 * training_flops(summarize(model))
 
 
 def test_both_loops_are_given_the_same_split(setting, monkeypatch):
@@ -108,6 +108,6 @@ def test_both_loops_are_given_the_same_split(setting, monkeypatch):
     monkeypatch.setattr(speed, "Unvalidated", note("ours", 2))
     for loop in ("tutorial", "ours"):
         with pytest.raises(Stopped):
-            speed.measure(setting, speed.Case(loop, 8, 50))
+            speed.measure(setting, speed.Workload(loop, 8, 50))
     assert torch.equal(given["tutorial"], given["ours"])
     assert len(given["ours"]) == 50

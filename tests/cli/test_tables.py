@@ -23,9 +23,18 @@ def test_what_a_layer_does_and_sees():
 def test_what_a_layer_costs():
     """conv1 of 32x32: 34,944 of 58,322,314 parameters; 24,576 bytes out, 12,288 in."""
     table = costs(inspect("cifar", None, None, 3))
-    intensity = f"{2 * 2_230_272 / (4 * (3072 + 6144 + 34_944)):.3g}"
+    arithmetic_intensity = f"{2 * 2_230_272 / (4 * (3072 + 6144 + 34_944)):.3g}"
     assert row(table, "conv1") == [
-        *("conv1", "34,944", "0.1 %", "2,230,272", "1.8 %", "24.6 kB", "12.3 kB", intensity),
+        *(
+            "conv1",
+            "34,944",
+            "0.1 %",
+            "2,230,272",
+            "1.8 %",
+            "24.6 kB",
+            "12.3 kB",
+            arithmetic_intensity,
+        ),
     ]
     assert row(table, "conv2")[6] == "", "relu1's output is conv2's input, and kept already"
     assert table.total == ["total", "58,322,314", "", "123,987,968", "", "457 kB", "309 kB", ""]
@@ -42,8 +51,8 @@ def test_each_row_has_a_cell_under_each_heading(make, variant):
 
 
 def test_copies_are_spoken_of_where_there_are_any():
-    assert "train.fold" in " ".join(notes(inspect("cifar", 32, None, 3)))
-    assert "train.fold" not in " ".join(notes(inspect("cifar", 64, None, 3)))
+    assert "train.collapse_fc1" in " ".join(notes(inspect("cifar", 32, None, 3)))
+    assert "train.collapse_fc1" not in " ".join(notes(inspect("cifar", 64, None, 3)))
 
 
 @pytest.mark.parametrize(

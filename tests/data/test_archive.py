@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.data.archive import walk
+from alexnet.data.archive import iter_members
 from alexnet.errors import UserError
 
 from .making import make_files, write_folder, write_tar, write_zip
@@ -16,7 +16,9 @@ FILES = make_files(20)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {str(member.path): member.read() for member in walk(root) if not member.is_folder}
+    return {
+        str(member.path): member.read() for member in iter_members(root) if not member.is_folder
+    }
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from alexnet.data.folder import read_folder
-from alexnet.data.index import Listing
+from alexnet.data.index import DatasetIndex
 from alexnet.errors import UserError
 
 from .making import make_files, write_folder, write_tar, write_zip
@@ -14,7 +14,7 @@ SPLIT = make_files(3, ("train", "test"))
 FLAT = make_files(3)
 
 
-def listed(tmp_path: Path, files: dict[str, bytes]) -> Listing:
+def listed(tmp_path: Path, files: dict[str, bytes]) -> DatasetIndex:
     return read_folder(write_folder(tmp_path / "files", files), lambda _: None)
 
 

@@ -3,17 +3,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet.data.index import Listing
-from alexnet.data.splits import assign, count
+from alexnet.data.index import DatasetIndex
+from alexnet.data.splits import count, split_dataset
 from alexnet.errors import UserError
 
 from .making import make_config
 
 
-def make_listing(sizes: list[int], given: str | list[str] = "train") -> Listing:
+def make_listing(sizes: list[int], given: str | list[str] = "train") -> DatasetIndex:
     labels = np.repeat(np.arange(len(sizes)), sizes)
     splits = np.array([given] * len(labels) if isinstance(given, str) else given)
-    return Listing(tuple(f"class{k}" for k in range(len(sizes))), labels, splits, lambda: iter(()))
+    return DatasetIndex(
+        tuple(f"class{k}" for k in range(len(sizes))), labels, splits, lambda: iter(())
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -28,7 +30,7 @@ def test_every_class_is_shared_out_alike(
 ) -> None:
     data = make_config(val_fraction=val, test_fraction=test, split_seed=seed)
     listing = make_listing(sizes)
-    counts = count(assign(listing, data), listing.labels, listing.classes)
+    counts = count(split_dataset(listing, data), listing.labels, listing.classes)
     for name, size in zip(listing.classes, sizes, strict=True):
         assert counts["test"][name] == max(1, round(size * test))
         assert counts["val"][name] == max(1, round(size * val))
@@ -37,7 +39,9 @@ def test_every_class_is_shared_out_alike(
 
 def test_the_seed_alone_decides() -> None:
     listing = make_listing([30, 30])
-    first, again, other = (assign(listing, make_config(split_seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        split_dataset(listing, make_config(split_seed=seed)) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -45,20 +49,20 @@ def test_the_seed_alone_decides() -> None:
 def test_given_splits_are_kept_and_only_the_missing_ones_drawn() -> None:
     given = (["train"] * 16 + ["test"] * 4) * 2
     listing = make_listing([20, 20], given)
-    splits = assign(listing, make_config())
+    splits = split_dataset(listing, make_config())
     np.testing.assert_array_equal(splits == "test", np.array(given) == "test")
     assert count(splits, listing.labels, listing.classes)["val"] == {"class0": 4, "class1": 4}
 
     everything = (["train", "val", "test"] * 4) * 2
     np.testing.assert_array_equal(
-        assign(make_listing([12, 12], everything), make_config()), everything
+        split_dataset(make_listing([12, 12], everything), make_config()), everything
     )
 
 
 def test_too_few_images_name_the_class() -> None:
     with pytest.raises(UserError, match=r"class class1 has 2 image\(s\), too few for train, test"):
-        assign(make_listing([9, 2]), make_config())
-    assign(make_listing([9, 3]), make_config())  # one for each split
+        split_dataset(make_listing([9, 2]), make_config())
+    split_dataset(make_listing([9, 3]), make_config())  # one for each split
 
 
 def test_a_class_missing_from_a_split_is_named() -> None:

@@ -7,7 +7,7 @@ import torch
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import (
     accuracy_of_views,
-    judge,
+    compute_metrics,
     logits_of,
     read_predictions,
     views_of,
@@ -17,18 +17,20 @@ from alexnet.network.weights import build
 from alexnet.training.augmentation import normalise
 
 
-def test_logits_in_batches_equal_logits_at_once(card, digits):
-    model = build(card, dropout=0.5)
+def test_logits_in_batches_equal_logits_at_once(metadata, digits):
+    model = build(metadata, dropout=0.5)
     images = digits[0][:13]
     with torch.inference_mode():
-        expected = model.eval()(normalise(images, card.mean, card.std))
-    result = logits_of(model.train(), card, images, torch.device("cpu"), batch_size=5)
+        expected = model.eval()(normalise(images, metadata.mean, metadata.std))
+    result = logits_of(model.train(), metadata, images, torch.device("cpu"), batch_size=5)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_figures_by_hand():
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
-    figures, predictions = judge(logits, torch.tensor([0, 1, 1]), ("cat", "dog"), num_bins=10)
+    figures, predictions = compute_metrics(
+        logits, torch.tensor([0, 1, 1]), ("cat", "dog"), num_bins=10
+    )
     sure = 1 / (1 + np.exp(-2.0))
     assert figures["n"] == 3
     assert figures["accuracy"] == pytest.approx(2 / 3)
@@ -44,14 +46,14 @@ def test_figures_by_hand():
 
 
 def test_top5_where_it_has_a_meaning():
-    figures, _ = judge(torch.eye(10), torch.arange(10), tuple("abcdefghij"), num_bins=10)
+    figures, _ = compute_metrics(torch.eye(10), torch.arange(10), tuple("abcdefghij"), num_bins=10)
     assert figures["top5_accuracy"] == 1.0
 
 
 def test_predictions_round_trip(tmp_path):
     classes = ("a,b", 'say "x"', "ç")
     labels = torch.tensor([0, 1, 2, 2])
-    _, predictions = judge(torch.randn(4, 3), labels, classes, num_bins=5)
+    _, predictions = compute_metrics(torch.randn(4, 3), labels, classes, num_bins=5)
     path = tmp_path / "predictions.csv"
     write_predictions(path, predictions, classes)
     again = read_predictions(path, classes)

@@ -8,7 +8,7 @@ import torch
 from alexnet.errors import UserError
 from alexnet.evaluation import layer_profile as timing
 from alexnet.evaluation.layer_profile import LayerTime, time_layers
-from alexnet.network.collapse import fold_for_training
+from alexnet.network.collapse import collapse_for_training
 from tests.making import ON_CPU, narrow
 
 
@@ -24,7 +24,7 @@ def test_each_layer_is_timed_in_the_order_they_run(monkeypatch):
         return forward(x)
 
     model.conv3.forward = slow
-    rows = time_layers(model, 32, batch_size=4, machine=ON_CPU)
+    rows = time_layers(model, 32, batch_size=4, device_config=ON_CPU)
     assert [row.layer for row in rows] == [name for name, _ in model.named_children()]
     slowest = max(rows, key=lambda row: row.forward_seconds)
     assert slowest.layer == "conv3"
@@ -36,7 +36,7 @@ def test_each_layer_is_timed_in_the_order_they_run(monkeypatch):
 
 def test_the_network_that_trains_without_copies_is_timed_too(monkeypatch):
     monkeypatch.setattr(timing, "ROUNDS", 1)
-    folded = fold_for_training(narrow())
+    folded = collapse_for_training(narrow())
     names = [row.layer for row in time_layers(folded, 32, 2, ON_CPU)]
     assert names == [name for name, _ in folded.named_children()]
 

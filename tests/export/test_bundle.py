@@ -19,10 +19,10 @@ from alexnet import config
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.export import graph as export
-from alexnet.export.dataset_cards import ABOUT
+from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.inference.predictor import Predictor
 from alexnet.network.model import VARIANTS
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from tests.conftest import CLASSES, ROOT
 from tests.handing import METRICS, confident, export_to, small_handoff
 from tests.making import narrow
@@ -31,18 +31,18 @@ from tests.making import narrow
 @pytest.fixture(scope="module")
 def handed_over(tmp_path_factory, digits):
     """(folder, model, card) of one export, shared by the tests that only look."""
-    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
-    model = confident(card)
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    model = confident(metadata)
     folder = tmp_path_factory.mktemp("handoff") / "artifacts"
-    export_to(folder, model, card, digits[0][:300], config.load(ROOT / "params.yaml"))
-    return folder, model, card
+    export_to(folder, model, metadata, digits[0][:300], config.load(ROOT / "params.yaml"))
+    return folder, model, metadata
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 256])
 def test_outputs_equal_pytorchs(handed_over, digits, batch_size):
-    folder, model, card = handed_over
+    folder, model, metadata = handed_over
     images = digits[0][-256:]
-    expected = logits_of(model, card, images, torch.device("cpu"), 256)
+    expected = logits_of(model, metadata, images, torch.device("cpu"), 256)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for start in range(0, 256, batch_size):
         batch = slice(start, start + batch_size)
@@ -125,24 +125,24 @@ def test_the_lines_in_the_model_card_run(tmp_path, stored_size):
 
 def test_the_model_card_says_what_one_has_to_know(handed_over):
     folder, _, _ = handed_over
-    card = (folder / "MODEL_CARD.md").read_text()
-    assert "50.00 %" in card
-    assert card.count("| 0.2500 | 0.7500 | 30 |") == len(CLASSES)
-    assert "Counted here: 2 images" in card
+    metadata = (folder / "MODEL_CARD.md").read_text()
+    assert "50.00 %" in metadata
+    assert metadata.count("| 0.2500 | 0.7500 | 30 |") == len(CLASSES)
+    assert "Counted here: 2 images" in metadata
     for part in ("MIT license", "CC BY 4.0", "NeurIPS 2012", "always answers with one of them"):
-        assert part in card
-    assert "{{" not in card
-    assert "{%" not in card
+        assert part in metadata
+    assert "{{" not in metadata
+    assert "{%" not in metadata
 
 
 @pytest.mark.parametrize("name", get_args(config.Data.model_fields["name"].annotation))
 def test_every_data_set_has_its_flaws_and_terms(name):
-    assert ABOUT[name].flaws
-    assert ABOUT[name].terms
+    assert DATASET_CARDS[name].limitations
+    assert DATASET_CARDS[name].terms
 
 
 def test_the_model_names_its_properties(handed_over):
-    folder, _, card = handed_over
+    folder, _, metadata = handed_over
     properties = {
         entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props
     }
@@ -150,36 +150,41 @@ def test_the_model_names_its_properties(handed_over):
     assert properties["Image.BitmapPixelFormat"] == "Rgb8"
     assert properties["Image.ColorSpaceGamma"] == "SRGB"
     assert properties["Image.NominalPixelRange"] == "NominalRange_0_255"
-    assert json.loads(properties["classes"]) == list(card.classes)
+    assert json.loads(properties["classes"]) == list(metadata.classes)
     assert json.loads(properties["provenance"]) == manifest["provenance"]
     assert json.loads(properties["preprocessing"]) == manifest["preprocessing"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
-def test_weights_that_are_no_numbers_are_refused(tmp_path, digits, card, params, value):
+def test_weights_that_are_no_numbers_are_refused(tmp_path, digits, metadata, params, value):
     """A channel at minus infinity ends in zeros behind its ReLU: no output would show it."""
     model = narrow().eval()
     with torch.no_grad():
         model.conv4.bias[0] = value
     with pytest.raises(UserError, match=r"conv4.bias holds values that are not finite"):
-        export_to(tmp_path / "artifacts", model, card, digits[0][:20], params)
+        export_to(tmp_path / "artifacts", model, metadata, digits[0][:20], params)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_accuracy_other_than_reported_is_refused(tmp_path, digits, card, params):
+def test_an_accuracy_other_than_reported_is_refused(tmp_path, digits, metadata, params):
     metrics = METRICS | {"n": 20, "accuracy": 0.55}
     with pytest.raises(UserError, match=r"accuracy is 0.500000, evaluate reported 0.550000"):
         export_to(
-            tmp_path / "artifacts", narrow().eval(), card, digits[0][:20], params, metrics=metrics
+            tmp_path / "artifacts",
+            narrow().eval(),
+            metadata,
+            digits[0][:20],
+            params,
+            metrics=metrics,
         )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_exporting_twice_gives_the_same_bytes(handed_over, tmp_path, digits, params):
-    folder, model, card = handed_over
+    folder, model, metadata = handed_over
     again = tmp_path / "elsewhere"
-    export_to(again, model, card, digits[0][:300], params)
+    export_to(again, model, metadata, digits[0][:300], params)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (again / path.relative_to(folder)).read_bytes(), path
@@ -187,13 +192,13 @@ def test_exporting_twice_gives_the_same_bytes(handed_over, tmp_path, digits, par
 
 @pytest.mark.slow
 def test_unfolded_grey_and_folded_agree(tmp_path, digits):
-    card = Card("cifar", CLASSES, 32, (0.5,), (0.25,))
-    model = confident(card)
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5,), (0.25,))
+    model = confident(metadata)
     images = digits[0][:64, :, :, :1].contiguous()
-    expected = logits_of(model, card, images, torch.device("cpu"), 64).numpy()
-    for fold in (True, False):
-        path = tmp_path / f"{fold}.onnx"
-        export.write_onnx(path, model, card, {}, opset=20, fold=fold)
+    expected = logits_of(model, metadata, images, torch.device("cpu"), 64).numpy()
+    for collapse_fc1 in (True, False):
+        path = tmp_path / f"{collapse_fc1}.onnx"
+        export.write_onnx(path, model, metadata, {}, opset=20, collapse_fc1=collapse_fc1)
         export.verify(path, images.numpy(), expected, 1e-4)
     assert (tmp_path / "False.onnx").stat().st_size > 2 * (tmp_path / "True.onnx").stat().st_size
 
@@ -204,8 +209,8 @@ def test_the_larger_variants_match_pytorch(tmp_path, params, variant):
     """At their own size and 1000 classes, with random weights; unfolded, for nothing is copied."""
     size = VARIANTS[variant].image_size
     classes = tuple(f"class {k}" for k in range(1000))
-    card = Card(variant, classes, size, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
-    model = confident(card)
+    metadata = ModelMetadata(variant, classes, size, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    model = confident(metadata)
     photos = np.stack(
         [
             image[:size, left : left + size]
@@ -214,7 +219,7 @@ def test_the_larger_variants_match_pytorch(tmp_path, params, variant):
         ]
     )
     images = torch.from_numpy(photos)
-    export_to(tmp_path / "artifacts", model, card, images, params)
+    export_to(tmp_path / "artifacts", model, metadata, images, params)
     manifest = json.loads((tmp_path / "artifacts" / "manifest.json").read_text())
     assert manifest["folded"] is False
     assert manifest["input"]["shape"] == ["batch", size, size, 3]
@@ -224,7 +229,7 @@ def test_the_larger_variants_match_pytorch(tmp_path, params, variant):
 
 
 def test_a_model_that_differs_is_not_exported(handed_over, tmp_path, digits, params, monkeypatch):
-    folder, model, card = handed_over
+    folder, model, metadata = handed_over
     target = tmp_path / "artifacts"
     target.mkdir()
     (target / "good").write_text("good")
@@ -241,7 +246,7 @@ def test_a_model_that_differs_is_not_exported(handed_over, tmp_path, digits, par
 
     monkeypatch.setattr(export, "write_onnx", broken)
     with pytest.raises(UserError, match=r"differs from PyTorch's .*nothing was exported"):
-        export_to(target, model, card, digits[0][:20], params)
+        export_to(target, model, metadata, digits[0][:20], params)
     assert [path.name for path in target.iterdir()] == ["good"]
     assert list(tmp_path.iterdir()) == [target]
 

@@ -11,15 +11,15 @@ import torch
 from alexnet import config
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.export import graph as export
-from alexnet.export.quantisation import Reference, write_int8
-from alexnet.inference.predictor import MODELS, Predictor
+from alexnet.export.quantisation import AccuracyReference, write_int8
+from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from alexnet.inference.verification import MAX_DIFFERENCE, verify
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from tests.conftest import CLASSES, real_digits
 from tests.handing import confident, export_to, small_handoff
 from tests.making import CPU, narrow
 
-CARD = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+CARD = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 CHANNELS = [6, 16, 24, 24, 16, 256, 256]  # of conv1 to fc2 in a narrow network
 ALL = ["int8", "fp32", "fp16"]  # in no order
 LAX = {"max_accuracy_drop": 1.0, "max_changed": 1.0, "num_calibration_images": 32}
@@ -42,20 +42,20 @@ def kinds(path):
 
 def test_the_names_of_precisions_are_the_same_everywhere():
     (listed,) = get_args(config.Export.model_fields["precisions"].annotation)
-    assert list(get_args(listed)) == list(MODELS) == list(MAX_DIFFERENCE)
+    assert list(get_args(listed)) == list(MODEL_FILENAMES) == list(MAX_DIFFERENCE)
 
 
 def test_every_precision_is_in_the_folder_and_verified(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert list(manifest["precisions"]) == ["fp32", "fp16", "int8"]
     for name, row in manifest["precisions"].items():
-        assert row["file"] == MODELS[name]
+        assert row["file"] == MODEL_FILENAMES[name]
         assert row["bytes"] == (folder / row["file"]).stat().st_size
         assert Predictor(folder, name).precision == name
     proof = verify(folder)
     assert set(proof.max_difference) == set(ALL)
-    card = (folder / "MODEL_CARD.md").read_text()
-    assert all(f"| `{name}` |" in card for name in MODELS.values())
+    metadata = (folder / "MODEL_CARD.md").read_text()
+    assert all(f"| `{name}` |" in metadata for name in MODEL_FILENAMES.values())
 
 
 def test_weights_take_the_bits_that_the_name_says(folder):
@@ -92,7 +92,7 @@ def test_outputs_and_their_types_are_those_of_fp32(folder):
     images = real_digits()[0][:7].numpy()
     full = export.run_onnx(folder / "model.onnx", images, 7)
     for name in ("fp16", "int8"):
-        outputs = export.run_onnx(folder / MODELS[name], images, 7)
+        outputs = export.run_onnx(folder / MODEL_FILENAMES[name], images, 7)
         assert {k: v.dtype for k, v in outputs.items()} == {k: v.dtype for k, v in full.items()}
         np.testing.assert_allclose(
             outputs["probabilities"], full["probabilities"], atol=MAX_DIFFERENCE[name]
@@ -105,7 +105,7 @@ def test_int8_is_close_because_it_was_shown_images(tmp_path):
     torch.manual_seed(0)
     model = narrow().eval()
     images = real_digits()[0][:300].numpy()
-    export.write_onnx(tmp_path / "full.onnx", model, CARD, {}, opset=20, fold=True)
+    export.write_onnx(tmp_path / "full.onnx", model, CARD, {}, opset=20, collapse_fc1=True)
     full = export.run_onnx(tmp_path / "full.onnx", images, 256)["logits"]
 
     def error(shown):
@@ -122,10 +122,10 @@ def judged(folder, params):
     """What judging the int8 file of `folder` says, on labels of which fp32 gets all right."""
     images = real_digits()[0][:40].numpy()
     full = export.run_onnx(folder / "model.onnx", images, 40)
-    reference = Reference(images, full["label"], full["logits"])
+    reference = AccuracyReference(images, full["label"], full["logits"])
 
     def judged(path, **changes):
-        return reference.judge(path, params.export.model_copy(update=changes))
+        return reference.check_precision(path, params.export.model_copy(update=changes))
 
     return judged
 
@@ -192,10 +192,10 @@ def test_the_whole_networks_sizes(tmp_path, digits):
     model = confident(CARD)
     images = digits[0][:256]
     logits = logits_of(model, CARD, images, CPU, 256).numpy()
-    reference = Reference(images.numpy(), logits.argmax(axis=1), logits)
-    full, half, quarter = (tmp_path / name for name in MODELS.values())
-    export.write_onnx(full, model, CARD, {}, opset=20, fold=True)
-    export.write_onnx(half, model, CARD, {}, opset=20, fold=True, dtype=torch.float16)
+    reference = AccuracyReference(images.numpy(), logits.argmax(axis=1), logits)
+    full, half, quarter = (tmp_path / name for name in MODEL_FILENAMES.values())
+    export.write_onnx(full, model, CARD, {}, opset=20, collapse_fc1=True)
+    export.write_onnx(half, model, CARD, {}, opset=20, collapse_fc1=True, dtype=torch.float16)
     write_int8(quarter, full, images.numpy())
     assert full.stat().st_size < 87e6
     assert half.stat().st_size < 44e6

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from alexnet.inference.predictor import MODELS, Predictor
+from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from tests.conftest import ROOT
 from tests.handing import small_handoff
 
@@ -116,7 +116,7 @@ def test_the_samples_are_classified_as_expected(site, use):
 def test_the_other_precisions(site, use, precision, tolerance):
     row = expected(site, precision)[1]
     results, asked = use(("precision", precision), ("sample", 1))
-    assert any(url.endswith(MODELS[precision]) for url in asked)
+    assert any(url.endswith(MODEL_FILENAMES[precision]) for url in asked)
     shown = {guess["label"]: guess["probability"] for guess in results[1]["guesses"]}
     for label, probability in shown.items():
         assert probability == pytest.approx(row["probabilities"][label], abs=tolerance)

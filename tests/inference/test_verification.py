@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.export.bundle import seal
+from alexnet.export.bundle import write_manifest
 from alexnet.files import sha256
 from alexnet.inference.verification import verify
 from tests.handing import small_handoff
@@ -39,7 +39,7 @@ def reseal(folder, **changes):
     for name in ("manifest.json", "SHA256SUMS"):
         (folder / name).unlink()
     del facts["files"]
-    seal(folder, facts | changes)
+    write_manifest(folder, facts | changes)
 
 
 def test_a_folder_as_it_was_sent(folder):

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from alexnet.network.collapse import (
-    can_fold,
-    fold_for_inference,
-    fold_for_training,
+    can_collapse,
+    collapse_for_inference,
+    collapse_for_training,
+    expand_pool_copies,
     num_copies,
-    unfold,
 )
 from alexnet.network.model import AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
 from alexnet.network.summary import num_parameters
@@ -21,7 +21,7 @@ from tests.making import narrow, settings
 
 
 @pytest.mark.parametrize(
-    ("variant", "image_size", "copies", "folds"),
+    ("variant", "image_size", "copies", "collapses"),
     [
         # pool5 leaves 1x1, 2x2, 3x3 and 6x6 positions, of which the average pool makes 6x6.
         (AlexNetCifar, 27, 36, True),
@@ -36,11 +36,11 @@ from tests.making import narrow, settings
         (AlexNetOneWeirdTrick, 224, 1, False),
     ],
 )
-def test_how_often_fc1_sees_each_value(variant, image_size, copies, folds):
+def test_how_often_fc1_sees_each_value(variant, image_size, copies, collapses):
     with torch.device("meta"):
         model = variant()
     assert num_copies(model, image_size) == copies
-    assert can_fold(model, image_size) == folds
+    assert can_collapse(model, image_size) == collapses
 
 
 def test_the_average_pool_copies_as_often_as_we_say():
@@ -58,10 +58,10 @@ def test_for_inference_the_logits_stay(digits):
     x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
     with torch.inference_mode():
         before = model(x)
-        folded = fold_for_inference(model)
-        torch.testing.assert_close(folded(x), before, rtol=1e-10, atol=1e-12)
+        collapsed = collapse_for_inference(model)
+        torch.testing.assert_close(collapsed(x), before, rtol=1e-10, atol=1e-12)
         assert torch.equal(model(x), before), "the model itself is as it was"
-    assert num_parameters(folded) == 58_322_314 - 4096 * 256 * 35
+    assert num_parameters(collapsed) == 58_322_314 - 4096 * 256 * 35
     assert num_parameters(model) == 58_322_314
 
 
@@ -69,12 +69,12 @@ def test_for_training_the_logits_stay_and_unfolding_gives_back_the_model(digits)
     model = narrow().double()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x = real_batches(digits)[0][0]
-    folded = fold_for_training(model)
-    torch.testing.assert_close(folded(x), model(x), rtol=1e-10, atol=1e-12)
+    collapsed = collapse_for_training(model)
+    torch.testing.assert_close(collapsed(x), model(x), rtol=1e-10, atol=1e-12)
     theirs = {id(parameter) for parameter in model.parameters()}
-    own = [name for name, value in folded.named_parameters() if id(value) not in theirs]
+    own = [name for name, value in collapsed.named_parameters() if id(value) not in theirs]
     assert own == ["fc1.weight"]
-    unfold(folded, model)
+    expand_pool_copies(collapsed, model)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=1e-12, atol=1e-14)
 
@@ -127,7 +127,7 @@ def test_under_muon_too_folding_changes_nothing(digits, decay):
     With decay, what of fc1 no input reaches shrinks in the whole network alone.
     """
     full, model = twins()
-    params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
+    params = settings(muon_lr=0.02, muon_weight_decay=decay)
     steps = optimizer.build(full, 36, params, torch.float64)
     descend(full, steps, real_batches(digits), params)
     before = model.fc1.weight.detach().clone()
@@ -165,9 +165,9 @@ def descend(network, steps, batches, params) -> None:
 
 
 def train_folded(model, batches, params) -> None:
-    folded = fold_for_training(model)
-    descend(folded, optimizer.build(folded, 36, params, torch.float64), batches, params)
-    unfold(folded, model)
+    collapsed = collapse_for_training(model)
+    descend(collapsed, optimizer.build(collapsed, 36, params, torch.float64), batches, params)
+    expand_pool_copies(collapsed, model)
 
 
 def train_plainly(model, batches, params) -> list[float]:

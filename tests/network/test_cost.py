@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from alexnet.network.cost import kept_bytes, layer_costs, training_memory
+from alexnet.network.cost import layer_costs, saved_activation_bytes, training_memory
 from alexnet.network.model import VARIANTS, AlexNetCifar
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 from tests import making
 
 
@@ -34,15 +34,17 @@ def test_what_backward_will_need_by_hand():
         "fc2": 4096,
         "relu7": 4096,
     }
-    found = kept_bytes(on_meta("cifar"), 32, 1)
+    found = saved_activation_bytes(on_meta("cifar"), 32, 1)
     assert {name: number / 4 for name, number in found.items() if number} == expected
     assert sum(expected.values()) == 77_312
-    assert kept_bytes(on_meta("cifar"), 32, 7) == {k: 7 * v for k, v in found.items()}
+    assert saved_activation_bytes(on_meta("cifar"), 32, 7) == {k: 7 * v for k, v in found.items()}
 
 
 def test_the_meta_device_keeps_what_real_tensors_do():
     model = making.narrow(dropout=0.5)
-    assert kept_bytes(model, 32, 3, device="cpu") == kept_bytes(model, 32, 3)
+    assert saved_activation_bytes(model, 32, 3, device="cpu") == saved_activation_bytes(
+        model, 32, 3
+    )
 
 
 @pytest.mark.parametrize("variant", ["cifar", "imagenet-2012"])
@@ -62,7 +64,7 @@ def test_what_a_whole_pass_on_real_tensors_keeps(variant):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         logits = model(x)  # holds the graph, so that nothing is given back yet
     assert logits.grad_fn is not None
-    assert sum(kept_bytes(model, model.image_size, 1).values()) == sum(memory.values())
+    assert sum(saved_activation_bytes(model, model.image_size, 1).values()) == sum(memory.values())
 
 
 def test_training_memory():
@@ -75,21 +77,23 @@ def test_training_memory():
 def test_intensity_by_hand():
     """fc1 of one image: 2 operations for each of its weights' 4 bytes, and little else."""
     model = AlexNetCifar()
-    layers = describe(model)
+    layers = summarize(model)
     fc1 = [layer.name for layer in layers].index("fc1")
     one, many = (layer_costs(model, layers, 32, number)[fc1] for number in (1, 512))
     weights = 9216 * 4096
-    assert one.intensity == pytest.approx(2 * weights / (4 * (9216 + 4096 + weights + 4096)))
-    assert many.intensity == pytest.approx(
+    assert one.arithmetic_intensity == pytest.approx(
+        2 * weights / (4 * (9216 + 4096 + weights + 4096))
+    )
+    assert many.arithmetic_intensity == pytest.approx(
         512 * 2 * weights / (4 * (512 * (9216 + 4096) + weights + 4096))
     )
-    assert one.intensity < 0.5 < 200 < many.intensity
+    assert one.arithmetic_intensity < 0.5 < 200 < many.arithmetic_intensity
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_shares_make_a_whole(variant):
     model = on_meta(variant)
-    costs = layer_costs(model, describe(model), model.image_size, 2)
+    costs = layer_costs(model, summarize(model), model.image_size, 2)
     assert sum(cost.parameters_share for cost in costs) == pytest.approx(1)
     assert sum(cost.macs_share for cost in costs) == pytest.approx(1)
     assert costs[-1].activation_bytes == 4 * 2 * model.num_classes

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from alexnet.network.model import VARIANTS, AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
-from alexnet.network.summary import describe, num_parameters
+from alexnet.network.summary import num_parameters, summarize
 
 VARIANT_CLASSES = list(VARIANTS.values())
 
@@ -51,7 +51,7 @@ def test_layers_run_in_the_order_in_which_they_are_registered(variant):
     with torch.inference_mode():
         model(torch.zeros(1, 3, model.image_size, model.image_size))
     with torch.device("meta"):
-        rows = describe(variant(num_classes=7))
+        rows = summarize(variant(num_classes=7))
     assert ran == [(row.name, row.output_shape) for row in rows]
 
 

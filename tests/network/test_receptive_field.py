@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from alexnet.network.model import VARIANTS
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 
 
 def seeing_everything(variant):
@@ -47,7 +47,7 @@ def span(layer, place, size):
 def test_a_unit_reaches_exactly_the_square_that_the_table_claims(variant, size):
     model = seeing_everything(variant)
     with torch.device("meta"):
-        table = describe(VARIANTS[variant](), size)
+        table = summarize(VARIANTS[variant](), size)
     windowed = [layer for layer in table if layer.kernel]
     x = torch.ones(1, 1, size, size, requires_grad=True)
     outputs = {}
@@ -76,7 +76,7 @@ def test_a_unit_reaches_exactly_the_square_that_the_table_claims(variant, size):
 def test_the_centre_of_a_field():
     """conv1 of the default looks at 11 pixels from 4 before the image on: -4 to 7."""
     with torch.device("meta"):
-        rows = {row.name: row for row in describe(VARIANTS["cifar"]())}
+        rows = {row.name: row for row in summarize(VARIANTS["cifar"]())}
     assert (rows["conv1"].field_start, rows["conv1"].field_stride) == (-4, 4)
     assert rows["conv1"].field_centre == 1.5
     assert rows["conv2"].field_centre == 1.5, "a window around a unit has the unit's centre"

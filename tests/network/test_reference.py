@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from alexnet.network.collapse import fold_for_training
+from alexnet.network.collapse import collapse_for_training
 from alexnet.network.model import VARIANTS, AlexNetCifar
 from alexnet.network.reference.convolution import Convolution
 from alexnet.network.reference.descent import nesterov_step
@@ -16,7 +16,7 @@ from alexnet.network.reference.network import COUNTERPARTS, with_reference_opera
 from alexnet.network.reference.neurons import Dropout, Linear, ReLU
 from alexnet.network.reference.normalisation import LocalResponseNormalisation
 from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 from tests import making
 
 shapes = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -173,7 +173,7 @@ def test_no_operation_of_the_library_is_left():
     reference = with_reference_operations(model)
     names = operations_of(reference, torch.randn(2, 3, 32, 32)) - plumbing
     assert names == {f"{name}Backward" for name in ours}
-    names = operations_of(fold_for_training(reference), torch.randn(2, 3, 32, 32)) - plumbing
+    names = operations_of(collapse_for_training(reference), torch.randn(2, 3, 32, 32)) - plumbing
     assert names == {f"{name}Backward" for name in ours - {"AdaptiveAveragePool"}} | {
         "MulBackward0"  # by the length of the 36 copies
     }
@@ -185,7 +185,7 @@ def test_every_variant_has_a_reference_network_with_the_same_table(variant):
         model = VARIANTS[variant]()
     reference = with_reference_operations(model)
     assert {type(layer) for layer in reference.children()} <= set(COUNTERPARTS.values())
-    assert describe(reference) == describe(model)
+    assert summarize(reference) == summarize(model)
     assert {type(layer) for layer in model.children()} <= set(COUNTERPARTS), "the model stays"
     shared = zip(reference.named_parameters(), model.named_parameters(), strict=True)
     assert all(name == other and one is two for (name, one), (other, two) in shared)
@@ -200,7 +200,7 @@ def test_logits_of_the_large_variants(variant):
         torch.testing.assert_close(with_reference_operations(model)(x), model(x))
 
 
-def losses(make, ops, card, digits, **changes):
+def losses(make, ops, metadata, digits, **changes):
     """The losses of the first 20 steps, by the project's own loop.
 
     The gradient is clipped as in the demo: the first steps would else be so long that they
@@ -211,33 +211,33 @@ def losses(make, ops, card, digits, **changes):
     if ops == "reference":
         model = with_reference_operations(model)
     params = making.settings(epochs=4, learning_rate=0.002, clip_norm=2.0, **changes)
-    run = making.train(model, card, digits, params, num_images=80)
+    run = making.train(model, metadata, digits, params, num_images=80)
     assert len(run.losses) == 20
     return run.losses
 
 
-@pytest.mark.parametrize("fold", ["auto", "off"])
+@pytest.mark.parametrize("collapse_fc1", ["auto", "off"])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_training_follows_the_library_step_by_step(card, digits, fold, dropout):
+def test_training_follows_the_library_step_by_step(metadata, digits, collapse_fc1, dropout):
     def narrow():
         return making.narrow(dropout=dropout)
 
-    found = losses(narrow, "reference", card, digits, fold=fold)
-    expected = losses(narrow, "library", card, digits, fold=fold)
+    found = losses(narrow, "reference", metadata, digits, collapse_fc1=collapse_fc1)
+    expected = losses(narrow, "library", metadata, digits, collapse_fc1=collapse_fc1)
     assert found == pytest.approx(expected, abs=1e-4)
     if not dropout:
         assert sum(found[-5:]) < 0.95 * sum(found[:5]), "it learns"
 
 
 @pytest.mark.slow
-def test_training_the_whole_network_follows_the_library_step_by_step(card, digits):
-    found = losses(AlexNetCifar, "reference", card, digits, fold="off")
+def test_training_the_whole_network_follows_the_library_step_by_step(metadata, digits):
+    found = losses(AlexNetCifar, "reference", metadata, digits, collapse_fc1="off")
     assert found == pytest.approx(
-        losses(AlexNetCifar, "library", card, digits, fold="off"), abs=1e-4
+        losses(AlexNetCifar, "library", metadata, digits, collapse_fc1="off"), abs=1e-4
     )
 
 
-def test_a_loop_without_the_librarys_loss_and_optimizer(card, digits):
+def test_a_loop_without_the_librarys_loss_and_optimizer(metadata, digits):
     """Network, loss and step all ours, beside the library's: the same 20 losses and weights."""
     images, labels = digits[0][:320], digits[1][:320]
     x = images.permute(0, 3, 1, 2) / 255 - 0.5

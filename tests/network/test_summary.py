@@ -5,12 +5,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.network.model import VARIANTS, AlexNetCifar
-from alexnet.network.summary import describe, totals, training_flops
+from alexnet.network.summary import summarize, totals, training_flops
 
 
 def test_the_table_of_the_cifar_variant():
     with torch.device("meta"):
-        rows = {row.name: row for row in describe(AlexNetCifar())}
+        rows = {row.name: row for row in summarize(AlexNetCifar())}
     window = {
         name: (row.output_shape, row.kernel, row.stride, row.padding, row.parameters)
         for name, row in rows.items()
@@ -37,13 +37,13 @@ def test_the_table_of_the_cifar_variant():
 )
 def test_operations(variant, macs):
     with torch.device("meta"):
-        assert totals(describe(VARIANTS[variant]()))["macs"] == macs
+        assert totals(summarize(VARIANTS[variant]()))["macs"] == macs
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_operations_equal_what_pytorch_counts_on_real_tensors(variant):
     model = VARIANTS[variant](num_classes=10)
-    layers = describe(model)
+    layers = summarize(model)
     x = torch.zeros(1, 3, model.image_size, model.image_size)
     with FlopCounterMode(display=False) as forward:
         model(x)
@@ -70,13 +70,13 @@ def test_multiply_adds_of_each_layer_by_hooks_on_real_tensors(variant):
     with torch.inference_mode():
         model(torch.zeros(1, 3, model.image_size, model.image_size))
     with torch.device("meta"):
-        rows = describe(VARIANTS[variant](num_classes=10))
+        rows = summarize(VARIANTS[variant](num_classes=10))
     assert {row.name: row.macs for row in rows} == seen
 
 
 def test_receptive_fields_by_hand():
     with torch.device("meta"):
-        rows = {row.name: row.receptive_field for row in describe(AlexNetCifar())}
+        rows = {row.name: row.receptive_field for row in summarize(AlexNetCifar())}
     # conv1 sees its 11 pixels; conv2 reaches 4 more of its neighbours, each 4 pixels
     # apart; the pool 2 more; from then on neighbours are 8 pixels apart.
     assert rows["conv1"] == 11
@@ -89,6 +89,6 @@ def test_receptive_fields_by_hand():
 def test_describing_leaves_the_model_as_it_was():
     model = AlexNetCifar()
     state = torch.get_rng_state()
-    describe(model)
+    summarize(model)
     assert all(module.training for module in model.modules())
     assert torch.equal(torch.get_rng_state(), state)

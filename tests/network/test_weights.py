@@ -6,30 +6,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from alexnet.errors import UserError
-from alexnet.network.weights import Card, build, load_weights, save_weights
+from alexnet.network.weights import ModelMetadata, build, load_weights, save_weights
 
 
 @pytest.fixture
-def saved(tmp_path, card):
-    model = build(card, dropout=0.5).to(memory_format=torch.channels_last)
+def saved(tmp_path, metadata):
+    model = build(metadata, dropout=0.5).to(memory_format=torch.channels_last)
     path = tmp_path / "models" / "weights.safetensors"
-    save_weights(path, model, card)
+    save_weights(path, model, metadata)
     return path, model
 
 
-def test_round_trip(saved, card):
+def test_round_trip(saved, metadata):
     path, model = saved
     loaded, loaded_card = load_weights(path)
-    assert loaded_card == card
+    assert loaded_card == metadata
     assert not loaded.training
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
     assert list(path.parent.iterdir()) == [path], "nothing temporary is left"
 
 
-def test_the_same_weights_are_the_same_bytes(saved, tmp_path, card):
+def test_the_same_weights_are_the_same_bytes(saved, tmp_path, metadata):
     path, model = saved
-    save_weights(tmp_path / "again", model, card)
+    save_weights(tmp_path / "again", model, metadata)
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
@@ -53,11 +53,11 @@ def test_a_file_of_something_else(tmp_path):
         load_weights(path)
 
 
-def test_weights_that_are_not_finite(saved, card):
+def test_weights_that_are_not_finite(saved, metadata):
     path, model = saved
     with torch.no_grad():
         model.conv3.weight[0, 0, 0, 0] = float("nan")
-    save_weights(path, model, card)
+    save_weights(path, model, metadata)
     with pytest.raises(UserError, match=r"conv3.weight holds values that are not finite"):
         load_weights(path)
 
@@ -68,12 +68,12 @@ def test_the_file_is_plain_safetensors(saved):
 
 
 def test_images_that_a_variant_cannot_take():
-    card = Card("one-weird-trick", ("a", "b"), 32, (0.5,), (0.5,))
+    metadata = ModelMetadata("one-weird-trick", ("a", "b"), 32, (0.5,), (0.5,))
     with pytest.raises(UserError, match=r"at least 63x63 pixels, got 32x32; change model.variant"):
-        build(card, dropout=0.0)
+        build(metadata, dropout=0.0)
 
 
-def test_a_full_disk_is_an_error_of_the_system(tmp_path, card, monkeypatch):
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, metadata, monkeypatch):
     """safetensors has a name of its own for it; what stood there before stays."""
     path = tmp_path / "weights.safetensors"
     path.write_text("before")
@@ -83,21 +83,21 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, card, monkeypatch):
 
     monkeypatch.setattr("alexnet.network.weights.save_file", full)
     with pytest.raises(OSError, match=r"weights\.safetensors could not be .*No space left"):
-        save_weights(path, build(card, 0.0), card)
+        save_weights(path, build(metadata, 0.0), metadata)
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path], "nothing temporary is left"
 
 
-def test_weights_of_any_type_and_layout_are_stored_as_float32(tmp_path, card):
-    model = build(card, dropout=0.0).to(torch.bfloat16).to(memory_format=torch.channels_last)
-    save_weights(tmp_path / "w.safetensors", model, card)
+def test_weights_of_any_type_and_layout_are_stored_as_float32(tmp_path, metadata):
+    model = build(metadata, dropout=0.0).to(torch.bfloat16).to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "w.safetensors", model, metadata)
     stored = load_file(tmp_path / "w.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float32}
     assert torch.equal(stored["conv2.weight"], model.conv2.weight.detach().float())
 
 
-def test_dropout_is_no_part_of_the_weights(tmp_path, card):
+def test_dropout_is_no_part_of_the_weights(tmp_path, metadata):
     """Whatever it was in training, a loaded network is one for inference."""
-    save_weights(tmp_path / "w.safetensors", build(card, dropout=0.9), card)
+    save_weights(tmp_path / "w.safetensors", build(metadata, dropout=0.9), metadata)
     loaded, _ = load_weights(tmp_path / "w.safetensors")
     assert (loaded.dropout1.p, loaded.training) == (0.0, False)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from alexnet.network.model import AlexNetCifar
-from alexnet.network.summary import Layer, describe
+from alexnet.network.summary import Layer, summarize
 from alexnet.report.draw import draw_all
 from alexnet.report.patches import Channel, Row
 from alexnet.report.probe import Inside
@@ -95,7 +95,7 @@ def run(digits: tuple[np.ndarray, np.ndarray]) -> Run:
     predicted = actual.copy()
     predicted[::10] = (actual[::10] + 1) % 10
     model = AlexNetCifar(in_channels=1)
-    layers = describe(model)
+    layers = summarize(model)
     return Run(
         title="AlexNet on digits",
         conditions={"data set": "digits"},

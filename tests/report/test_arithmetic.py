@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alexnet.network.model import VARIANTS
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 from alexnet.report.arithmetic import written_out
 
 
@@ -19,7 +19,7 @@ def value_of(expression: str) -> float:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_sum_is_right(variant):
     with torch.device("meta"):
-        layers = describe(VARIANTS[variant]())
+        layers = summarize(VARIANTS[variant]())
     size = VARIANTS[variant].image_size
     lines = written_out(layers, (3, size, size))
     num_sums = 0
@@ -43,6 +43,6 @@ def test_every_sum_is_right(variant):
 
 def test_grouped_convolutions_say_so():
     with torch.device("meta"):
-        layers = describe(VARIANTS["imagenet-2012"]())
+        layers = summarize(VARIANTS["imagenet-2012"]())
     sums = dict(written_out(layers, (3, 227, 227))["conv2"])
     assert sums["parameters"] == "256 · (96/2 · 5 · 5) + 256 = 307,456"

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from alexnet.network import summary as description
 from alexnet.network.model import VARIANTS
-from alexnet.network.summary import describe
+from alexnet.network.summary import summarize
 from alexnet.report.diagram import architecture
 from alexnet.report.layers import operation
 from alexnet.report.style import KINDS, save_file
@@ -28,7 +28,7 @@ def draw(variant, size=None, in_channels=3, num_classes=10, picture=architecture
     with torch.device("meta"):
         model = VARIANTS[variant](num_classes=num_classes, in_channels=in_channels)
     size = size or model.image_size
-    layers = describe(model, size)
+    layers = summarize(model, size)
     return layers, picture(layers, variant, (in_channels, size, size))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alexnet.report.filters import as_images, conv1_filters, evenness, mosaic
+from alexnet.report.filters import as_images, conv1_filters, mosaic, total_variation
 
 from .layout import all_text, assert_legible
 
@@ -26,18 +26,18 @@ def test_every_filter_is_drawn(shape):
 def test_filters_with_a_shape_are_told_from_noise():
     """A spot, an edge and a grating; of noise the flatness is exp(digamma(3)) / 3 = 0.84."""
     noise = np.random.default_rng(0).normal(size=(40, 3, 11, 11))
-    assert evenness(noise).mean() == pytest.approx(0.84, abs=0.02)
+    assert total_variation(noise).mean() == pytest.approx(0.84, abs=0.02)
     y, x = np.mgrid[-5:6, -5:6]
     spot, edge, grating = np.exp(-(x**2 + y**2) / 8), np.sign(x), np.cos(2.5 * x)
     shapes = np.stack([np.stack([shape] * 3) for shape in (spot, edge, grating)])
     slightly = shapes + 0.1 * noise[:3]
-    assert evenness(slightly).max() < 0.5 * evenness(noise).min()
+    assert total_variation(slightly).max() < 0.5 * total_variation(noise).min()
     mixed = noise.copy()
     mixed[:3] = slightly
     title = all_text(conv1_filters(noise, mixed))
     assert "3 of 40 filters have taken shape, 37 are still close to the noise" in title
     assert "all 3 filters a shape" in all_text(conv1_filters(noise[:3], slightly))
-    assert evenness(np.zeros((1, 3, 11, 11)))[0] == 1
+    assert total_variation(np.zeros((1, 3, 11, 11)))[0] == 1
 
 
 def test_zero_is_mid_grey_and_each_filter_reaches_one_end():

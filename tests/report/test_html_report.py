@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.report.html_report import darkening, flattened, write_report
+from alexnet.report.html_report import dark_mode_svg, flattened, write_report
 from alexnet.report.sections import CHAPTERS, PICTURES
 from alexnet.report.style import BLUE, INK, ON_DARK
 
@@ -79,7 +79,7 @@ def test_holds_each_picture_whole_and_once(write, drawn):
     sources = [attributes["src"] for tag, attributes in Outline(write()).tags if tag == "img"]
     contents = [base64.b64decode(source.split(",")[1]).decode() for source in sources]
     files = [*drawn.glob("*.svg"), *drawn.glob("layers/*.svg")]
-    assert sorted(contents) == sorted(darkening(file.read_text()) for file in files)
+    assert sorted(contents) == sorted(dark_mode_svg(file.read_text()) for file in files)
     for content in contents:
         ElementTree.fromstring(content)
 
@@ -90,7 +90,7 @@ def test_a_picture_takes_the_colours_of_a_dark_page():
         '<svg width="1"><path style="fill: #0072b2; stroke: #1f2328"/>'
         '<image href="data:#1f2328"/><path style="fill: #123456"/></svg>'
     )
-    dark = darkening(svg)
+    dark = dark_mode_svg(svg)
     blue, ink = (list(ON_DARK).index(colour) for colour in (BLUE, INK))
     assert f'style="fill: var(--c{blue}); stroke: var(--c{ink})"' in dark
     assert 'href="data:#1f2328"' in dark

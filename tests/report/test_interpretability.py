@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.report.interpretability import Looking, Peaks, convolutions, tapped
+from alexnet.report.interpretability import FeatureExtractor, TopActivations, convolutions, tapped
 from tests.making import ON_CPU, narrow
 
 
@@ -17,13 +17,15 @@ def model():
 
 
 @pytest.fixture
-def looking(model, card):
-    return Looking(model, card, ON_CPU)
+def looking(model, metadata):
+    return FeatureExtractor(model, metadata, ON_CPU)
 
 
-def normalised(images, card):
+def normalised(images, metadata):
     x = images.double() / 255
-    return ((x - torch.tensor(card.mean)) / torch.tensor(card.std)).permute(0, 3, 1, 2).float()
+    return (
+        ((x - torch.tensor(metadata.mean)) / torch.tensor(metadata.std)).permute(0, 3, 1, 2).float()
+    )
 
 
 def ignore(number):
@@ -41,24 +43,24 @@ def test_a_layer_is_tapped_behind_its_relu(model):
     assert not any(layer._forward_hooks for layer in model.modules())
 
 
-def test_maps_and_probabilities(looking, model, card, digits):
+def test_maps_and_probabilities(looking, model, metadata, digits):
     images = digits[0][:3]
     maps, probabilities = looking.maps(images, ["conv1", "pool2"])
-    expected = model.conv1(normalised(images, card)).relu().detach().numpy()
+    expected = model.conv1(normalised(images, metadata)).relu().detach().numpy()
     np.testing.assert_allclose(maps["conv1"], expected, rtol=1e-4, atol=1e-5)
     assert maps["pool2"].shape == (3, 16, 3, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_peaks_are_the_largest_value_of_each_map_and_its_place(
-    looking, model, card, digits, monkeypatch
+    looking, model, metadata, digits, monkeypatch
 ):
     monkeypatch.setattr("alexnet.report.interpretability.BATCH", 4)
     done = []
     peaks = looking.peaks(digits[0][:10], done.append)
     assert done == [4, 4, 2]
     assert list(peaks) == convolutions(model) == [f"conv{k}" for k in range(1, 6)]
-    maps = model.conv1(normalised(digits[0][:10], card)).relu().detach().numpy()
+    maps = model.conv1(normalised(digits[0][:10], metadata)).relu().detach().numpy()
     for image in range(10):
         for channel in range(6):
             one = maps[image, channel]
@@ -73,17 +75,17 @@ def test_channels_that_stand_out_and_their_strongest_images():
     values[:, 2] = 5
     places = np.zeros((30, 3), np.int64)
     places[7, 1] = 13
-    peaks = Peaks(values, places, width=8)
+    peaks = TopActivations(values, places, width=8)
     assert peaks.selective(1) == [1]
     assert peaks.strongest(1, 2) == [(7, 1, 5), (4, 0, 0)]
 
 
-def test_nearest_are_those_of_smallest_distance_in_fc2(looking, card, model, digits):
+def test_nearest_are_those_of_smallest_distance_in_fc2(looking, metadata, model, digits):
     images = digits[0]
     queries, gallery = images[[5, 8]], torch.cat([images[100:130], images[[5]]])
     found = looking.nearest(queries, gallery, 4, ignore)
     with tapped(model, ["fc2"]) as outputs, torch.no_grad():
-        model(normalised(torch.cat([queries, gallery]), card))
+        model(normalised(torch.cat([queries, gallery]), metadata))
     features = outputs["fc2"].double().numpy()
     for row, query in zip(found, features[:2], strict=True):
         distances = np.sqrt(((features[2:] - query) ** 2).sum(axis=1))
@@ -91,11 +93,11 @@ def test_nearest_are_those_of_smallest_distance_in_fc2(looking, card, model, dig
     assert found[0, 0] == 30, "the image itself"
 
 
-def test_the_gradient_is_how_the_logit_changes(looking, model, card, digits):
+def test_the_gradient_is_how_the_logit_changes(looking, model, metadata, digits):
     images, classes = digits[0][:2], torch.tensor([3, 8])
     gradients = looking.gradient(images, classes)
     twin = copy.deepcopy(model).double()
-    x = normalised(images, card).double()
+    x = normalised(images, metadata).double()
     for row, column in ((10, 12), (20, 16), (15, 15)):
         slopes = []
         for colour in range(3):
@@ -108,11 +110,13 @@ def test_the_gradient_is_how_the_logit_changes(looking, model, card, digits):
         assert gradients[1, row, column] == pytest.approx(max(slopes), rel=1e-2, abs=1e-5)
 
 
-def test_occlusion_is_the_probability_with_a_square_of_the_mean_there(looking, model, card, digits):
+def test_occlusion_is_the_probability_with_a_square_of_the_mean_there(
+    looking, model, metadata, digits
+):
     image = digits[0][3]
     found = looking.occlusion(image, 3, side=8, stride=4)
     assert found.shape == (8, 8)
-    x = normalised(image[None], card)
+    x = normalised(image[None], metadata)
     for i, j in ((0, 0), (2, 5), (7, 7)):
         hidden = x.clone()
         top, left = -4 + 4 * i, -4 + 4 * j

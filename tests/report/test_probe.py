@@ -5,11 +5,11 @@ import pytest
 
 from alexnet.report.classes import hardest_classes
 from alexnet.report.costs import costs
-from alexnet.report.maps import feature_maps, squared, telling
+from alexnet.report.maps import feature_maps, most_variable, squared
 from alexnet.report.neighbours import neighbours
 from alexnet.report.one_layer import layer_filters, layer_maps, layer_weights
 from alexnet.report.patches import Channel, Row, cut, exciting_patches
-from alexnet.report.probe import first_of_classes, num_looked_at, spread, typical
+from alexnet.report.probe import first_of_classes, median_confidence_images, num_looked_at, spread
 from alexnet.report.reliability import reliability
 from alexnet.report.saliency import saliency
 from alexnet.report.stability import apart, stability
@@ -28,9 +28,11 @@ def test_typical_is_the_recognised_image_of_median_confidence():
     actual = np.array([0, 0, 0, 0, 1, 1, 2])
     predicted = np.array([0, 0, 0, 1, 1, 1, 0])
     confidence = np.array([0.9, 0.5, 0.7, 0.99, 0.8, 0.6, 0.4])
-    assert typical(actual, predicted, confidence, 6) == [2, 4]
-    assert typical(actual, predicted, confidence, 1) == [2]
-    assert typical(actual, 1 + actual, confidence, 2) == [0, 1], "nothing is recognised"
+    assert median_confidence_images(actual, predicted, confidence, 6) == [2, 4]
+    assert median_confidence_images(actual, predicted, confidence, 1) == [2]
+    assert median_confidence_images(actual, 1 + actual, confidence, 2) == [0, 1], (
+        "nothing is recognised"
+    )
 
 
 def test_queries_are_the_first_of_their_classes_right_or_wrong():
@@ -94,7 +96,7 @@ def test_maps_are_chosen_and_placed():
     values = np.zeros((2, 20, 3, 3))
     values[0, 5] = 4.0
     values[1, 7] = 2.0
-    chosen = telling(values)
+    chosen = most_variable(values)
     assert len(chosen) == 16
     assert {5, 7} <= set(chosen)
     picture = squared(values[0, chosen], values[:, chosen].max(axis=(0, 2, 3)))

@@ -30,8 +30,8 @@ OUTCOME = [paths.WEIGHTS, paths.HISTORY, paths.LAYERS]
 CHECKPOINTS = Path("checkpoints")  # in the folder of the run
 SMALL = {"data__val_fraction": 0.4, "data__test_fraction": 0.4}  # 359 images to train on
 TRAIN = {"train__precision": "fp32", "train__device": "cpu", "model__dropout": 0.5}
-TRAIN |= {"train__zoom": 0.2, "train__turn": 10.0, "train__tone": 0.2}
-TRAIN |= {"train__cutmix": 0.5, "train__cutmix_until": 0.9}
+TRAIN |= {"train__scale": 0.2, "train__degrees": 10.0, "train__color_jitter": 0.2}
+TRAIN |= {"train__cutmix_prob": 0.5, "train__cutmix_end": 0.9}
 TRAIN |= {"train__ema_decay": 0.9, "train__cutout": 8, "train__batch_size": 32}
 EVERY_STEP, NEVER = {"train__checkpoint_seconds": 0.001}, {"train__checkpoint_seconds": 1e9}
 PATIENCE = 120.0  # far more than anything here takes, on a busy machine too
@@ -72,7 +72,7 @@ class Attempt:
         os.dup2(log, 1)
         os.dup2(log, 2)
         VARIANTS["cifar"] = Narrow
-        stage.PATIENCE_SECONDS = 0.0
+        stage.TIMEOUT_SECONDS = 0.0
         Trainer.train_step = counted(Trainer.train_step)
         if size > 1:
             as_torchrun_does(Path("store"), rank, size)
@@ -117,7 +117,7 @@ def counted(train_step):
 
     def step(self, batch):
         train_step(self, batch)
-        if self.processes.is_first:
+        if self.processes.is_main_process:
             with open("steps", "a") as file:
                 file.write(".")
 

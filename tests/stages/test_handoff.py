@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from alexnet.data.meta import Meta, save_meta
 from alexnet.evaluation.evaluate import logits_of
-from alexnet.network.weights import Card, save_weights
+from alexnet.network.weights import ModelMetadata, save_weights
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.handing import confident
 from tests.making import CPU
@@ -70,11 +70,11 @@ def exported(tmp_path_factory):
     second.parent.mkdir()
     call(first, "git", "clone", "--quiet", str(first), str(second))
 
-    card = Card("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
-    model = confident(card)
+    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    model = confident(metadata)
     images = real_digits()[0][:NUM_IMAGES]
-    labels = logits_of(model, card, images, CPU, NUM_IMAGES).argmax(dim=1)
-    save_weights(first / "models" / "weights.safetensors", model, card)
+    labels = logits_of(model, metadata, images, CPU, NUM_IMAGES).argmax(dim=1)
+    save_weights(first / "models" / "weights.safetensors", model, metadata)
     write_data(first, images, labels, "/one/path")
     write_data(second, images, labels, "/quite/another/path")
     for stage in ("evaluate", "gate"):

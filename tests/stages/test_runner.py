@@ -13,8 +13,8 @@ import pytest
 
 from alexnet.errors import UserError
 from stages.runtime import engine as engines
-from stages.runtime.engine import Engine, find, owner
-from stages.runtime.runner import choose, sources
+from stages.runtime.engine import Engine, detect_engine, owner
+from stages.runtime.runner import resolve_runtime, sources
 from tests.conftest import ROOT, write_params
 
 FAKE = """#!{python}
@@ -34,7 +34,7 @@ sys.exit({code} if sys.argv[1] == "run" else 0)
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
+def device_config(tmp_path, monkeypatch):
     """A machine with no engine but those that are put on it."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -67,24 +67,24 @@ def calls(log: Path) -> list[list[str]]:
 # Where
 
 
-def test_auto_takes_an_engine_that_answers_and_has_the_image(machine):
-    machine("docker", broken=True)
-    machine("podman")
-    engine, reason = choose("auto")
+def test_auto_takes_an_engine_that_answers_and_has_the_image(device_config):
+    device_config("docker", broken=True)
+    device_config("podman")
+    engine, reason = resolve_runtime("auto")
     assert engine == Engine("podman", engines.IMAGE, "sha256:abc")
     assert reason == f"in podman, which has the image {engines.IMAGE}"
 
 
-def test_auto_takes_docker_before_podman(machine):
-    machine("docker")
-    machine("podman")
-    assert choose("auto")[0].name == "docker"
+def test_auto_takes_docker_before_podman(device_config):
+    device_config("docker")
+    device_config("podman")
+    assert resolve_runtime("auto")[0].name == "docker"
 
 
-def test_auto_says_why_it_stays_on_the_host(machine):
-    machine("docker", broken=True)
-    machine("podman", image="another")
-    engine, reason = choose("auto")
+def test_auto_says_why_it_stays_on_the_host(device_config):
+    device_config("docker", broken=True)
+    device_config("podman", image="another")
+    engine, reason = resolve_runtime("auto")
     assert engine is None
     assert reason == (
         "on the host: docker does not answer: Is the service running?; "
@@ -100,40 +100,40 @@ def test_auto_says_why_it_stays_on_the_host(machine):
         ({"image": "x"}, f"STAGE_RUNTIME=podman: podman has no image {engines.IMAGE}; `make"),
     ],
 )
-def test_an_engine_that_was_asked_for_and_cannot_is_an_error(machine, given, message):
-    machine("docker")
+def test_an_engine_that_was_asked_for_and_cannot_is_an_error(device_config, given, message):
+    device_config("docker")
     if given is not None:
-        machine("podman", **given)
+        device_config("podman", **given)
     with pytest.raises(UserError) as caught:
-        choose("podman")
+        resolve_runtime("podman")
     assert str(caught.value).startswith(message)
 
 
-def test_an_engine_that_does_not_answer_is_not_waited_for(machine, tmp_path, monkeypatch):
-    machine("docker")
+def test_an_engine_that_does_not_answer_is_not_waited_for(device_config, tmp_path, monkeypatch):
+    device_config("docker")
     (tmp_path / "bin/docker").write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
     monkeypatch.setattr(engines, "PATIENCE_SECONDS", 0.3)
     with pytest.raises(UserError, match=r"docker did not answer within 0\.3 s"):
-        find("docker")
+        detect_engine("docker")
 
 
-def test_a_runtime_that_does_not_exist(machine):
+def test_a_runtime_that_does_not_exist(device_config):
     with pytest.raises(UserError, match="STAGE_RUNTIME: dokcer is none of auto, host, docker"):
-        choose("dokcer")
+        resolve_runtime("dokcer")
 
 
-def test_the_host_and_a_container_look_for_no_engine(machine, monkeypatch):
-    log = machine("docker")
-    assert choose("host") == (None, "on the host, as STAGE_RUNTIME says")
+def test_the_host_and_a_container_look_for_no_engine(device_config, monkeypatch):
+    log = device_config("docker")
+    assert resolve_runtime("host") == (None, "on the host, as STAGE_RUNTIME says")
     monkeypatch.setenv("ALEXNET_IN_CONTAINER", "1")
-    assert choose("docker") == (None, "in this container")
+    assert resolve_runtime("docker") == (None, "in this container")
     assert not log.exists()
 
 
-def test_another_image_can_be_named(machine, monkeypatch):
-    machine("podman", image="registry/alexnet:2")
+def test_another_image_can_be_named(device_config, monkeypatch):
+    device_config("podman", image="registry/alexnet:2")
     monkeypatch.setenv("ALEXNET_IMAGE", "registry/alexnet:2")
-    assert find("podman") == Engine("podman", "registry/alexnet:2", "sha256:abc")
+    assert detect_engine("podman") == Engine("podman", "registry/alexnet:2", "sha256:abc")
 
 
 # With what
@@ -184,10 +184,10 @@ def test_a_podman_without_root_maps_the_caller_to_itself(rootless):
 
 
 @pytest.mark.parametrize("rootless", ["true", "false"])
-def test_a_podman_is_asked_whether_it_is_root(machine, rootless):
+def test_a_podman_is_asked_whether_it_is_root(device_config, rootless):
     """The caller does not tell: it may talk to a service that is root."""
-    machine("podman", rootless=rootless)
-    assert find("podman").rootless == (rootless == "true")
+    device_config("podman", rootless=rootless)
+    assert detect_engine("podman").rootless == (rootless == "true")
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def run_stage(stage: str, folder: Path, **environment: str) -> subprocess.Comple
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
-def test_a_stage_in_a_container_ends_as_the_container_does(machine, tmp_path):
-    log = machine("podman", code=7)
+def test_a_stage_in_a_container_ends_as_the_container_does(device_config, tmp_path):
+    log = device_config("podman", code=7)
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
     assert done.returncode == 7
     assert done.stderr == f"gate: in podman, as STAGE_RUNTIME says, image {engines.IMAGE}\n"
@@ -236,21 +236,21 @@ def test_a_stage_in_a_container_ends_as_the_container_does(machine, tmp_path):
 
 
 @pytest.mark.parametrize(("built_from", "told"), [("same", False), ("other", True), (None, False)])
-def test_an_image_of_another_lock_is_told(built_from, told, machine, tmp_path):
+def test_an_image_of_another_lock_is_told(built_from, told, device_config, tmp_path):
     (tmp_path / "requirements.lock").write_text("torch\n")
     digest = {
         "same": hashlib.sha256(b"torch\n").hexdigest(),
         "other": hashlib.sha256(b"numpy\n").hexdigest(),
     }
     lock = f"[PATH=/bin ALEXNET_LOCK_DIGEST={digest.get(built_from, '')} A=b]"
-    machine("podman", environment=lock)
+    device_config("podman", environment=lock)
     said = run_stage("gate", tmp_path, STAGE_RUNTIME="podman").stderr
     line = "gate: the image was built from another requirements.lock; `make image` renews it\n"
     assert (line in said) == told
 
 
-def test_a_container_that_could_not_be_started(machine, tmp_path):
-    machine("podman", code=125)
+def test_a_container_that_could_not_be_started(device_config, tmp_path):
+    device_config("podman", code=125)
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
     assert done.returncode == 125
     assert done.stderr.endswith(
@@ -268,9 +268,9 @@ def test_a_container_that_could_not_be_started(machine, tmp_path):
 )
 def test_gpus_that_an_engine_cannot_hand_on(name, way_out, monkeypatch, capsys):
     monkeypatch.setattr(engines, "has_gpus", lambda: True)
-    engines.explain(Engine(name, "image", "sha256:abc"), 125)
+    engines.print_hint(Engine(name, "image", "sha256:abc"), 125)
     assert way_out in capsys.readouterr().err
-    engines.explain(Engine(name, "image", "sha256:abc"), 1)
+    engines.print_hint(Engine(name, "image", "sha256:abc"), 1)
     assert capsys.readouterr().err == "", "the stage has said what was wrong"
 
 
@@ -281,7 +281,7 @@ def test_a_folder_that_is_mounted_read_only(tmp_path, monkeypatch):
         engines.check_writable(tmp_path)
 
 
-def test_a_stage_on_the_host_is_the_command_itself(machine, tmp_path):
+def test_a_stage_on_the_host_is_the_command_itself(device_config, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="host")
     first, rest = done.stderr.split("\n", 1)
     assert first == "gate: on the host, as STAGE_RUNTIME says"
@@ -289,7 +289,7 @@ def test_a_stage_on_the_host_is_the_command_itself(machine, tmp_path):
     assert "params.yaml" in rest, "the stage's own error"
 
 
-def test_a_wish_that_cannot_be_met_is_one_line(machine, tmp_path):
+def test_a_wish_that_cannot_be_met_is_one_line(device_config, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="docker")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: STAGE_RUNTIME=docker: docker is not installed\n"
@@ -306,9 +306,9 @@ def run_container(folder: Path, *command: str, **environment: str):
 
 
 @pytest.mark.parametrize("given", [[], ["dvc", "repro", "train"]])
-def test_a_command_in_one_container(given, machine, tmp_path):
-    machine("docker", broken=True)
-    log = machine("podman", code=3)
+def test_a_command_in_one_container(given, device_config, tmp_path):
+    device_config("docker", broken=True)
+    log = device_config("podman", code=3)
     done = run_container(tmp_path, *given)
     assert done.returncode == 3
     assert done.stderr == f"in podman, image {engines.IMAGE}\n"
@@ -321,8 +321,8 @@ def test_a_command_in_one_container(given, machine, tmp_path):
     assert removed[:2] == ["rm", "--force"]
 
 
-def test_no_engine_that_can(machine, tmp_path):
-    machine("podman", image="another")
+def test_no_engine_that_can(device_config, tmp_path):
+    device_config("podman", image="another")
     done = run_container(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

@@ -12,8 +12,8 @@ import alexnet.training.augmentation
 from alexnet import config
 from alexnet.errors import UserError
 from alexnet.training.checkpoint import Checkpoints
-from alexnet.training.device import Machine
-from alexnet.training.distributed import ALONE, Processes
+from alexnet.training.device import DeviceConfig
+from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from stages import paths
 from stages import train as stage
 from tests.conftest import write_params
@@ -26,13 +26,15 @@ def values(project) -> config.Params:
     return config.load(paths.PARAMS)
 
 
-ON_CPU = Machine(torch.device("cpu"), torch.float32)
+ON_CPU = DeviceConfig(torch.device("cpu"), torch.float32)
 
 
 def folder_of(
-    values: config.Params, machine: Machine = ON_CPU, processes: Processes = ALONE
+    values: config.Params,
+    device_config: DeviceConfig = ON_CPU,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> Path:
-    checkpoints: Checkpoints = stage._checkpoints(values, machine, processes)
+    checkpoints: Checkpoints = stage._checkpoints(values, device_config, processes)
     checkpoints.close()
     return checkpoints.folder
 
@@ -52,11 +54,11 @@ OTHER = {
     "device": "auto",
     "precision": "auto",
     "deterministic": False,
-    "fold": "off",
+    "collapse_fc1": "off",
     "epochs": 7,
     "batch_size": 33,
     "learning_rate": 0.06,
-    "muon_learning_rate": 0.01,
+    "muon_lr": 0.01,
     "muon_weight_decay": 0.1,
     "momentum": 0.8,
     "nesterov": False,
@@ -68,18 +70,18 @@ OTHER = {
     "label_smoothing": 0.2,
     "crop_size": 30,
     "crop_padding": 3,
-    "flip": "random",
-    "zoom": 0.1,
-    "turn": 5.0,
+    "hflip": "random",
+    "scale": 0.1,
+    "degrees": 5.0,
     "cutout": 4,
-    "tone": 0.1,
-    "cutmix": 0.3,
-    "cutmix_until": 0.5,
-    "lighting": 0.1,
+    "color_jitter": 0.1,
+    "cutmix_prob": 0.3,
+    "cutmix_end": 0.5,
+    "pca_lighting_std": 0.1,
     "num_processes": 2,
-    "data_device": "host",
+    "data_location": "host",
     "checkpoint_seconds": 3.0,
-    "checkpoint_error": "stop",
+    "on_checkpoint_error": "stop",
     "tensorboard": True,
 }
 
@@ -88,7 +90,7 @@ OTHER = {
 def test_the_parameters_decide_and_how_the_run_is_carried_out_does_not(values, key):
     other = changed(values, "train", **{key: OTHER[key]})
     assert other != values
-    assert (folder_of(other) == folder_of(values)) == (key in config.CARRIES_OUT)
+    assert (folder_of(other) == folder_of(values)) == (key in config.EXECUTION_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +151,12 @@ def test_what_a_command_happens_to_import_does_not_decide(values):
 
 def test_the_machine_decides(values):
     before = folder_of(values)
-    assert folder_of(values, Machine(ON_CPU.device, torch.bfloat16)) != before
-    assert folder_of(values, processes=Processes(0, 2)) != before
+    assert folder_of(values, DeviceConfig(ON_CPU.device, torch.bfloat16)) != before
+    assert folder_of(values, processes=DistributedContext(0, 2)) != before
 
 
 def test_a_run_that_is_under_way_is_refused(values):
-    under_way = stage._checkpoints(values, ON_CPU, ALONE)
+    under_way = stage._checkpoints(values, ON_CPU, SINGLE_PROCESS)
     with pytest.raises(UserError, match="in the middle of this very run"):
-        stage._checkpoints(values, ON_CPU, ALONE)
+        stage._checkpoints(values, ON_CPU, SINGLE_PROCESS)
     under_way.close()

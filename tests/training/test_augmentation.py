@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms.v2.functional import normalize
 
 from alexnet.training.augmentation import (
-    Preparation,
+    Augmentation,
     centre_crop,
     colour_components,
     crop_and_flip,
@@ -14,7 +14,7 @@ from alexnet.training.augmentation import (
     hide,
     mixed,
     normalise,
-    relight,
+    pca_lighting,
     trade,
 )
 from tests.making import CPU, EVERYTHING, draws_of, settings
@@ -37,7 +37,7 @@ def test_nothing_asked_for_changes_nothing(images):
 
 @pytest.mark.parametrize(("padding", "crop_size"), [(0, 24), (4, 32), (3, 20), (31, 32)])
 def test_a_crop_is_a_slice_of_the_reflected_image(images, padding, crop_size):
-    draws = draw(images, crop_size, settings(crop_padding=padding, flip="random"), epoch=0)
+    draws = draw(images, crop_size, settings(crop_padding=padding, hflip="random"), epoch=0)
     results = crop_and_flip(images, draws, crop_size)
     assert results.dtype == torch.uint8
     assert results.shape == (len(images), crop_size, crop_size, 3)
@@ -67,20 +67,20 @@ def test_every_offset_is_equally_likely(padding, crop_size, offsets):
 
 def test_half_of_the_images_are_flipped():
     many = torch.empty(10_000, 8, 8, 1, dtype=torch.uint8)
-    first, second = (draw(many, 8, settings(flip="random"), epoch).mirrored for epoch in (0, 1))
+    first, second = (draw(many, 8, settings(hflip="random"), epoch).mirrored for epoch in (0, 1))
     for flipped in (first.sum(), second.sum(), (first == second).sum()):
         assert abs(flipped.item() - 5000) < 250  # five standard deviations
-    assert not draw(many, 8, settings(flip="none"), 0).mirrored.any()
+    assert not draw(many, 8, settings(hflip="none"), 0).mirrored.any()
 
 
 def test_two_epochs_of_alternating_flips_show_both_sides_of_every_image(images):
-    params = settings(flip="alternating")
+    params = settings(hflip="alternating")
     seen = [draw(images, 32, params, epoch).mirrored for epoch in range(4)]
     assert torch.equal(seen[0], ~seen[1])
     assert torch.equal(seen[0], seen[2])
     assert torch.equal(seen[1], seen[3])
     assert 100 < seen[0].sum().item() < 200, "half of 300 start mirrored"
-    other = draw(images, 32, settings(flip="alternating", seed=1), 0).mirrored
+    other = draw(images, 32, settings(hflip="alternating", seed=1), 0).mirrored
     assert not torch.equal(other, seen[0])
 
 
@@ -116,8 +116,8 @@ def test_a_preparation_trades_only_if_asked_to(images):
     draws = draws_of(2, patch=torch.tensor([[4, 5, 16]] * 2))
     labels = torch.tensor([3, 7])
     for cutmix in (0.0, 0.5):
-        params = settings(cutmix=cutmix, cutmix_until=1.0)
-        prepare = Preparation(images, 32, (0.5,) * 3, (0.5,) * 3, params, CPU)
+        params = settings(cutmix_prob=cutmix, cutmix_end=1.0)
+        prepare = Augmentation(images, 32, (0.5,) * 3, (0.5,) * 3, params, CPU)
         x = normalise(images[:2], (0.5,) * 3, (0.5,) * 3)
         found, targets = prepare(images[:2], draws), prepare.targets(labels, draws, 10)
         if cutmix:
@@ -130,7 +130,7 @@ def test_a_preparation_trades_only_if_asked_to(images):
 
 def test_light_has_the_deviation_that_is_asked_for():
     many = torch.empty(20_000, 8, 8, 3, dtype=torch.uint8)
-    light = draw(many, 8, settings(lighting=0.1), epoch=0).light
+    light = draw(many, 8, settings(pca_lighting_std=0.1), epoch=0).light
     assert light.dtype == torch.float32
     assert light.std(dim=0).tolist() == pytest.approx([0.1] * 3, rel=0.03)
     assert light.mean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=0.004)
@@ -166,7 +166,7 @@ def test_the_hole_is_of_every_image_its_own_and_centred_anywhere():
 
 def test_what_is_hidden_is_the_mean_of_the_training_pixels(images):
     params = settings(cutout=8)
-    prepare = Preparation(images, 32, MEAN, STD, params, CPU)
+    prepare = Augmentation(images, 32, MEAN, STD, params, CPU)
     draws = draws_of(2, hole_top=torch.full((2,), 3), hole_left=torch.full((2,), 3))
     seen = prepare.seen(images[:2], draws)
     grey = torch.tensor(MEAN).mul(255).round().byte()
@@ -196,11 +196,11 @@ def test_normalised_images_have_mean_0_and_deviation_1(images):
 
 def test_preparation_does_all_in_order(images):
     """Crop, flip, normalise, light, and the hole last: light does not fall into it."""
-    params = settings(crop_padding=4, flip="random", cutout=8, lighting=0.5)
+    params = settings(crop_padding=4, hflip="random", cutout=8, pca_lighting_std=0.5)
     draws = draw(images, 28, params, epoch=1)
-    prepare = Preparation(images, 28, MEAN, STD, params, CPU)
+    prepare = Augmentation(images, 28, MEAN, STD, params, CPU)
     x = normalise(crop_and_flip(images, draws, 28), MEAN, STD)
-    expected = hide(relight(x, draws, colour_components(images, STD)), draws, 8)
+    expected = hide(pca_lighting(x, draws, colour_components(images, STD)), draws, 8)
     result = prepare(images, draws)
     torch.testing.assert_close(result, expected)
     assert result.shape == (300, 3, 28, 28)
@@ -213,7 +213,7 @@ def test_preparation_does_all_in_order(images):
 def test_a_batch_is_prepared_as_each_of_its_pairs_alone(images):
     params = settings(**EVERYTHING)
     draws = draw(images, 32, params, epoch=0)
-    prepare = Preparation(images, 32, MEAN, STD, params, CPU)
+    prepare = Augmentation(images, 32, MEAN, STD, params, CPU)
     together = prepare(images[:40], draws.take(slice(40)))
     for number in (0, 16, 38):
         only = slice(number, number + 2)
@@ -224,8 +224,8 @@ def test_a_batch_is_prepared_as_each_of_its_pairs_alone(images):
 def test_a_gpu_prepares_the_same(images):
     params = settings(**EVERYTHING)
     draws, device = draw(images, 32, params, epoch=0), torch.device("cuda:0")
-    expected = Preparation(images, 32, MEAN, STD, params, CPU)(images, draws)
-    prepare = Preparation(images, 32, MEAN, STD, params, device)
+    expected = Augmentation(images, 32, MEAN, STD, params, CPU)(images, draws)
+    prepare = Augmentation(images, 32, MEAN, STD, params, device)
     result = prepare(images.to(device), draws.to(device)).cpu()
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(result == 0, expected == 0)

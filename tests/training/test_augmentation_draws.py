@@ -12,12 +12,12 @@ def images(tinted_digits):
     return tinted_digits
 
 
-ALL = EVERYTHING | {"cutmix_until": 1.0, "epochs": 8}
+ALL = EVERYTHING | {"cutmix_end": 1.0, "epochs": 8}
 
 
 @pytest.mark.parametrize("flip", ["random", "alternating"])
 def test_what_is_drawn_depends_on_seed_epoch_and_image_alone(images, flip):
-    params = settings(**(ALL | {"flip": flip}))
+    params = settings(**(ALL | {"hflip": flip}))
     first = draw(images, 32, params, epoch=3)
     torch.manual_seed(5)
     torch.rand(7)
@@ -35,12 +35,12 @@ def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
     """Without changing what the others draw."""
     full = draw(images, 32, settings(**ALL), epoch=0)
     for key, nothing, touched in [
-        ("flip", "none", {"mirrored"}),
-        ("zoom", 0.0, {"frame"}),
-        ("turn", 0.0, {"frame"}),
-        ("tone", 0.0, {"tone"}),
-        ("lighting", 0.0, {"light"}),
-        ("cutmix", 0.0, {"patch"}),
+        ("hflip", "none", {"mirrored"}),
+        ("scale", 0.0, {"frame"}),
+        ("degrees", 0.0, {"frame"}),
+        ("color_jitter", 0.0, {"tone"}),
+        ("pca_lighting_std", 0.0, {"light"}),
+        ("cutmix_prob", 0.0, {"patch"}),
     ]:
         less = draw(images, 32, settings(**(ALL | {key: nothing})), epoch=0)
         for name in vars(full):
@@ -50,7 +50,7 @@ def test_each_kind_of_augmentation_can_be_switched_off_alone(images):
 
 def test_pairs_trade_squares_of_up_to_half_an_image_until_told_to_stop():
     many = torch.empty(1, 32, 32, 3, dtype=torch.uint8).expand(20_000, -1, -1, -1)
-    params = settings(cutmix=0.25, cutmix_until=0.5, epochs=6)
+    params = settings(cutmix_prob=0.25, cutmix_end=0.5, epochs=6)
     top, left, side = draw(many, 32, params, epoch=2).patch.unbind(1)
     assert (side > 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
     assert side.max() == 23  # 23 x 23 is about half of 32 x 32

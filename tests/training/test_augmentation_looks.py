@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from alexnet.training.augmentation import (
-    Preparation,
+    Augmentation,
+    color_jitter,
     colour_components,
     draw,
     normalise,
-    reframe,
-    relight,
-    retone,
+    pca_lighting,
+    random_affine,
 )
 from tests.making import CPU, draws_of, settings
 
@@ -51,7 +51,7 @@ def frame_of(matrix, num_images=3):
 )
 def test_a_frame_shows_what_lies_in_it(images, frame, expected):
     x = normalise(images[:3], MEAN, STD)
-    found = reframe(x, frame_of(frame))
+    found = random_affine(x, frame_of(frame))
     torch.testing.assert_close(found, expected(x), rtol=0, atol=2e-5)
     assert x.flatten(2).std(2).min() > 0.1, "an image on which a turn can be seen"
 
@@ -64,7 +64,7 @@ def symmetric(x, width):
 
 def test_frames_are_as_large_and_as_turned_as_asked_for():
     many = torch.empty(20_000, 8, 8, 1, dtype=torch.uint8)
-    frame = draw(many, 8, settings(zoom=0.2, turn=30.0), epoch=0).frame
+    frame = draw(many, 8, settings(scale=0.2, degrees=30.0), epoch=0).frame
     lengths = frame.norm(dim=1)  # of what a step along x and along y becomes
     assert lengths.min() >= 0.7999
     assert lengths.max() <= 1.2001
@@ -80,7 +80,7 @@ def test_frames_are_as_large_and_as_turned_as_asked_for():
 def test_a_tone_is_contrast_saturation_and_brightness(images):
     x = normalise(images[:2], MEAN, STD)
     draws = draws_of(2, tone=torch.tensor([[1.5, 0.0, 0.0], [0.8, 1.25, -0.3]]))
-    found = retone(x, draws).double().numpy()
+    found = color_jitter(x, draws).double().numpy()
     y = x.double().numpy()
     grey = y.mean(axis=1, keepdims=True)
     expected = np.concatenate([grey[:1].repeat(3, axis=1) * 1.5, y[1:]])
@@ -95,11 +95,11 @@ def test_a_preparation_reframes_and_retones_only_if_asked_to(images):
     x = normalise(images[:3], MEAN, STD)
     for changes, expected in [
         ({}, x),
-        ({"turn": 1.0}, x.rot90(1, (2, 3))),
-        ({"zoom": 0.1}, x.rot90(1, (2, 3))),
-        ({"tone": 0.1}, x + 0.5),
+        ({"degrees": 1.0}, x.rot90(1, (2, 3))),
+        ({"scale": 0.1}, x.rot90(1, (2, 3))),
+        ({"color_jitter": 0.1}, x + 0.5),
     ]:
-        found = Preparation(images, 32, MEAN, STD, settings(**changes), CPU)(images[:3], draws)
+        found = Augmentation(images, 32, MEAN, STD, settings(**changes), CPU)(images[:3], draws)
         torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
@@ -149,7 +149,7 @@ def test_relight_adds_to_every_pixel_the_same_colour(images):
     light = torch.tensor([[0.0, 0.0, 0.0], [0.1, -0.2, 0.3], [0.0, 0.0, 1.0]])
     components = colour_components(images, STD)
     x = normalise(images[:3], MEAN, STD)
-    shift = relight(x, draws_of(3, light=light), components) - x
+    shift = pca_lighting(x, draws_of(3, light=light), components) - x
     for number in range(3):
         expected = sum(light[number, k] * components[:, k] for k in range(3))
         expected = expected[:, None, None].expand(3, 32, 32)

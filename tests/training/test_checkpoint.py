@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.training.checkpoint import Checkpoints, State, digest_of, machine_facts, scratch_folder
+from alexnet.training.checkpoint import (
+    Checkpoints,
+    State,
+    checkpoint_root,
+    hardware_fingerprint,
+    hash_files,
+)
 
 
 def state(step: int) -> State:
@@ -43,9 +49,9 @@ def flip_a_bit(path, position: float) -> None:
 
 
 def test_a_state_comes_back_bit_for_bit(checkpoints):
-    assert checkpoints.newest(pytest.fail) is None
+    assert checkpoints.load_latest(pytest.fail) is None
     checkpoints.save(state(7))
-    assert same(checkpoints.newest(pytest.fail), state(7))
+    assert same(checkpoints.load_latest(pytest.fail), state(7))
 
 
 def test_two_are_kept(checkpoints):
@@ -53,7 +59,7 @@ def test_two_are_kept(checkpoints):
         checkpoints.save(state(step))
     kept = {file for step in (100, 1000) for file in files(checkpoints, step)}
     assert set(checkpoints.folder.glob("step-*")) == kept
-    assert same(checkpoints.newest(pytest.fail), state(1000))
+    assert same(checkpoints.load_latest(pytest.fail), state(1000))
 
 
 def test_nothing_is_left_when_the_run_is_complete(checkpoints, tmp_path):
@@ -70,7 +76,7 @@ def test_what_an_interrupted_writing_left_is_swept(tmp_path):
     left_over.write_bytes(bytes(1000))
     second = Checkpoints(tmp_path, {})
     assert not left_over.exists()
-    assert same(second.newest(pytest.fail), state(1))
+    assert same(second.load_latest(pytest.fail), state(1))
     second.close()
 
 
@@ -86,7 +92,7 @@ def test_a_flipped_bit_is_said_and_the_older_one_is_used(checkpoints, position, 
     checkpoint, digest = files(checkpoints, 2)
     flip_a_bit(checkpoint if damaged == "checkpoint" else digest, position)
     said = []
-    assert same(checkpoints.newest(said.append), state(1))
+    assert same(checkpoints.load_latest(said.append), state(1))
     assert said == [f"checkpoint {checkpoint} is damaged (its SHA-256 is wrong): it is not used"]
 
 
@@ -95,7 +101,7 @@ def test_one_without_its_digest_is_passed_over(checkpoints):
     for step in (1, 2):
         checkpoints.save(state(step))
     files(checkpoints, 2)[1].unlink()
-    assert same(checkpoints.newest(pytest.fail), state(1))
+    assert same(checkpoints.load_latest(pytest.fail), state(1))
 
 
 def test_both_damaged(checkpoints):
@@ -103,7 +109,7 @@ def test_both_damaged(checkpoints):
         checkpoints.save(state(step))
         flip_a_bit(files(checkpoints, step)[0], 0.5)
     said = []
-    assert checkpoints.newest(said.append) is None
+    assert checkpoints.load_latest(said.append) is None
     assert len(said) == 2
 
 
@@ -114,12 +120,12 @@ def test_later_ones_that_are_damaged_do_not_push_out_whole_ones(checkpoints, dam
         checkpoints.save(state(step))
         checkpoint, digest = files(checkpoints, step)
         digest.unlink() if damage == "no digest" else flip_a_bit(checkpoint, 0.5)
-    checkpoints.newest(lambda line: None)
+    checkpoints.load_latest(lambda line: None)
     for step in (1, 2):
         checkpoints.save(state(step))
-    assert same(checkpoints.newest(pytest.fail), state(2))
+    assert same(checkpoints.load_latest(pytest.fail), state(2))
     flip_a_bit(files(checkpoints, 2)[0], 0.5)
-    assert same(checkpoints.newest(lambda line: None), state(1))
+    assert same(checkpoints.load_latest(lambda line: None), state(1))
 
 
 # A full disk
@@ -144,7 +150,7 @@ def test_on_a_full_disk_the_older_one_stays_whole(checkpoints, limit):
     with full_disk(limit), pytest.raises(OSError, match=r"step-000000003|File too large"):
         checkpoints.save(state(3))
     assert set(checkpoints.folder.iterdir()) == before
-    assert same(checkpoints.newest(pytest.fail), state(2))
+    assert same(checkpoints.load_latest(pytest.fail), state(2))
 
 
 def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch):
@@ -156,7 +162,7 @@ def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch
     monkeypatch.setattr("alexnet.training.checkpoint.write_text", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoints.save(state(2))
-    assert same(checkpoints.newest(pytest.fail), state(1))
+    assert same(checkpoints.load_latest(pytest.fail), state(1))
 
 
 # Whose they are
@@ -164,19 +170,19 @@ def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch
 
 def test_the_scratch_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(tmp_path))
-    assert scratch_folder() == tmp_path
+    assert checkpoint_root() == tmp_path
     monkeypatch.delenv("ALEXNET_CHECKPOINTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert scratch_folder() == tmp_path / "alexnet/checkpoints"
+    assert checkpoint_root() == tmp_path / "alexnet/checkpoints"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert scratch_folder() == tmp_path / ".cache/alexnet/checkpoints"
+    assert checkpoint_root() == tmp_path / ".cache/alexnet/checkpoints"
 
 
 def test_another_run_has_a_folder_of_its_own(checkpoints, tmp_path):
     checkpoints.save(state(1))
     other = Checkpoints(tmp_path, {"seed": 1})
-    assert other.newest(pytest.fail) is None
+    assert other.load_latest(pytest.fail) is None
     other.close()
 
 
@@ -187,7 +193,7 @@ def test_a_second_process_in_the_same_run_is_refused(checkpoints, tmp_path):
     assert str(checkpoints.folder) in str(no.value)
     checkpoints.close()
     again = Checkpoints(tmp_path, {"seed": 0})
-    assert same(again.newest(pytest.fail), state(1))
+    assert same(again.load_latest(pytest.fail), state(1))
     again.close()
 
 
@@ -195,20 +201,20 @@ def test_a_digest_is_of_names_and_contents(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("1")
     b.write_text("2")
-    both = digest_of([a, b])
-    assert digest_of([b, a]) == both
+    both = hash_files([a, b])
+    assert hash_files([b, a]) == both
     b.write_text("3")
-    assert digest_of([a, b]) != both
+    assert hash_files([a, b]) != both
     a.write_text("3")
     b.write_text("1")
-    exchanged = digest_of([a, b])
+    exchanged = hash_files([a, b])
     a.write_text("1")
     b.write_text("3")
-    assert digest_of([a, b]) != exchanged
+    assert hash_files([a, b]) != exchanged
 
 
 def test_the_number_of_processes_and_of_threads_is_part_of_the_machine():
-    one, two = (machine_facts(torch.device("cpu"), number) for number in (1, 2))
+    one, two = (hardware_fingerprint(torch.device("cpu"), number) for number in (1, 2))
     assert one != two
     assert one["threads"] == torch.get_num_threads()
     assert one["torch"] == torch.__version__
@@ -219,7 +225,7 @@ def test_a_user_without_a_home(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)  # whom no passwd file knows
     with pytest.raises(UserError, match=r"user 54321 has no home .*; set HOME, or ALEXNET_CHECK"):
-        scratch_folder()
+        checkpoint_root()
 
 
 def test_a_home_that_cannot_be_made(tmp_path):

@@ -7,8 +7,8 @@ import torch
 
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import trainer as training
-from alexnet.training.cuda_graph import NUM_WARM_UP, Replayed
-from alexnet.training.device import Machine, make_deterministic
+from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
+from alexnet.training.device import DeviceConfig, make_deterministic
 from alexnet.training.loader import Batch
 from tests.making import EVERYTHING, draws_of, settings, trainer_of
 
@@ -67,7 +67,7 @@ def test_every_call_is_one_real_step_on_its_own_batch(monkeypatch):
         else:
             taken.append(batch.labels.tolist())
 
-    replayed = Replayed(step)
+    replayed = CUDAGraphStep(step)
     given = [[number, number + 1] for number in range(8)]
     for number, labels in enumerate(given):
         replayed(batch_of(*labels))
@@ -83,7 +83,7 @@ def test_the_first_batch_is_not_written_over(monkeypatch):
     """It may be the split itself, where one batch is all of it."""
     Recorder(monkeypatch)
     first = batch_of(1, 2)
-    replayed = Replayed(lambda batch: None)
+    replayed = CUDAGraphStep(lambda batch: None)
     replayed(first)
     replayed(batch_of(3, 4))
     assert first.labels.tolist() == [1, 2]
@@ -96,33 +96,35 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-def on_gpu(card, digits, precision=torch.bfloat16, **changes):
+def on_gpu(metadata, digits, precision=torch.bfloat16, **changes):
     """A trainer of the whole network: 70 images are four full batches and one of 6."""
     torch.manual_seed(0)
-    machine = Machine(torch.device("cuda:0"), precision)
+    device_config = DeviceConfig(torch.device("cuda:0"), precision)
     params = settings(**(EVERYTHING | changes))
-    return trainer_of(AlexNetCifar(dropout=0.5), card, digits, params, 70, machine=machine)
+    return trainer_of(
+        AlexNetCifar(dropout=0.5), metadata, digits, params, 70, device_config=device_config
+    )
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
 @pytest.mark.parametrize("muon", [None, 0.02])
-@pytest.mark.parametrize("data_device", ["device", "host"])
+@pytest.mark.parametrize("data_location", ["device", "host"])
 def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
-    card, digits, deterministic, muon, data_device
+    metadata, digits, deterministic, muon, data_location
 ):
     """Over 20 steps with dropout, each kind of augmentation and batches of two sizes."""
-    changes = {"epochs": 4, "muon_learning_rate": muon, "data_device": data_device}
-    replayed = on_gpu(card, digits, **changes)
-    assert isinstance(replayed.take_step, Replayed)
-    eager = on_gpu(card, digits, **changes)
-    eager.take_step = eager.train_step
+    changes = {"epochs": 4, "muon_lr": muon, "data_location": data_location}
+    replayed = on_gpu(metadata, digits, **changes)
+    assert isinstance(replayed.step_fn, CUDAGraphStep)
+    eager = on_gpu(metadata, digits, **changes)
+    eager.step_fn = eager.train_step
     rows = {}
     for name, trainer in (("replayed", replayed), ("eager", eager)):
         rows[name] = []
         trainer.fit(lambda row, seconds, rows=rows[name]: rows.append(row))
         assert trainer.step == 20
-    assert replayed.take_step.graph is not None
+    assert replayed.step_fn.graph is not None
     for name, value in eager.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[name], value), name
     assert rows["replayed"] == rows["eager"]
@@ -131,21 +133,21 @@ def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_nothing_waits_for_the_device_within_an_epoch(card, digits, monkeypatch):
+def test_nothing_waits_for_the_device_within_an_epoch(metadata, digits, monkeypatch):
     """From its first step to its last full one, the batches and the rates included."""
     monkeypatch.setattr(training, "LOOK_SECONDS", float("inf"))  # a look does wait
-    trainer = on_gpu(card, digits, epochs=3, muon_learning_rate=0.02, data_device="device")
-    take_step, watched = trainer.take_step, []
+    trainer = on_gpu(metadata, digits, epochs=3, muon_lr=0.02, data_location="device")
+    step_fn, watched = trainer.step_fn, []
 
     def watching(batch):
         # Compilation, recording and validation may wait: the third epoch is past them.
         within = trainer.step // 5 == 2 and trainer.step % 5 < 4
         torch.cuda.set_sync_debug_mode("error" if within else "default")
-        take_step(batch)
+        step_fn(batch)
         if within:
             watched.append(trainer.step)
 
-    trainer.take_step = watching
+    trainer.step_fn = watching
     try:
         trainer.fit(lambda row, seconds: None)
     finally:

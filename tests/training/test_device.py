@@ -10,11 +10,11 @@ import torch
 
 from alexnet.errors import UserError
 from alexnet.training.device import (
-    Machine,
-    choose_device,
-    choose_precision,
-    explaining_memory,
+    DeviceConfig,
     make_deterministic,
+    oom_as_user_error,
+    resolve_device,
+    resolve_dtype,
 )
 from tests.conftest import ROOT
 
@@ -22,32 +22,32 @@ CPU = torch.device("cpu")
 
 
 def test_cpu_is_held_to():
-    assert choose_device("cpu") == CPU
+    assert resolve_device("cpu") == CPU
 
 
 @pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
 def test_auto_takes_a_gpu_if_there_is_one(monkeypatch, there, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert choose_device("auto").type == device
+    assert resolve_device("auto").type == device
 
 
 def test_cuda_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="cuda is asked for"):
-        choose_device("cuda")
+        resolve_device("cuda")
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_takes_bf16_where_the_processor_has_it(monkeypatch, native, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
-    assert choose_precision("auto", CPU) == dtype
-    assert choose_precision("fp32", CPU) == torch.float32
+    assert resolve_dtype("auto", CPU) == dtype
+    assert resolve_dtype("fp32", CPU) == torch.float32
 
 
 def test_bf16_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with pytest.raises(UserError, match=r"train.precision: bf16 is asked for"):
-        choose_precision("bf16", CPU)
+        resolve_dtype("bf16", CPU)
 
 
 def test_a_gpu_is_asked_whether_it_computes_bf16_itself(monkeypatch):
@@ -58,7 +58,7 @@ def test_a_gpu_is_asked_whether_it_computes_bf16_itself(monkeypatch):
         return False
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
-    assert choose_precision("auto", torch.device("cuda:0")) == torch.float32
+    assert resolve_dtype("auto", torch.device("cuda:0")) == torch.float32
     assert asked == [{"including_emulation": False}]
 
 
@@ -66,19 +66,19 @@ def test_a_gpu_is_asked_whether_it_computes_bf16_itself(monkeypatch):
 def test_each_process_of_a_machine_has_the_gpu_of_its_number(monkeypatch, local_rank):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", str(local_rank))
-    assert choose_device("auto") == torch.device(f"cuda:{local_rank}")
+    assert resolve_device("auto") == torch.device(f"cuda:{local_rank}")
     monkeypatch.delenv("LOCAL_RANK")
-    assert choose_device("cuda") == torch.device("cuda:0")
+    assert resolve_device("cuda") == torch.device("cuda:0")
 
 
 def test_the_machine_computes_in_its_precision():
     a = torch.ones(2, 2)
-    with Machine(CPU, torch.bfloat16).autocast():
+    with DeviceConfig(CPU, torch.bfloat16).autocast():
         assert (a @ a).dtype == torch.bfloat16
-    with Machine(CPU, torch.float32).autocast():
+    with DeviceConfig(CPU, torch.float32).autocast():
         assert (a @ a).dtype == torch.float32
     threads = torch.get_num_threads()
-    assert str(Machine(CPU, torch.bfloat16)) == f"cpu ({threads} threads), bfloat16"
+    assert str(DeviceConfig(CPU, torch.bfloat16)) == f"cpu ({threads} threads), bfloat16"
 
 
 def test_deterministic_kernels_can_be_asked_for_or_not(monkeypatch):
@@ -148,7 +148,7 @@ def test_running_out_of_memory_on_the_cpu_says_what_to_do():
             match=r"out of memory with train\.batch_size 512: 4000000000000000 bytes could not be "
             r"had at once; lower train\.batch_size, or set train\.data_device to host",
         ),
-        explaining_memory(512),
+        oom_as_user_error(512),
     ):
         torch.empty(10**15)
 
@@ -164,7 +164,7 @@ def test_running_out_of_memory_on_the_cpu_says_what_to_do():
 def test_running_out_of_a_gpus_memory_says_what_to_do(text, needed):
     with (
         pytest.raises(UserError, match=f"out of memory with train.batch_size 8: {needed}") as told,
-        explaining_memory(8),
+        oom_as_user_error(8),
     ):
         raise torch.OutOfMemoryError(text)
     assert told.value.__suppress_context__, "without PyTorch's page of figures"
@@ -172,7 +172,7 @@ def test_running_out_of_a_gpus_memory_says_what_to_do(text, needed):
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x"), UserError("y")])
 def test_any_other_error_stays_what_it_is(error):
-    with pytest.raises(type(error)) as caught, explaining_memory(8):
+    with pytest.raises(type(error)) as caught, oom_as_user_error(8):
         raise error
     assert caught.value is error
 
@@ -181,6 +181,6 @@ def test_any_other_error_stays_what_it_is(error):
 def test_a_gpus_own_words_are_understood():
     with (
         pytest.raises(UserError, match=r"batch_size 8: [\d.]+ GiB could not be had"),
-        explaining_memory(8),
+        oom_as_user_error(8),
     ):
         torch.empty(10**13, device="cuda:0")

@@ -13,14 +13,14 @@ import torch._dynamo  # which optimisers import
 from safetensors.torch import load_file, save_file
 
 from alexnet.errors import UserError
-from alexnet.network.weights import Card
+from alexnet.network.weights import ModelMetadata
 from alexnet.training.distributed import (
-    ALONE,
-    Processes,
-    choose_number,
-    has_lost_another,
-    join,
-    leave,
+    SINGLE_PROCESS,
+    DistributedContext,
+    destroy_distributed,
+    init_distributed,
+    is_peer_failure,
+    resolve_world_size,
     started_by_torchrun,
 )
 from alexnet.training.loader import Split
@@ -43,22 +43,23 @@ def test_each_image_is_in_one_share(size):
     """
     for num_images in (0, 1, 5, 44, 64):
         shares = [
-            range(num_images)[Processes(rank, size).share(num_images)] for rank in range(size)
+            range(num_images)[DistributedContext(rank, size).shard(num_images)]
+            for rank in range(size)
         ]
         assert [image for share in shares for image in share] == list(range(num_images))
-        lengths = [len(share) for share in shares]
-        assert max(lengths) - min(lengths) <= 2
+        norms = [len(share) for share in shares]
+        assert max(norms) - min(norms) <= 2
         assert all(share.start % 2 == 0 for share in shares if share)
 
 
 def test_alone():
     tensor = torch.tensor([1.0, 2.0])
-    assert ALONE.is_first
-    assert torch.equal(ALONE.sum(tensor), tensor)
-    assert torch.equal(ALONE.gather(tensor), tensor[None])
-    assert ALONE.highest(3) == 3
+    assert SINGLE_PROCESS.is_main_process
+    assert torch.equal(SINGLE_PROCESS.all_reduce_sum(tensor), tensor)
+    assert torch.equal(SINGLE_PROCESS.gather(tensor), tensor[None])
+    assert SINGLE_PROCESS.all_reduce_max(3) == 3
     network = narrow()
-    assert ALONE.wrap(network) is network
+    assert SINGLE_PROCESS.wrap(network) is network
 
 
 # How many
@@ -66,24 +67,24 @@ def test_alone():
 
 def test_one_process_unless_more_are_asked_for(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert choose_number("auto", CPU) == 1
-    assert choose_number(1, CPU) == 1
+    assert resolve_world_size("auto", CPU) == 1
+    assert resolve_world_size(1, CPU) == 1
     assert not started_by_torchrun()
-    assert join(CPU) is ALONE
+    assert init_distributed(CPU) is SINGLE_PROCESS
 
 
 def test_more_processes_than_cores_are_refused(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
-    assert choose_number(3, CPU) == 3
+    assert resolve_world_size(3, CPU) == 3
     with pytest.raises(UserError, match=r"train.num_processes: 4 .* there are 3 processor cores"):
-        choose_number(4, CPU)
+        resolve_world_size(4, CPU)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert choose_number("auto", torch.device("cuda:0")) == 2
+    assert resolve_world_size("auto", torch.device("cuda:0")) == 2
     with pytest.raises(UserError, match=r"train.num_processes: 3 .* there are 2 CUDA GPUs"):
-        choose_number(3, torch.device("cuda:0"))
+        resolve_world_size(3, torch.device("cuda:0"))
 
 
 # Two equal one
@@ -97,16 +98,16 @@ CASES = {
         "ema_decay": 0.8,
         "label_smoothing": 0.1,
         "crop_padding": 4,
-        "flip": "random",
-        "zoom": 0.2,
-        "turn": 10.0,
-        "tone": 0.2,
-        "cutmix": 0.5,
-        "cutmix_until": 1.0,
+        "hflip": "random",
+        "scale": 0.2,
+        "degrees": 10.0,
+        "color_jitter": 0.2,
+        "cutmix_prob": 0.5,
+        "cutmix_end": 1.0,
         "cutout": 8,
-        "lighting": 0.1,
+        "pca_lighting_std": 0.1,
     },
-    "muon": {"muon_learning_rate": 0.02, "muon_weight_decay": 0.1},
+    "muon": {"muon_lr": 0.02, "muon_weight_decay": 0.1},
 }
 
 
@@ -143,28 +144,28 @@ def fork(function, *arguments) -> int:
 
 
 def train_case(folder: Path, case: str, rank: int, size: int) -> None:
-    processes = ALONE
+    distributed = SINGLE_PROCESS
     if size > 1:
         as_torchrun_does(folder / f"{case}-store", rank, size)
-        processes = join(CPU)
+        distributed = init_distributed(CPU)
     images, labels = real_digits()
     params = settings(epochs=4, learning_rate=0.02, **CASES[case])
     torch.manual_seed(0)
     model = narrow()
-    card = Card("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    metadata = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
-    trainer = Trainer(model, card, split, val, params, ON_CPU, processes)
+    trainer = Trainer(model, metadata, split, val, params, ON_CPU, distributed)
     seen = []
-    take_step = trainer.take_step
+    step_fn = trainer.step_fn
 
     def recording(batch):
         seen.append(batch.labels.tolist())
-        take_step(batch)
+        step_fn(batch)
 
-    trainer.take_step = recording
+    trainer.step_fn = recording
     rows = []
     trainer.fit(lambda row, seconds: rows.append([row.train_accuracy, row.val_accuracy]))
-    leave(processes)
+    destroy_distributed(distributed)
     assert trainer.step == 20
     (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps({"rows": rows, "seen": seen}))
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
@@ -252,13 +253,13 @@ def test_two_processes_see_the_batches_of_one_and_report_its_figures(runs, case)
 
 START = """
 import sys
-from alexnet.training.distributed import start
+from alexnet.training.distributed import launch
 from alexnet.cli.app import run
 
 worker = sys.argv.pop()
 
 def command() -> None:
-    start(2, ["-c", worker])
+    launch(2, ["-c", worker])
 
 run(command)
 """
@@ -296,5 +297,5 @@ open({str(tmp_path)!r} + "/pid" + os.environ["RANK"], "w").write(str(os.getpid()
 
 def test_the_loss_of_another_process_is_told_from_other_errors():
     pair = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"
-    assert has_lost_another(RuntimeError(pair))
-    assert not has_lost_another(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert is_peer_failure(RuntimeError(pair))
+    assert not is_peer_failure(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.signals import Interrupted
+from alexnet.signals import TrainingInterrupted
 from alexnet.training import history
 from alexnet.training.checkpoint import Checkpoints
-from alexnet.training.cuda_graph import Replayed
-from alexnet.training.distributed import ALONE
+from alexnet.training.cuda_graph import CUDAGraphStep
+from alexnet.training.distributed import SINGLE_PROCESS
 from alexnet.training.history import LayerEpoch
-from alexnet.training.layer_monitor import Vitals
+from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.trainer import epoch_order
 from tests.making import EVERYTHING, narrow, settings, train, trainer_of
 from tests.training.test_cuda_graph import Recorder, batch_of
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
-MUON = EVERYTHING | {"muon_learning_rate": 0.02, "muon_weight_decay": 0.1}
+MUON = EVERYTHING | {"muon_lr": 0.02, "muon_weight_decay": 0.1}
 
 
 def seeded(seed=0, dropout=0.0):
@@ -38,14 +38,16 @@ def by_layer(rows, epoch):
 # The lengths
 
 
-def test_lengths_are_those_of_the_gradient_and_of_the_step(card, digits):
+def test_lengths_are_those_of_the_gradient_and_of_the_step(metadata, digits):
     """One step of plain descent, by autograd and numpy: w moves by rate g, fc1 by a 36th."""
-    params = settings(fold="off", epochs=1, momentum=0.0, nesterov=False, learning_rate=0.36)
-    run = train(seeded(), card, digits, params, num_images=16)
+    params = settings(
+        collapse_fc1="off", epochs=1, momentum=0.0, nesterov=False, learning_rate=0.36
+    )
+    run = train(seeded(), metadata, digits, params, num_images=16)
     twin = seeded()
     order = epoch_order(16, params.seed, 0)
     x = digits[0][order].float() / 255
-    x = ((x - torch.tensor(card.mean)) / torch.tensor(card.std)).permute(0, 3, 1, 2)
+    x = ((x - torch.tensor(metadata.mean)) / torch.tensor(metadata.std)).permute(0, 3, 1, 2)
     torch.nn.functional.cross_entropy(twin(x), digits[1][order]).backward()
     rows = by_layer(run.trainer.layer_rows, 1)
     assert list(rows) == LAYERS
@@ -59,39 +61,41 @@ def test_lengths_are_those_of_the_gradient_and_of_the_step(card, digits):
         assert row.update_ratio == pytest.approx(rate * gradient / weight, rel=1e-3), name
 
 
-def test_it_is_the_last_step_of_each_epoch_that_is_sampled(card, digits):
-    trainer = trainer_of(seeded(), card, digits, settings(epochs=3, **MUON))
-    norms, take_step = [], trainer.take_step
+def test_it_is_the_last_step_of_each_epoch_that_is_sampled(metadata, digits):
+    trainer = trainer_of(seeded(), metadata, digits, settings(epochs=3, **MUON))
+    norms, step_fn = [], trainer.step_fn
 
     def recording(batch):
         norms.append(trainer.network.conv3.weight.norm().item())
-        take_step(batch)
-        assert trainer.vitals.is_sampling == (trainer.step % 5 == 4)
+        step_fn(batch)
+        assert trainer.layer_monitor.is_sampling == (trainer.step % 5 == 4)
 
-    trainer.take_step = recording
+    trainer.step_fn = recording
     trainer.fit(ignore)
     assert [row.epoch for row in trainer.layer_rows] == [1] * 8 + [2] * 8 + [3] * 8
     found = [row.weight_norm for row in trainer.layer_rows if row.layer == "conv3"]
     assert found == pytest.approx([norms[4], norms[9], norms[14]], rel=1e-6)
-    assert not trainer.vitals.is_sampling
+    assert not trainer.layer_monitor.is_sampling
 
 
-def test_the_gradient_is_that_before_clipping_and_before_muon(card, digits):
+def test_the_gradient_is_that_before_clipping_and_before_muon(metadata, digits):
     """Muon replaces it by a step of one length, clipping shortens it: neither shows."""
     change = {"epochs": 1, "momentum": 0.0, "nesterov": False}
-    plain = train(seeded(), card, digits, settings(**change), num_images=16)
-    for other in ({"clip_norm": 1e-3}, {"muon_learning_rate": 0.02}):
-        run = train(seeded(), card, digits, settings(**change | other), num_images=16)
+    plain = train(seeded(), metadata, digits, settings(**change), num_images=16)
+    for other in ({"clip_norm": 1e-3}, {"muon_lr": 0.02}):
+        run = train(seeded(), metadata, digits, settings(**change | other), num_images=16)
         for one, two in zip(plain.trainer.layer_rows, run.trainer.layer_rows, strict=True):
             assert two.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-4), one.layer
 
 
-def test_folded_or_not_gradients_and_updates_are_as_long(card, digits):
+def test_folded_or_not_gradients_and_updates_are_as_long(metadata, digits):
     rows = {}
-    for fold in ("auto", "off"):
-        run = train(seeded(), card, digits, settings(fold=fold, epochs=1), num_images=32)
-        rows[fold] = by_layer(run.trainer.layer_rows, 1)
-    assert run.trainer.folds is False
+    for collapse_fc1 in ("auto", "off"):
+        run = train(
+            seeded(), metadata, digits, settings(collapse_fc1=collapse_fc1, epochs=1), num_images=32
+        )
+        rows[collapse_fc1] = by_layer(run.trainer.layer_rows, 1)
+    assert run.trainer.collapses is False
     for name in LAYERS:
         one, two = rows["auto"][name], rows["off"][name]
         assert one.gradient_norm == pytest.approx(two.gradient_norm, rel=1e-3), name
@@ -112,11 +116,11 @@ def test_a_channel_that_answers_to_no_image_is_dead():
     with torch.no_grad():
         model.conv2.bias[:4] = -1e6  # of 16
         model.fc2.bias[:64] = -1e6  # of 256
-    watch = Vitals(model)
-    with watch.watching_relus(), torch.inference_mode():
+    watch = LayerMonitor(model)
+    with watch.track_dead_relus(), torch.inference_mode():
         for _ in range(3):
             model(torch.randn(50, 3, 32, 32))
-    shares = {row.layer: row.dead_relus for row in watch.rows(1, ALONE)}
+    shares = {row.layer: row.dead_relus for row in watch.rows(1, SINGLE_PROCESS)}
     assert list(shares) == LAYERS
     assert shares["conv2"] == 4 / 16
     assert shares["fc2"] >= 0.25
@@ -126,30 +130,30 @@ def test_a_channel_that_answers_to_no_image_is_dead():
 
 def test_answering_to_one_image_at_one_place_is_enough_to_live():
     model = narrow().eval()
-    watch = Vitals(model)
-    with watch.watching_relus():
+    watch = LayerMonitor(model)
+    with watch.track_dead_relus():
         for number in range(4):
             output = torch.full((2, 6, 8, 8), -1.0)
             output[1, number, 7, 3] = 0.5
             model.relu1(output)
-    assert watch.answers["conv1"].tolist() == [True] * 4 + [False] * 2
+    assert watch.active_units["conv1"].tolist() == [True] * 4 + [False] * 2
 
 
-def test_no_hook_is_left_behind(card, digits):
-    trainer = train(seeded(), card, digits, settings(epochs=1)).trainer
+def test_no_hook_is_left_behind(metadata, digits):
+    trainer = train(seeded(), metadata, digits, settings(epochs=1)).trainer
     assert not any(layer._forward_hooks for layer in trainer.network.modules())
 
 
 # It only reads
 
 
-def test_the_trained_bytes_are_those_of_a_run_without_it(card, digits, monkeypatch):
+def test_the_trained_bytes_are_those_of_a_run_without_it(metadata, digits, monkeypatch):
     params = settings(epochs=3, **MUON)
-    watched = train(seeded(dropout=0.5), card, digits, params)
-    monkeypatch.setattr(Vitals, "sampling", lambda self, wanted: nullcontext())
-    monkeypatch.setattr(Vitals, "watching_relus", lambda self: nullcontext())
-    monkeypatch.setattr(Vitals, "rows", lambda self, epoch, processes: [])
-    blind = train(seeded(dropout=0.5), card, digits, params)
+    watched = train(seeded(dropout=0.5), metadata, digits, params)
+    monkeypatch.setattr(LayerMonitor, "sampling", lambda self, wanted: nullcontext())
+    monkeypatch.setattr(LayerMonitor, "watching_relus", lambda self: nullcontext())
+    monkeypatch.setattr(LayerMonitor, "rows", lambda self, epoch, distributed: [])
+    blind = train(seeded(dropout=0.5), metadata, digits, params)
     assert len(watched.trainer.layer_rows) == 24
     assert blind.trainer.layer_rows == []
     for name, value in watched.model.state_dict().items():
@@ -158,23 +162,25 @@ def test_the_trained_bytes_are_those_of_a_run_without_it(card, digits, monkeypat
 
 
 @pytest.mark.parametrize("stop_at", [3, 5, 7])
-def test_a_run_that_is_stopped_and_goes_on_writes_the_same_bytes(card, digits, tmp_path, stop_at):
+def test_a_run_that_is_stopped_and_goes_on_writes_the_same_bytes(
+    metadata, digits, tmp_path, stop_at
+):
     """Step 5 is the sampled one of the first epoch: what it gave is in the checkpoint."""
     params = settings(epochs=3, **MUON)
-    whole = train(seeded(dropout=0.5), card, digits, params).trainer
+    whole = train(seeded(dropout=0.5), metadata, digits, params).trainer
     checkpoints = Checkpoints(tmp_path / "kept", {})
-    first = trainer_of(seeded(dropout=0.5), card, digits, params, checkpoints=checkpoints)
-    take_step = first.take_step
+    first = trainer_of(seeded(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
+    step_fn = first.step_fn
 
     def stopped(batch):
-        take_step(batch)
+        step_fn(batch)
         if first.step + 1 == stop_at:
             first.told.signum = 15
 
-    first.take_step = stopped
-    with pytest.raises(Interrupted):
+    first.step_fn = stopped
+    with pytest.raises(TrainingInterrupted):
         first.fit(ignore)
-    second = trainer_of(seeded(dropout=0.5), card, digits, params, checkpoints=checkpoints)
+    second = trainer_of(seeded(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
     assert second.step == stop_at
     second.fit(ignore)
     checkpoints.close()
@@ -196,7 +202,7 @@ def test_a_watched_step_is_not_replayed(monkeypatch):
         else:
             written.append(batch.labels.tolist())
 
-    replayed = Replayed(step, lambda: watched)
+    replayed = CUDAGraphStep(step, lambda: watched)
     for number in range(8):
         watched = number == 6
         replayed(batch_of(number))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from alexnet.training.augmentation import draw
-from alexnet.training.distributed import ALONE, Processes
-from alexnet.training.loader import Split, batches, place
+from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
+from alexnet.training.loader import Split, batches, move_to_device
 from alexnet.training.trainer import epoch_order
 from tests.making import CPU, EVERYTHING, settings
 
@@ -17,11 +17,11 @@ def split(digits):
     return Split(images[:75], torch.arange(75))
 
 
-def epoch_of(split, batch_size, device=CPU, processes=ALONE, order=None):
+def epoch_of(split, batch_size, device=CPU, distributed=SINGLE_PROCESS, order=None):
     """(the order of the epoch, what is drawn, its batches)"""
     draws = draw(split.images, 32, settings(**EVERYTHING, epochs=8), epoch=2)
     order = epoch_order(len(split), 0, 2) if order is None else order
-    return order, draws, batches(split, draws, order.split(batch_size), device, processes)
+    return order, draws, batches(split, draws, order.split(batch_size), device, distributed)
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, 25, 75])
@@ -43,7 +43,9 @@ def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_s
 def test_the_shares_of_several_processes_make_up_the_batch(split, size, batch_size):
     """In its order; the last batch of 75 leaves some of five processes with less, or nothing."""
     _, _, alone = epoch_of(split, batch_size)
-    shared = [epoch_of(split, batch_size, processes=Processes(r, size))[2] for r in range(size)]
+    shared = [
+        epoch_of(split, batch_size, distributed=DistributedContext(r, size))[2] for r in range(size)
+    ]
     for whole, *parts in zip(alone, *shared, strict=True):
         assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
         assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
@@ -56,7 +58,7 @@ def test_the_shares_of_several_processes_make_up_the_batch(split, size, batch_si
 
 
 def test_an_epoch_that_is_over_has_no_batches(split):
-    assert list(batches(split, epoch_of(split, 16)[1], [], CPU, ALONE)) == []
+    assert list(batches(split, epoch_of(split, 16)[1], [], CPU, SINGLE_PROCESS)) == []
 
 
 def test_a_clone_has_memory_of_its_own(split):
@@ -71,7 +73,7 @@ def test_a_clone_has_memory_of_its_own(split):
 
 @pytest.mark.parametrize("wanted", ["auto", "device", "host"])
 def test_on_a_cpu_nothing_is_copied(split, wanted):
-    placed = place(split, CPU, wanted)
+    placed = move_to_device(split, CPU, wanted)
     assert placed.images.data_ptr() == split.images.data_ptr()
     assert placed.labels.data_ptr() == split.labels.data_ptr()
 
@@ -81,18 +83,18 @@ def test_auto_leaves_half_of_the_devices_memory(split, monkeypatch, free, moved)
     """The 75 images take 75 * 32 * 32 * 3 bytes: exactly half of what is free is too much."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**10))
     monkeypatch.setattr(Split, "to", lambda split, device: f"moved to {device}")
-    placed = place(split, torch.device("cuda:1"), "auto")
+    placed = move_to_device(split, torch.device("cuda:1"), "auto")
     assert placed == ("moved to cuda:1" if moved else split)
-    assert place(split, torch.device("cuda:1"), "device") == "moved to cuda:1"
-    assert place(split, torch.device("cuda:1"), "host") is split
+    assert move_to_device(split, torch.device("cuda:1"), "device") == "moved to cuda:1"
+    assert move_to_device(split, torch.device("cuda:1"), "host") is split
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [16, 25])
 def test_streamed_batches_are_the_resident_ones_bit_for_bit(split, batch_size):
     device = torch.device("cuda:0")
-    resident = epoch_of(place(split, device, "device"), batch_size, device)[2]
-    streamed = epoch_of(place(split, device, "host"), batch_size, device)[2]
+    resident = epoch_of(move_to_device(split, device, "device"), batch_size, device)[2]
+    streamed = epoch_of(move_to_device(split, device, "host"), batch_size, device)[2]
     of_cpu = epoch_of(split, batch_size)[2]
     num_batches = 0
     for ours, theirs, expected in zip(streamed, resident, of_cpu, strict=True):
@@ -119,7 +121,7 @@ def test_a_streamed_batch_is_not_overwritten_by_the_next(split):
 @pytest.mark.gpu
 def test_resident_batches_never_wait_for_the_device(split):
     device = torch.device("cuda:0")
-    found = iter(epoch_of(place(split, device, "device"), 16, device)[2])
+    found = iter(epoch_of(move_to_device(split, device, "device"), 16, device)[2])
     next(found)
     torch.cuda.set_sync_debug_mode("error")
     try:

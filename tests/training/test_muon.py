@@ -101,9 +101,7 @@ def by_svd(matrix):
 
 def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
     model = narrow()
-    params = settings(
-        muon_learning_rate=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01
-    )
+    params = settings(muon_lr=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01)
     steps = optimizer.build(model, 36, params, torch.float32)
     optimizer.set_learning_rate(steps, 0, 10, params)
     by_muon, by_sgd = set(), set()
@@ -123,7 +121,7 @@ def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
 
 def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
     model = narrow()
-    params = settings(muon_learning_rate=0.02, momentum=0.9, nesterov=True)
+    params = settings(muon_lr=0.02, momentum=0.9, nesterov=True)
     steps = optimizer.build(model, 36, params, torch.float32)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     for parameter in model.parameters():
@@ -142,7 +140,7 @@ def test_muons_weights_shrink_by_their_rate_times_their_decay():
     models[1].load_state_dict(models[0].state_dict())
     before = models[0].conv3.weight.detach().clone()
     for model, decay in zip(models, (0.0, 0.1), strict=True):
-        params = settings(muon_learning_rate=0.02, muon_weight_decay=decay)
+        params = settings(muon_lr=0.02, muon_weight_decay=decay)
         steps = optimizer.build(model, 36, params, torch.float32)
         optimizer.set_learning_rate(steps, 0, 10, params)
         for parameter in model.parameters():

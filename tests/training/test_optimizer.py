@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from alexnet.network.model import AlexNetCifar
-from alexnet.training.optimizer import Average, build, clip_gradient, schedule, set_learning_rate
+from alexnet.training.optimizer import (
+    ExponentialMovingAverage,
+    build,
+    clip_gradient,
+    schedule,
+    set_learning_rate,
+)
 from tests.making import narrow, settings
 
 
@@ -125,7 +131,7 @@ def test_a_long_gradient_is_shortened(clip_norm, expected):
 
 def test_muons_gradients_are_not_clipped_and_do_not_count():
     model = narrow(num_classes=2)
-    optimizer = build(model, 36, settings(muon_learning_rate=0.02), torch.float32)
+    optimizer = build(model, 36, settings(muon_lr=0.02), torch.float32)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     model.fc3.bias.grad[0] = 3.0
@@ -139,7 +145,7 @@ def test_the_average_is_the_sum_written_out():
     """The last step counts 1, the one before `decay`, the one before that `decay`^2, ..."""
     decay, num_steps = 0.75, 6
     model = ThreeWeights()
-    average = Average(model, decay)
+    average = ExponentialMovingAverage(model, decay)
     seen = []
     for step in range(num_steps):
         with torch.no_grad():
@@ -148,7 +154,7 @@ def test_the_average_is_the_sum_written_out():
         seen.append(model.weight.detach().numpy().copy())
         counts = np.array([decay ** (step - past) for past in range(step + 1)])
         expected = (counts[:, None] * np.array(seen)).sum(0) / counts.sum()
-        result = average.after(step + 1)
+        result = average.averaged(step + 1)
         assert list(result) == ["weight"]
         np.testing.assert_allclose(result["weight"].numpy(), expected, rtol=1e-6)
     assert torch.equal(model.weight, torch.from_numpy(seen[-1])), "the network is left alone"
@@ -162,9 +168,9 @@ class ThreeWeights(torch.nn.Module):
 
 def test_the_average_after_one_step_is_that_step():
     model = narrow()
-    average = Average(model, 0.999)
+    average = ExponentialMovingAverage(model, 0.999)
     average.update()
-    for name, value in average.after(1).items():
+    for name, value in average.averaged(1).items():
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-7)
 
 

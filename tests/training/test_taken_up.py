@@ -6,38 +6,38 @@ import signal
 import pytest
 import torch
 
-from alexnet.signals import Interrupted
+from alexnet.signals import TrainingInterrupted
 from tests.making import EVERYTHING, narrow, settings, train, trainer_of
 from tests.training.test_checkpoint import files, flip_a_bit, full_disk
 
 
-def trained(card, digits, params, checkpoints=None, interrupted_after=()):
+def trained(metadata, digits, params, checkpoints=None, interrupted_after=()):
     """(weights, rows) of a run that is told to stop after some steps, and each time taken up."""
     for step in (*interrupted_after, None):
         torch.manual_seed(0)
         model, rows = narrow(dropout=0.5), []
         trainer = trainer_of(
-            model, card, digits, params, checkpoints=checkpoints, say=lambda line: None
+            model, metadata, digits, params, checkpoints=checkpoints, say=lambda line: None
         )
         if step is None:
             trainer.fit(lambda row, seconds, rows=rows: rows.append(row))
             return model.state_dict(), rows
         stop_after(trainer, step)
         torch.rand(7)  # whatever else is drawn in a process does not matter
-        with pytest.raises(Interrupted):
+        with pytest.raises(TrainingInterrupted):
             trainer.fit(lambda row, seconds: None)
     raise AssertionError
 
 
 def stop_after(trainer, step):
-    take_step = trainer.take_step
+    step_fn = trainer.step_fn
 
     def told_to_stop(batch):
-        take_step(batch)
+        step_fn(batch)
         if trainer.step == step - 1:  # it is counted when the step is over
             os.kill(os.getpid(), signal.SIGTERM)
 
-    trainer.take_step = told_to_stop
+    trainer.step_fn = told_to_stop
 
 
 def assert_equal(a, b):
@@ -63,30 +63,30 @@ def every_step(**changes):
     return settings(checkpoint_seconds=1e-6, **changes)
 
 
-def test_training_goes_on_with_a_warning(card, digits, checkpoints):
-    untouched = trained(card, digits, settings(clip_norm=2.0))
+def test_training_goes_on_with_a_warning(metadata, digits, checkpoints):
+    untouched = trained(metadata, digits, settings(clip_norm=2.0))
     said, rows = [], []
     torch.manual_seed(0)
     model = narrow(dropout=0.5)
-    params = every_step(checkpoint_error="continue", clip_norm=2.0)
-    trainer = trainer_of(model, card, digits, params, checkpoints=checkpoints, say=said.append)
+    params = every_step(on_checkpoint_error="continue", clip_norm=2.0)
+    trainer = trainer_of(model, metadata, digits, params, checkpoints=checkpoints, say=said.append)
     fill_the_disk_after(trainer, 4)
     trainer.fit(lambda row, seconds: rows.append(row))
     warnings = [line for line in said if line.startswith("warning: no checkpoint at step")]
     assert len(warnings) == 6
     assert "step 5 (" in warnings[0]
     assert warnings[0].endswith("training goes on")
-    assert checkpoints.newest(pytest.fail).step == 4
+    assert checkpoints.load_latest(pytest.fail).step == 4
     assert_equal(untouched, (model.state_dict(), rows))
 
 
-def test_training_stops_where_that_is_wanted(card, digits, checkpoints):
-    params = every_step(checkpoint_error="stop")
-    trainer = trainer_of(narrow(), card, digits, params, checkpoints=checkpoints)
+def test_training_stops_where_that_is_wanted(metadata, digits, checkpoints):
+    params = every_step(on_checkpoint_error="stop")
+    trainer = trainer_of(narrow(), metadata, digits, params, checkpoints=checkpoints)
     fill_the_disk_after(trainer, 4)
     with pytest.raises(OSError, match="step-000000005"):
         trainer.fit(lambda row, seconds: None)
-    assert checkpoints.newest(pytest.fail).step == 4
+    assert checkpoints.load_latest(pytest.fail).step == 4
 
 
 @pytest.mark.parametrize("muon", [None, 0.02], ids=["sgd", "muon"])
@@ -95,36 +95,36 @@ def test_training_stops_where_that_is_wanted(card, digits, checkpoints):
     [[1], [3], [5], [6], [9], [10], range(1, 11), [2, 4, 5, 10]],
     ids=lambda steps: "-".join(map(str, steps)),
 )
-def test_a_run_taken_up_again_ends_in_the_same_bytes(card, digits, checkpoints, steps, muon):
+def test_a_run_taken_up_again_ends_in_the_same_bytes(metadata, digits, checkpoints, steps, muon):
     """Two epochs of five steps, with everything that training knows, dropout included.
 
     Step 3 is in the middle of an epoch; step 5 is the last of one, before validation.
     """
-    params = settings(**EVERYTHING, muon_learning_rate=muon)
-    whole = trained(card, digits, params)
-    assert_equal(whole, trained(card, digits, params, checkpoints, steps))
+    params = settings(**EVERYTHING, muon_lr=muon)
+    whole = trained(metadata, digits, params)
+    assert_equal(whole, trained(metadata, digits, params, checkpoints, steps))
 
 
-def test_a_damaged_checkpoint_costs_steps_and_no_bytes(card, digits, checkpoints):
+def test_a_damaged_checkpoint_costs_steps_and_no_bytes(metadata, digits, checkpoints):
     params = every_step(**EVERYTHING)
-    whole = trained(card, digits, params)
+    whole = trained(metadata, digits, params)
     torch.manual_seed(0)
-    trainer = trainer_of(narrow(dropout=0.5), card, digits, params, checkpoints=checkpoints)
+    trainer = trainer_of(narrow(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
     stop_after(trainer, 8)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         trainer.fit(lambda row, seconds: None)
     flip_a_bit(files(checkpoints, 8)[0], 0.5)
-    assert_equal(whole, trained(card, digits, params, checkpoints))
+    assert_equal(whole, trained(metadata, digits, params, checkpoints))
 
 
-def test_the_run_says_where_it_goes_on(card, digits, checkpoints):
+def test_the_run_says_where_it_goes_on(metadata, digits, checkpoints):
     params = settings(clip_norm=2.0)
     torch.manual_seed(0)
-    trainer = trainer_of(narrow(), card, digits, params, checkpoints=checkpoints)
+    trainer = trainer_of(narrow(), metadata, digits, params, checkpoints=checkpoints)
     stop_after(trainer, 7)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingInterrupted):
         trainer.fit(lambda row, seconds: None)
-    run = train(narrow(), card, digits, params, checkpoints=checkpoints)
+    run = train(narrow(), metadata, digits, params, checkpoints=checkpoints)
     assert run.lines[0] == "going on from the checkpoint at step 7 of 10"
     assert not any(line.startswith("initial loss") for line in run.lines)
     assert len(run.losses) == 3

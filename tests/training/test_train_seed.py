@@ -9,25 +9,27 @@ from alexnet.training.trainer import epoch_order
 from tests.making import EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(card, digits):
+def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(metadata, digits):
     params = settings(**EVERYTHING)
-    first = train(seeded(dropout=0.5), card, digits, params)
+    first = train(seeded(dropout=0.5), metadata, digits, params)
     torch.rand(1000)
     torch.empty(100, 100).normal_()
     model = seeded(dropout=0.5)
     torch.manual_seed(12345)  # a step's numbers are of its own, not of what is left over
-    second = train(model, card, digits, params)
+    second = train(model, metadata, digits, params)
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
     assert first.rows == second.rows
     assert first.losses == second.losses
 
 
-def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(card, digits):
+def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(metadata, digits):
     """Two runs of other seeds on the same initial weights: each of the three differs."""
     seen = {}
     for seed in (0, 1):
-        trainer = trainer_of(seeded(dropout=0.5), card, digits, settings(seed=seed, **EVERYTHING))
+        trainer = trainer_of(
+            seeded(dropout=0.5), metadata, digits, settings(seed=seed, **EVERYTHING)
+        )
         seen[seed] = record_steps(trainer)
         trainer.fit(ignore)
     for seed in (0, 1):
@@ -46,8 +48,8 @@ def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(card, digit
     assert not any(same)
 
 
-def test_each_epoch_has_an_order_and_an_augmentation_of_its_own(card, digits):
-    trainer = trainer_of(seeded(), card, digits, settings(**EVERYTHING))
+def test_each_epoch_has_an_order_and_an_augmentation_of_its_own(metadata, digits):
+    trainer = trainer_of(seeded(), metadata, digits, settings(**EVERYTHING))
     seen = record_steps(trainer)
     trainer.fit(ignore)
     images = [image for _, images, _ in seen for image in images]
@@ -67,9 +69,9 @@ def test_the_order_of_an_epoch_is_a_permutation():
 
 
 @pytest.mark.parametrize("batch_size", [16, 38])
-def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(card, digits, batch_size):
+def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(metadata, digits, batch_size):
     params = settings(batch_size=batch_size, epochs=1, **EVERYTHING)
-    trainer = trainer_of(seeded(), card, digits, params)
+    trainer = trainer_of(seeded(), metadata, digits, params)
     seen = record_steps(trainer)
     trainer.fit(ignore)
     order = epoch_order(76, params.seed, 0)
@@ -79,14 +81,14 @@ def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(card, digits,
 
 def record_steps(trainer):
     """Of each step: torch's seed, the images' bytes, and what is done to each of them."""
-    seen, take_step = [], trainer.take_step
+    seen, step_fn = [], trainer.step_fn
 
     def recording(batch):
         images = [image.numpy().tobytes() for image in batch.images]
         seen.append((torch.initial_seed(), images, rows_of(batch.draws)))
-        take_step(batch)
+        step_fn(batch)
 
-    trainer.take_step = recording
+    trainer.step_fn = recording
     return seen
 
 

@@ -42,20 +42,25 @@ def test_a_step_reads_as_the_five_verbs_in_order():
 # What a step and an epoch do
 
 
-def test_steps_go_down_the_gradient_of_the_mean_loss(card, digits):
+def test_steps_go_down_the_gradient_of_the_mean_loss(metadata, digits):
     """By autograd on the model itself: w - rate g, fc1 with a 36th of the rate.
 
     Two steps, the second on the four images that are left, which count as much.
     """
     params = settings(
-        fold="off", epochs=1, momentum=0.0, nesterov=False, label_smoothing=0.1, learning_rate=0.36
+        collapse_fc1="off",
+        epochs=1,
+        momentum=0.0,
+        nesterov=False,
+        label_smoothing=0.1,
+        learning_rate=0.36,
     )
     model, twin = seeded(), seeded()
-    train(model, card, digits, params, num_images=20)
+    train(model, metadata, digits, params, num_images=20)
     for step in epoch_order(20, params.seed, 0).split(16):
         images, labels = digits[0][step], digits[1][step]
         # (1 - e) of the loss for the label, e / 10 of it for each class.
-        logs = twin(by_torchvision(images, card)).log_softmax(dim=1)
+        logs = twin(by_torchvision(images, metadata)).log_softmax(dim=1)
         loss = -(0.9 * logs[range(len(step)), labels] + 0.1 * logs.mean(dim=1)).mean()
         twin.zero_grad()
         loss.backward()
@@ -66,14 +71,14 @@ def test_steps_go_down_the_gradient_of_the_mean_loss(card, digits):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def by_torchvision(images, card):
+def by_torchvision(images, metadata):
     """Images as the network takes them, by another hand."""
-    return normalize(images.permute(0, 3, 1, 2).float() / 255, card.mean, card.std)
+    return normalize(images.permute(0, 3, 1, 2).float() / 255, metadata.mean, metadata.std)
 
 
-def test_an_epochs_figures_are_those_of_its_images(card, digits):
+def test_an_epochs_figures_are_those_of_its_images(metadata, digits):
     """The mean over the images, not over the batches: the last batch has 12 of 76."""
-    run = train(seeded(), card, digits, settings(label_smoothing=0.1))
+    run = train(seeded(), metadata, digits, settings(label_smoothing=0.1))
     for epoch, row in enumerate(run.rows):
         losses = run.losses[epoch * 5 : epoch * 5 + 5]
         mean = np.average(losses, weights=[16, 16, 16, 16, 12])
@@ -82,16 +87,16 @@ def test_an_epochs_figures_are_those_of_its_images(card, digits):
         assert row.train_accuracy * 76 == pytest.approx(round(row.train_accuracy * 76))
 
 
-def test_the_rate_of_a_row_is_that_of_its_last_step(card, digits):
+def test_the_rate_of_a_row_is_that_of_its_last_step(metadata, digits):
     params = settings(schedule="linear", learning_rate=0.1, warmup_fraction=0.2)
-    run = train(seeded(), card, digits, params)
+    run = train(seeded(), metadata, digits, params)
     # Two steps of warm-up, then eight that fall: the 5th has 6/8, the 10th 1/8 of the peak.
     assert [row.learning_rate for row in run.rows] == pytest.approx([0.075, 0.0125])
 
 
-def test_each_epoch_is_told_with_its_seconds(card, digits):
+def test_each_epoch_is_told_with_its_seconds(metadata, digits):
     told = []
-    trainer = trainer_of(seeded(), card, digits, settings(epochs=3))
+    trainer = trainer_of(seeded(), metadata, digits, settings(epochs=3))
     trainer.fit(lambda row, seconds: told.append((row.epoch, seconds)))
     assert [epoch for epoch, _ in told] == [1, 2, 3]
     assert all(0 < seconds < 60 for _, seconds in told)
@@ -99,11 +104,9 @@ def test_each_epoch_is_told_with_its_seconds(card, digits):
 
 
 @pytest.mark.parametrize("muon", [None, 0.02])
-def test_one_batch_of_real_images_is_learned_by_heart(card, digits, muon):
-    params = settings(
-        epochs=40, muon_learning_rate=muon, learning_rate=0.05, clip_norm=2.0, schedule="linear"
-    )
-    run = train(seeded(), card, digits, params, num_images=16)
+def test_one_batch_of_real_images_is_learned_by_heart(metadata, digits, muon):
+    params = settings(epochs=40, muon_lr=muon, learning_rate=0.05, clip_norm=2.0, schedule="linear")
+    run = train(seeded(), metadata, digits, params, num_images=16)
     assert run.rows[0].train_loss == pytest.approx(math.log(10), abs=0.3)
     assert run.rows[-1].train_loss < 0.001
     assert run.rows[-1].train_accuracy == 1.0
@@ -113,30 +116,30 @@ def test_one_batch_of_real_images_is_learned_by_heart(card, digits, muon):
 
 
 @pytest.mark.parametrize("muon", [None, 0.02])
-def test_folded_or_as_it_is_written_the_run_is_the_same(card, digits, muon):
+def test_folded_or_as_it_is_written_the_run_is_the_same(metadata, digits, muon):
     """Up to rounding; test_fold.py holds it in float64."""
-    plain = EVERYTHING | {"weight_decay": 0.0, "muon_learning_rate": muon}
-    folded = train(seeded(), card, digits, settings(fold="auto", **plain))
-    full = train(seeded(), card, digits, settings(fold="off", **plain))
-    assert (folded.trainer.folds, full.trainer.folds) == (True, False)
+    plain = EVERYTHING | {"weight_decay": 0.0, "muon_lr": muon}
+    collapsed = train(seeded(), metadata, digits, settings(collapse_fc1="auto", **plain))
+    full = train(seeded(), metadata, digits, settings(collapse_fc1="off", **plain))
+    assert (collapsed.trainer.collapses, full.trainer.collapses) == (True, False)
     before = seeded().state_dict()
     for name, value in full.model.state_dict().items():
         moved = (value - before[name]).abs().max().item()
         assert moved > 1e-4, name
-        difference = (folded.model.state_dict()[name] - value).abs().max().item()
+        difference = (collapsed.model.state_dict()[name] - value).abs().max().item()
         assert difference < 0.01 * moved, name
-    assert folded.losses == pytest.approx(full.losses, rel=1e-3)
-    assert all(parameter.device.type == "cpu" for parameter in folded.model.parameters())
+    assert collapsed.losses == pytest.approx(full.losses, rel=1e-3)
+    assert all(parameter.device.type == "cpu" for parameter in collapsed.model.parameters())
 
 
 def test_without_copies_nothing_is_folded(digits):
     """At 48x48 pixels pool5 leaves 2x2 positions."""
-    from alexnet.network.weights import Card
+    from alexnet.network.weights import ModelMetadata
 
-    card = Card("cifar", CLASSES, 48, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+    metadata = ModelMetadata("cifar", CLASSES, 48, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     images = torch.nn.functional.pad(digits[0], (0, 0, 8, 8, 8, 8))
-    trainer = trainer_of(seeded(), card, (images, digits[1]), settings())
-    assert not trainer.folds
+    trainer = trainer_of(seeded(), metadata, (images, digits[1]), settings())
+    assert not trainer.collapses
     assert trainer.network is trainer.model
 
 
@@ -144,16 +147,16 @@ def weights_of(model):
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def test_the_result_is_the_average_of_the_weights_written_out(card, digits):
+def test_the_result_is_the_average_of_the_weights_written_out(metadata, digits):
     decay = 0.8
-    trainer = trainer_of(seeded(), card, digits, settings(fold="off", ema_decay=decay))
-    after_steps, take_step = [], trainer.take_step
+    trainer = trainer_of(seeded(), metadata, digits, settings(collapse_fc1="off", ema_decay=decay))
+    after_steps, step_fn = [], trainer.step_fn
 
     def recording(batch):
-        take_step(batch)
+        step_fn(batch)
         after_steps.append(weights_of(trainer.network))
 
-    trainer.take_step = recording
+    trainer.step_fn = recording
     trainer.fit(ignore)
     counts = np.array([decay ** (9 - step) for step in range(10)])
     for name, value in trainer.model.state_dict().items():
@@ -164,16 +167,18 @@ def test_the_result_is_the_average_of_the_weights_written_out(card, digits):
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.8])
-@pytest.mark.parametrize("fold", ["auto", "off"])
+@pytest.mark.parametrize("collapse_fc1", ["auto", "off"])
 def test_validation_is_of_images_as_they_are_and_of_the_weights_that_result(
-    card, digits, monkeypatch, ema_decay, fold
+    metadata, digits, monkeypatch, ema_decay, collapse_fc1
 ):
     """In batches, without augmentation, dropout or smoothing; the middle of larger images."""
     monkeypatch.setattr("alexnet.training.trainer.VALIDATION_BATCH", 7)
     larger = torch.nn.functional.pad(digits[0], (0, 0, 5, 3, 4, 4))  # 40x40
-    params = settings(**(EVERYTHING | {"ema_decay": ema_decay, "fold": fold, "crop_size": 32}))
-    run = train(seeded(dropout=0.5), card, (larger, digits[1]), params)
-    x = by_torchvision(larger[-30:, 4:36, 4:36], card)
+    params = settings(
+        **(EVERYTHING | {"ema_decay": ema_decay, "collapse_fc1": collapse_fc1, "crop_size": 32})
+    )
+    run = train(seeded(dropout=0.5), metadata, (larger, digits[1]), params)
+    x = by_torchvision(larger[-30:, 4:36, 4:36], metadata)
     with torch.inference_mode():
         logits = run.model.eval()(x)
     expected = torch.nn.functional.cross_entropy(logits, digits[1][-30:]).item()
@@ -182,28 +187,35 @@ def test_validation_is_of_images_as_they_are_and_of_the_weights_that_result(
     assert run.rows[-1].val_accuracy == pytest.approx(accuracy)
 
 
-def test_training_goes_on_as_training_after_a_validation(card, digits):
+def test_training_goes_on_as_training_after_a_validation(metadata, digits):
     """Else dropout would end with the first epoch."""
-    trainer = trainer_of(seeded(dropout=0.5), card, digits, settings(clip_norm=2.0))
-    modes, take_step = [], trainer.take_step
+    trainer = trainer_of(seeded(dropout=0.5), metadata, digits, settings(clip_norm=2.0))
+    modes, step_fn = [], trainer.step_fn
 
     def recording(batch):
         modes.append(trainer.network.training)
-        take_step(batch)
+        step_fn(batch)
 
-    trainer.take_step = recording
+    trainer.step_fn = recording
     trainer.fit(ignore)
     assert modes == [True] * 10
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_a_run_on_the_gpu_learns(card, digits):
-    from alexnet.training.device import Machine
+def test_a_run_on_the_gpu_learns(metadata, digits):
+    from alexnet.training.device import DeviceConfig
 
-    machine = Machine(torch.device("cuda:0"), torch.bfloat16)
+    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16)
     params = settings(epochs=40, clip_norm=2.0)
-    run = train(seeded(make=AlexNetCifar), card, digits, params, num_images=64, machine=machine)
+    run = train(
+        seeded(make=AlexNetCifar),
+        metadata,
+        digits,
+        params,
+        num_images=64,
+        device_config=device_config,
+    )
     assert run.lines[0].startswith("device cuda")
     assert run.rows[-1].train_accuracy == 1.0
     assert all(parameter.device.type == "cpu" for parameter in run.model.parameters())

@@ -19,9 +19,9 @@ from tests.making import (
 )
 
 
-def test_a_run_says_what_it_is_about_to_do(card, digits):
+def test_a_run_says_what_it_is_about_to_do(metadata, digits):
     """On the network as it is, with figures that were worked out elsewhere."""
-    run = train(seeded(make=AlexNetCifar), card, digits, settings(epochs=1, batch_size=20), 20)
+    run = train(seeded(make=AlexNetCifar), metadata, digits, settings(epochs=1, batch_size=20), 20)
     assert run.lines[:-1] == [
         f"device cpu ({torch.get_num_threads()} threads), float32",
         "variant cifar: 58,322,314 parameters, 247.98 MFLOP an image forward, "
@@ -35,30 +35,30 @@ def test_a_run_says_what_it_is_about_to_do(card, digits):
     assert float(initial) == pytest.approx(2.303, abs=0.1)
 
 
-def test_the_initial_loss_is_of_the_first_batch_before_any_step(card, digits):
-    run = train(seeded(), card, digits, settings(epochs=1), num_images=16)
+def test_the_initial_loss_is_of_the_first_batch_before_any_step(metadata, digits):
+    run = train(seeded(), metadata, digits, settings(epochs=1), num_images=16)
     assert f"initial loss {run.losses[0]:.3f}," in run.lines[-1], "one batch: the same images"
 
 
-def test_training_leaves_the_number_of_threads_alone(card, digits):
+def test_training_leaves_the_number_of_threads_alone(metadata, digits):
     before = torch.get_num_threads()
     torch.set_num_threads(before + 2)  # a number that only this test asks for
     try:
-        train(seeded(), card, digits, settings(epochs=1))
+        train(seeded(), metadata, digits, settings(epochs=1))
         assert torch.get_num_threads() == before + 2
     finally:
         torch.set_num_threads(before)
 
 
-def test_a_batch_larger_than_the_data_set_is_refused(card, digits):
+def test_a_batch_larger_than_the_data_set_is_refused(metadata, digits):
     with pytest.raises(UserError, match=r"batch_size: 77 is more than the 76 training images"):
-        trainer_of(seeded(), card, digits, settings(batch_size=77))
-    assert trainer_of(seeded(), card, digits, settings(batch_size=76)).steps_per_epoch == 1
+        trainer_of(seeded(), metadata, digits, settings(batch_size=77))
+    assert trainer_of(seeded(), metadata, digits, settings(batch_size=76)).steps_per_epoch == 1
 
 
-def test_a_rate_that_is_far_too_high_names_the_step(card, digits):
+def test_a_rate_that_is_far_too_high_names_the_step(metadata, digits):
     losses = []
-    trainer = trainer_of(seeded(), card, digits, settings(learning_rate=1e12))
+    trainer = trainer_of(seeded(), metadata, digits, settings(learning_rate=1e12))
     record_losses(trainer, losses)
     with pytest.raises(UserError, match=r"lower train\.learning_rate") as told:
         trainer.fit(ignore)
@@ -67,37 +67,37 @@ def test_a_rate_that_is_far_too_high_names_the_step(card, digits):
     assert 0 < first < 5
 
 
-def test_a_divergence_in_a_later_epoch_is_named_by_its_step_in_the_run(card, digits):
-    trainer = diverging(card, digits, settings(epochs=3), at_step=8)
+def test_a_divergence_in_a_later_epoch_is_named_by_its_step_in_the_run(metadata, digits):
+    trainer = diverging(metadata, digits, settings(epochs=3), at_step=8)
     rows = []
     with pytest.raises(UserError, match="not finite at step 8:"):
         trainer.fit(lambda row, seconds: rows.append(row))
     assert [row.epoch for row in rows] == [1]
 
 
-def test_a_divergence_is_seen_while_the_epoch_runs(card, digits, monkeypatch):
+def test_a_divergence_is_seen_while_the_epoch_runs(metadata, digits, monkeypatch):
     """Not an hour later, when it ends: here each step is looked at."""
     monkeypatch.setattr("alexnet.training.trainer.LOOK_SECONDS", 0.0)
-    trainer = diverging(card, digits, settings(epochs=3), at_step=6)
+    trainer = diverging(metadata, digits, settings(epochs=3), at_step=6)
     with pytest.raises(UserError, match="not finite at step 6:"):
         trainer.fit(ignore)
     assert trainer.step == 7
 
 
-def test_what_has_diverged_is_not_kept(card, digits, tmp_path, monkeypatch):
+def test_what_has_diverged_is_not_kept(metadata, digits, tmp_path, monkeypatch):
     """A checkpoint of it would be taken up again, and diverge again."""
     checkpoints = Checkpoints(tmp_path, {})
     params = settings(epochs=3, checkpoint_seconds=1e-9)
-    trainer = diverging(card, digits, params, at_step=7, checkpoints=checkpoints)
+    trainer = diverging(metadata, digits, params, at_step=7, checkpoints=checkpoints)
     with pytest.raises(UserError, match="not finite at step 7:"):
         trainer.fit(ignore)
-    assert checkpoints.newest(print).step == 7, "of the seven steps before"
+    assert checkpoints.load_latest(print).step == 7, "of the seven steps before"
     checkpoints.close()
 
 
-def diverging(card, digits, params, at_step, **options):
+def diverging(metadata, digits, params, at_step, **options):
     """A trainer whose loss is infinite from one step on."""
-    trainer = trainer_of(seeded(), card, digits, params, **options)
+    trainer = trainer_of(seeded(), metadata, digits, params, **options)
     criterion = trainer.criterion
 
     def infinite(logits, labels):
@@ -108,8 +108,8 @@ def diverging(card, digits, params, at_step, **options):
     return trainer
 
 
-def test_running_out_of_memory_in_a_step_says_what_to_do(card, digits):
-    trainer = trainer_of(seeded(), card, digits, settings())
+def test_running_out_of_memory_in_a_step_says_what_to_do(metadata, digits):
+    trainer = trainer_of(seeded(), metadata, digits, settings())
 
     def too_large(x):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has")
@@ -117,6 +117,6 @@ def test_running_out_of_memory_in_a_step_says_what_to_do(card, digits):
     trainer.forward = too_large
     with (
         pytest.raises(UserError, match=r"batch_size 16: 1\.50 GiB could not be had at once"),
-        device.explaining_memory(16),
+        device.oom_as_user_error(16),
     ):
         trainer.fit(ignore)
