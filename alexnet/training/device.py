@@ -75,6 +75,12 @@ def resolve_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def configure_torch(deterministic: bool) -> None:
+    """Settings of the process, made before the first tensor: kernels and memory."""
+    make_deterministic(deterministic)
+    disable_malloc_trim()
+
+
 def make_deterministic(wanted: bool) -> None:
     """Only kernels that give the same bytes every time, on a GPU too."""
     # Read by cuBLAS when it starts: a workspace of its own for each stream.

@@ -30,19 +30,19 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.SGD):
-    """SGD, in which the groups marked `orthogonal` take Muon's step.
+    """SGD, in which the groups marked `use_muon` take Muon's step.
 
     Such a group keeps `momentum` 0 for SGD itself; `muon_momentum` is Nesterov's. A kernel
     (out, in, k, k) is a matrix (out, in k k). Columns on `num_copies` copies of a value
-    count as one. `precision` is the type of the products.
+    count as one. `dtype` is the type of the products.
     """
 
-    precision = torch.float32
+    dtype = torch.float32
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            if group["orthogonal"]:
+            if group["use_muon"]:
                 for parameter in group["params"]:
                     self._orthogonal_gradient(parameter, group)
         super().step(closure)
@@ -53,9 +53,9 @@ class Muon(torch.optim.SGD):
         momentum = group["muon_momentum"]
         average = self.state[parameter]["momentum_buffer"]
         average.mul_(momentum).add_(parameter.grad)
-        ahead = parameter.grad.add(average, alpha=momentum).flatten(1)
-        rows, columns = ahead.shape
+        lookahead = parameter.grad.add(average, alpha=momentum).flatten(1)
+        rows, columns = lookahead.shape
         # The step should change outputs equally whatever the shape of the layer.
         scale = max(1.0, rows / columns * group["num_copies"]) ** 0.5
-        step = orthogonalise(ahead.to(self.precision)).to(ahead.dtype) * scale
+        step = orthogonalise(lookahead.to(self.dtype)).to(lookahead.dtype) * scale
         parameter.grad.copy_(step.view_as(parameter))

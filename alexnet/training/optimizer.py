@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, the learning rate of each step, and the average of the weights."""
+"""The optimizer, the learning rate of each step, and gradient clipping."""
 
 import math
 from typing import Any
@@ -12,7 +12,9 @@ from alexnet.network.model import AlexNet
 from alexnet.training.muon import Muon
 
 
-def build(network: AlexNet, num_copies: int, params: config.Train, precision: torch.dtype) -> Muon:
+def build_optimizer(
+    network: AlexNet, num_copies: int, params: config.Train, dtype: torch.dtype
+) -> Muon:
     """SGD with momentum for all parameters, or Muon for the convolutions' and fc1's weights.
 
     Where the average pool copies each value (36 times at 32x32), the weights on the
@@ -21,13 +23,13 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
     Muon's steps do not depend on the gradient's size. fc2's matrix is so large that its
     products would take most of the step, and fc3 is the output: both stay with SGD.
     """
-    convolutions = [layer.weight for layer in network.children() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
     muon_rate = params.muon_lr
     apart = {id(parameter) for parameter in [*(convolutions if muon_rate else []), fc1]}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in apart]
     groups: list[dict[str, Any]] = [
-        {"params": rest, "peak": params.learning_rate, "orthogonal": False}
+        {"params": rest, "max_lr": params.learning_rate, "use_muon": False}
     ]
     if muon_rate:
         collapsed = isinstance(getattr(network, "avgpool", None), Scale)
@@ -35,8 +37,8 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
             groups.append(
                 {
                     "params": parameters,
-                    "peak": muon_rate,
-                    "orthogonal": True,
+                    "max_lr": muon_rate,
+                    "use_muon": True,
                     "num_copies": copies,
                     "muon_momentum": params.momentum,
                     "momentum": 0.0,
@@ -46,7 +48,7 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
             )
     else:
         peak = params.learning_rate / num_copies
-        groups.append({"params": [fc1], "peak": peak, "orthogonal": False})
+        groups.append({"params": [fc1], "max_lr": peak, "use_muon": False})
     optimizer = Muon(
         groups,
         lr=params.learning_rate,
@@ -55,37 +57,13 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
         weight_decay=params.weight_decay,
         fused=True,
     )
-    optimizer.precision = precision
+    optimizer.dtype = dtype
     for group in optimizer.param_groups:
         if fc1.is_cuda:  # a recorded step reads its rate from the GPU, where it can be changed
             group["lr"] = torch.tensor(group["lr"], device=fc1.device)
         for parameter in group["params"]:  # there from the start, so that checkpoints have them
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
-
-
-class ExponentialMovingAverage:
-    """The exponential moving average of the weights (Polyak & Juditsky, 1992).
-
-    Each step counts `decay` times as much as the next one. It starts from zero, and what
-    is missing from the sum of the counts is divided out (Kingma & Ba, arXiv 1412.6980,
-    section 3), so that the first steps are not drawn towards the initialisation.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.names = [name for name, _ in network.named_parameters()]
-        self.weights = [parameter.detach() for parameter in network.parameters()]
-        self.sums = [torch.zeros_like(weight) for weight in self.weights]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        torch._foreach_lerp_(self.sums, self.weights, 1 - self.decay)
-
-    def averaged(self, num_steps: int) -> dict[str, Tensor]:
-        """The averaged weights by name, once `update` has run `num_steps` times."""
-        counted = 1 - self.decay**num_steps
-        return {name: total / counted for name, total in zip(self.names, self.sums, strict=True)}
 
 
 def set_learning_rate(
@@ -95,9 +73,9 @@ def set_learning_rate(
     share = schedule(step, num_steps, params)
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(share * group["peak"])
+            group["lr"].fill_(share * group["max_lr"])
         else:
-            group["lr"] = share * group["peak"]
+            group["lr"] = share * group["max_lr"]
 
 
 def schedule(step: int, num_steps: int, params: config.Train) -> float:
@@ -128,6 +106,6 @@ def clip_gradient(optimizer: torch.optim.Optimizer, params: config.Train) -> Non
     have a length of their own.
     """
     if params.clip_norm is not None:
-        groups = [group for group in optimizer.param_groups if not group["orthogonal"]]
+        groups = [group for group in optimizer.param_groups if not group["use_muon"]]
         parameters = [parameter for group in groups for parameter in group["params"]]
         nn.utils.clip_grad_norm_(parameters, params.clip_norm)

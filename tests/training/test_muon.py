@@ -72,12 +72,12 @@ def test_three_steps_by_hand(shape, copies, scale):
     parameter = torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
     group = {
         "params": [parameter],
-        "orthogonal": True,
+        "use_muon": True,
         "num_copies": copies,
         "muon_momentum": 0.9,
     }
     steps = Muon([group], lr=0.1, fused=True)
-    steps.precision = torch.float64
+    steps.dtype = torch.float64
     steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     weight, momentum = parameter.detach().numpy().copy(), np.zeros(shape)
     for _ in range(3):
@@ -102,13 +102,13 @@ def by_svd(matrix):
 def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
     model = narrow()
     params = settings(muon_lr=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01)
-    steps = optimizer.build(model, 36, params, torch.float32)
+    steps = optimizer.build_optimizer(model, 36, params, torch.float32)
     optimizer.set_learning_rate(steps, 0, 10, params)
     by_muon, by_sgd = set(), set()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for group in steps.param_groups:
         found = {names[id(parameter)] for parameter in group["params"]}
-        if group["orthogonal"]:
+        if group["use_muon"]:
             by_muon |= found
             assert (group["lr"], group["weight_decay"]) == (0.02, 0.1)
         else:
@@ -122,7 +122,7 @@ def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
 def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
     model = narrow()
     params = settings(muon_lr=0.02, momentum=0.9, nesterov=True)
-    steps = optimizer.build(model, 36, params, torch.float32)
+    steps = optimizer.build_optimizer(model, 36, params, torch.float32)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.01)
@@ -141,7 +141,7 @@ def test_muons_weights_shrink_by_their_rate_times_their_decay():
     before = models[0].conv3.weight.detach().clone()
     for model, decay in zip(models, (0.0, 0.1), strict=True):
         params = settings(muon_lr=0.02, muon_weight_decay=decay)
-        steps = optimizer.build(model, 36, params, torch.float32)
+        steps = optimizer.build_optimizer(model, 36, params, torch.float32)
         optimizer.set_learning_rate(steps, 0, 10, params)
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
