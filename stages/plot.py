@@ -29,7 +29,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         weights=paths.WEIGHTS,
         history=paths.HISTORY,
         layers=paths.LAYERS,
-        timing=paths.TIMING,
+        timing=paths.PROFILE,
         metrics=paths.TRAIN_METRICS,
         predictions=paths.PREDICTIONS,
     )
