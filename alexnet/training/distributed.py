@@ -5,7 +5,6 @@
 gradients are averaged over all of them, so that the result is the same up to rounding.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
-from alexnet.signals import TrainingInterrupted
+from alexnet.signals import TrainingInterrupted, terminate_with_parent
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def init_distributed(device: torch.device) -> DistributedContext:
     distributed = DistributedContext(
         int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
     )
-    _end_with_parent()
+    terminate_with_parent()  # when torchrun is killed, nobody else stops this process
     if distributed.world_size > 1:
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -100,13 +99,6 @@ def init_distributed(device: torch.device) -> DistributedContext:
 def destroy_distributed(distributed: DistributedContext) -> None:
     if distributed.world_size > 1:
         dist.destroy_process_group()
-
-
-def _end_with_parent() -> None:
-    """Have Linux send SIGTERM to this process when torchrun is killed: nobody is left to do so."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def is_peer_failure(error: RuntimeError) -> bool:
