@@ -23,9 +23,11 @@ for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
 pathlib.Path("started").write_text("yes")
 time.sleep(600)
 """
-SUPERVISE = (
-    "import sys; from stages.runtime.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
-)
+SUPERVISE = """
+import sys
+from stages.runtime.supervise import supervise
+sys.exit(supervise(sys.argv[1:]))
+"""
 
 
 def supervised(*command: str) -> list[str]:
