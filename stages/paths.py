@@ -1,4 +1,4 @@
-"""Where the stages put their files, seen from the project's folder."""
+"""The files of the stages, relative to the project's folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,10 @@ HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
 TIMING = Path("reports/train/timing.json")
 TRAIN_METRICS = Path("reports/train/metrics.json")
-EVENTS = Path("runs")
+EVENTS = Path("runs")  # of TensorBoard
+
+PROFILE = Path("reports/profile/layers.csv")
+PROFILE_METRICS = Path("reports/profile/metrics.json")
 
 PROFILE = Path("reports/profile/layers.csv")
 PROFILE_METRICS = Path("reports/profile/metrics.json")
