@@ -25,6 +25,7 @@ from alexnet.network.collapse import (
     expand_pool_copies,
     num_copies,
 )
+from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
 from alexnet.network.weights import ModelMetadata
@@ -32,7 +33,6 @@ from alexnet.progress import progress
 from alexnet.seeding import seed_for
 from alexnet.signals import GracefulShutdown, TrainingInterrupted
 from alexnet.training import augmentation as augment
-from alexnet.training.augmentation import normalise
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
@@ -213,7 +213,7 @@ class Trainer:
             if start // VALIDATION_BATCH % self.distributed.world_size == self.distributed.rank:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
-                images = augment.centre_crop(split.images[rows], self.metadata.image_size)
+                images = centre_crop(split.images[rows], self.metadata.image_size)
                 x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
                 with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))
