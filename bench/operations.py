@@ -84,7 +84,9 @@ def optimizer_flops(metadata: ModelMetadata, params: config.Train) -> int:
     """Operations of the products in one step of our optimizer, counted while it takes one."""
     model = build(metadata, dropout=0.0)
     network = collapse_for_training(model) if collapses(metadata, params) else model
-    taking = optimizer.build_optimizer(network, num_copies(model, metadata.image_size), params, torch.float32)
+    taking = optimizer.build_optimizer(
+        network, num_copies(model, metadata.image_size), params, torch.float32
+    )
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     with FlopCounterMode(display=False) as counter:

@@ -79,5 +79,7 @@ def test_the_centre_of_a_field():
         rows = {row.name: row for row in summarize(VARIANTS["cifar"]())}
     assert (rows["conv1"].receptive_field_start, rows["conv1"].receptive_field_stride) == (-4, 4)
     assert rows["conv1"].receptive_field_centre == 1.5
-    assert rows["conv2"].receptive_field_centre == 1.5, "a window around a unit has the unit's centre"
+    assert rows["conv2"].receptive_field_centre == 1.5, (
+        "a window around a unit has the unit's centre"
+    )
     assert rows["fc1"].receptive_field_centre is None
