@@ -1,9 +1,11 @@
-"""Muon: gradient descent whose step turns every direction of a layer equally far.
+"""Muon: gradient descent whose steps move every direction of a layer's matrix equally far.
 
-The gradient of a layer, as a matrix, is dominated by few directions; the others learn
-slowly. Muon (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks";
-Liu et al., arXiv 2502.16982) replaces the momentum G = U S V^T by the nearest matrix whose
-singular values are all 1, U V^T. The Newton-Schulz iteration finds it with products alone.
+A few directions dominate the gradient of a layer, as a matrix; the others learn slowly. Muon
+(Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"; Liu et al.,
+arXiv 2502.16982) replaces the momentum G = U S V^T by U V^T, the nearest matrix whose singular
+values are all 1. The Newton-Schulz iteration finds it with matrix products alone.
+
+`torch.optim.Muon` takes matrices alone; this one takes kernels, and the copies that fc1 sees.
 """
 
 from typing import Any
@@ -30,10 +32,10 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.SGD):
-    """SGD, in which the groups marked `use_muon` take Muon's step.
+    """SGD, whose parameter groups with `use_muon` take Muon's step.
 
-    Such a group keeps `momentum` 0 for SGD itself; `muon_momentum` is Nesterov's. A kernel
-    (out, in, k, k) is a matrix (out, in k k). Columns on `num_copies` copies of a value
+    Such a group has an SGD momentum of 0; `muon_momentum` is Nesterov's. A kernel
+    (out, in, k, k) is a matrix (out, in k k). The columns of `num_copies` copies of a value
     count as one. `dtype` is the type of the products.
     """
 
@@ -48,7 +50,7 @@ class Muon(torch.optim.SGD):
         super().step(closure)
 
     def _orthogonal_gradient(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        """Replace the gradient by the step to take."""
+        """Replace the gradient of a parameter by its step, in place."""
         assert parameter.grad is not None
         momentum = group["muon_momentum"]
         average = self.state[parameter]["momentum_buffer"]

@@ -90,6 +90,26 @@ def test_three_steps_by_hand(shape, copies, scale):
         np.testing.assert_allclose(parameter.detach().numpy(), weight, atol=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(48, 48), (96, 24), (24, 96)])
+def test_on_a_matrix_the_steps_are_those_of_pytorchs_muon(shape):
+    """PyTorch's takes matrices alone, and averages its gradients: a constant factor less."""
+    generator = torch.Generator().manual_seed(5)
+    start = torch.randn(shape, generator=generator)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    group = {"params": [ours], "use_muon": True, "num_copies": 1, "muon_momentum": 0.9}
+    steps = Muon([group], lr=0.1, weight_decay=0.02)
+    steps.dtype = torch.bfloat16
+    steps.state[ours]["momentum_buffer"] = torch.zeros_like(ours)
+    reference = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.02, momentum=0.9)
+    for _ in range(5):
+        ours.grad = torch.randn(shape, generator=generator)
+        theirs.grad = ours.grad.clone()
+        steps.step()
+        reference.step()
+    moved, difference = (theirs - start).norm(), (ours - theirs).norm()
+    assert difference < 0.02 * moved, "bfloat16 rounds the two in another order"
+
+
 def by_svd(matrix):
     """What the iteration makes of a matrix, from its singular value decomposition."""
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)
