@@ -107,7 +107,7 @@ def test_on_a_matrix_the_steps_are_those_of_pytorchs_muon(shape):
         steps.step()
         reference.step()
     moved, difference = (theirs - start).norm(), (ours - theirs).norm()
-    assert difference < 0.02 * moved, "bfloat16 rounds the two in another order"
+    assert difference < 0.04 * moved, "bfloat16 rounds the two in another order"
 
 
 def by_svd(matrix):
