@@ -1,8 +1,8 @@
 """The parameters of a run: one class for each section of params.yaml.
 
-The values live in params.yaml only, so nothing here has a default: a missing key,
-an unknown one and a value out of range are all refused by name. Torch is not
-imported, so a wrong value is reported in a fraction of a second.
+The values live in params.yaml only, so nothing here has a default: a missing key, an
+unknown one and a value out of range each fail with an error that names the key. Torch is
+not imported, so the error comes in a fraction of a second.
 """
 
 from pathlib import Path
@@ -19,9 +19,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Device = Literal["auto", "cpu", "cuda"]
+# The classes of alexnet.network.model by name, which is not imported here: it needs torch.
+Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
 
 class Section(BaseModel):
+    """A part of params.yaml: immutable, of exact types, without further keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -37,7 +41,7 @@ class Data(Section):
 
     @property
     def sources(self) -> list[str]:
-        """Where to look for the data set, in order; empty for its own addresses."""
+        """URLs or paths to try, in order; empty for the data set's published addresses."""
         if self.source is None:
             return []
         return [self.source] if isinstance(self.source, str) else list(self.source)
@@ -56,7 +60,7 @@ class Data(Section):
 
 
 class Model(Section):
-    variant: Literal["cifar", "imagenet-2012", "one-weird-trick"]
+    variant: Variant
     dropout: Fraction
     ops: Literal["library", "reference"]
 
@@ -103,7 +107,7 @@ class Train(Section):
         return self
 
 
-# How a run is carried out: no effect on its result beyond rounding.
+# Keys of `train` that do not change the result beyond rounding.
 EXECUTION_ONLY = {
     "num_processes",
     "data_location",
@@ -161,7 +165,7 @@ class Params(Section):
 
     @property
     def crop_size(self) -> int:
-        """The side in pixels of what the network sees."""
+        """The side in pixels of the network's input."""
         return self.train.crop_size or self.data.image_size
 
     @model_validator(mode="after")
@@ -194,7 +198,7 @@ class Params(Section):
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
-    Raises UserError that names the file, every offending key and what it allows.
+    Raises UserError that names the file, every wrong key and the values it allows.
     """
     try:
         # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
@@ -215,9 +219,9 @@ def load(path: Path) -> Params:
 
 
 def _explain(detail: Any) -> str:
-    """One pydantic error as `section.key: what is wrong (got this)`."""
+    """One pydantic error as `section.key: message (got value)`."""
     kind = detail["type"]
-    # A union reports each branch it tried, as further parts of the key.
+    # pydantic reports each branch of a union that it tried, as further parts of the key.
     keys = [str(part) for part in detail["loc"]]
     known = [part for part in keys if part.isidentifier() and part not in {"str", "list"}]
     key = ".".join(known)
@@ -228,7 +232,7 @@ def _explain(detail: Any) -> str:
         return f"{key}: no such key; there are {', '.join(section.model_fields)}"
     if kind == "missing":
         return f"{key}: is missing"
-    if kind == "value_error":  # our own checks name the key themselves
+    if kind == "value_error":  # the validators above name the key themselves
         return f"{key}.{detail['ctx']['error']}".lstrip(".")
     message = detail["msg"].replace("Input should", "should")
     return f"{key}: {message} (got {detail['input']!r})"

@@ -201,8 +201,8 @@ def _load_pytorch(backend: Backend) -> Predict:
     import torch
 
     from alexnet.network.collapse import collapse_for_inference
+    from alexnet.network.inputs import normalise
     from alexnet.network.weights import load_weights
-    from alexnet.training.augmentation import normalise
 
     model, metadata = load_weights(backend.file)
     if backend.collapsed:

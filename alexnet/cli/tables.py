@@ -92,7 +92,7 @@ def in_bytes(number: int) -> str:
 def _shape(layer: Layer) -> list[str]:
     groups = layer.groups or 1
     window = [layer.kernel, layer.stride, layer.padding]
-    sees = [layer.receptive_field, layer.field_stride, layer.field_centre]
+    sees = [layer.receptive_field, layer.receptive_field_stride, layer.receptive_field_centre]
     return [
         layer.name,
         layer.kind if groups == 1 else f"{layer.kind}, {groups} groups",

@@ -1,1 +1,1 @@
-"""The three variants and what is told of them: shapes, costs, weights."""
+"""The variants, and all that is derived from them: shapes, costs, weights on disk."""

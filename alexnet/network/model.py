@@ -1,9 +1,9 @@
 """AlexNet in three variants, each written out by hand.
 
 Read one class from top to bottom: `__init__` registers the layers in the order in
-which they run, `forward` applies them, one operation a line, with the shape of its
-result behind it. Everything else the project says about the network (the summary
-table, the diagram, the operation counts) is derived from these modules.
+which they run, `forward` applies them, one operation a line, followed by the shape of
+its result. The summary table, the diagram and the operation counts are derived
+from these classes.
 
     AlexNetCifar          32x32 images, the project's default
     AlexNetImageNet2012   Krizhevsky, Sutskever, Hinton: ImageNet Classification with
@@ -14,25 +14,32 @@ table, the diagram, the operation counts) is derived from these modules.
 Shapes are (N, channels, height, width); N is the number of images in the batch.
 A convolution or pooling of kernel K, stride S and padding P turns a side of W
 pixels into floor((W - K + 2P) / S) + 1.
+A new variant is a class here, and its name in `config.Variant`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from torch import Tensor, nn
 
+from alexnet import config
+
 
 class AlexNet(nn.Module):
-    """What the variants share: their name, the images they accept, and the refusal of others."""
+    """The interface of the variants: name, image sizes, first layers, checks of the input.
+
+    The layers are direct children, registered in the order in which they run.
+    num_classes: at least 2, else ValueError. dropout: a probability; its layers differ.
+    """
 
     variant: ClassVar[str]
     image_size: ClassVar[int]  # the side in pixels that the variant was designed for
     smallest_size: ClassVar[int]
     largest_size: ClassVar[int | None] = None  # None: any
 
-    conv1: nn.Conv2d  # where images enter
-    fc1: nn.Linear  # where the convolutions' maps do
+    conv1: nn.Conv2d  # takes the images
+    fc1: nn.Linear  # takes the last maps, flattened
 
-    def __init__(self, num_classes: int, in_channels: int) -> None:
+    def __init__(self, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}")
@@ -67,22 +74,20 @@ class AlexNetCifar(AlexNet):
 
     The first convolution keeps the paper's 11x11 kernel and stride of 4 but pads by
     4, which leaves 8x8 positions; the first and second pooling of the paper are
-    merged into one. Behind pool5 a single position is left, which the average pool
+    merged into one. A single position is left after pool5, which the average pool
     copies to the 6x6 that the paper's fc1 expects.
 
-    Weights start as He et al. (arXiv 1502.01852, PyTorch's kaiming_normal_) have it,
-    which keeps the signal's size from layer to layer; fc3 starts ten times
-    smaller than in the 2012 paper, with a deviation of 0.001, so that the first logits
-    are near 0 and the first loss near log(num_classes). PyTorch's default, uniform within
-    1/sqrt(fan_in), starts at the same loss but shrinks the signal in each layer:
-    on small data this network then stands still for its first epochs. With He's
-    deviation in fc3 too, the first loss would be far above log(num_classes) and
-    first have to be unlearned.
+    Initial weights: He et al. (arXiv 1502.01852, PyTorch's kaiming_normal_), which keeps
+    the variance of the activations from layer to layer. fc3 has a standard deviation of
+    0.001, a tenth of the 2012 paper's, so that the first logits are near 0 and the first
+    loss near log(num_classes); with He's it would be far above. PyTorch's default, uniform
+    within 1/sqrt(fan_in), starts at the same loss but shrinks the activations in each
+    layer: on small data this network then learns nothing in its first epochs.
     """
 
     variant = "cifar"
     image_size = 32
-    smallest_size = 27  # conv1 makes 7x7 of it, pool2 3x3, pool5 1x1
+    smallest_size = 27  # conv1 turns it into 7x7, pool2 into 3x3, pool5 into 1x1
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
@@ -143,15 +148,15 @@ class AlexNetCifar(AlexNet):
 class AlexNetImageNet2012(AlexNet):
     """The network of the 2012 paper: 60,965,224 parameters with 1000 classes.
 
-    The paper says 224x224; only 227x227 makes its 55x55 positions of conv1. conv2,
-    conv4 and conv5 see only the half of the maps that lay on their own GPU, which
-    is a convolution in two groups. The normalisation (section 3.3) is the paper's
-    k=2, n=5, alpha=1e-4, beta=0.75; PyTorch divides alpha by n, so it is given
-    5e-4 here. There is no adaptive pool: fc1 takes exactly 6x6.
+    The paper states 224x224; only 227x227 gives its 55x55 positions in conv1. conv2,
+    conv4 and conv5 take the half of the maps that lay on their own GPU, which is a
+    convolution in two groups. The normalisation (section 3.3) has the paper's k=2, n=5,
+    alpha=1e-4, beta=0.75; PyTorch divides alpha by n, so its argument is 5e-4. There is
+    no adaptive pool: fc1 takes exactly 6x6.
 
-    Weights start as in section 5 of the paper: a normal distribution of deviation
-    0.01, biases of 1 in conv2, conv4, conv5, fc1 and fc2 (so that the ReLUs learn
-    from the start), 0 elsewhere. The first loss is near log(num_classes).
+    Initial weights: section 5 of the paper. A normal distribution of standard deviation
+    0.01; biases of 1 in conv2, conv4, conv5, fc1 and fc2 (so that the ReLUs get positive
+    inputs from the start), 0 elsewhere. The first loss is near log(num_classes).
     """
 
     variant = "imagenet-2012"
@@ -224,14 +229,14 @@ class AlexNetOneWeirdTrick(AlexNet):
     """The single-tower network of 2014: 61,100,840 parameters with 1000 classes.
 
     No groups and no normalisation, 64 and 192 maps in the first two layers, and
-    dropout before fc1 and fc2. With its weights copied, torchvision's `alexnet`
-    gives the same outputs bit for bit. Weights start as they do there, uniform
-    within 1/sqrt(fan_in), PyTorch's default; the first loss is near log(num_classes).
+    dropout before fc1 and fc2. With copied weights its outputs equal those of
+    torchvision's `alexnet` bit for bit. Initial weights: as in torchvision, PyTorch's
+    default, uniform within 1/sqrt(fan_in); the first loss is near log(num_classes).
     """
 
     variant = "one-weird-trick"
     image_size = 224
-    smallest_size = 63  # conv1 makes 15x15 of it, the pools 7x7, 3x3 and 1x1
+    smallest_size = 63  # conv1 turns it into 15x15, the pools into 7x7, 3x3 and 1x1
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
@@ -285,6 +290,10 @@ class AlexNetOneWeirdTrick(AlexNet):
         return self.fc3(x)  #      (N, num_classes)
 
 
-VARIANTS: dict[str, type[AlexNetCifar | AlexNetImageNet2012 | AlexNetOneWeirdTrick]] = {
-    cls.variant: cls for cls in (AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick)
-}
+def _subclasses(cls: type[AlexNet]) -> list[type[AlexNet]]:
+    return [each for child in cls.__subclasses__() for each in (child, *_subclasses(child))]
+
+
+# By name. The names stand in `config`, so that a wrong one fails before torch is imported.
+_CLASSES = {cls.variant: cls for cls in _subclasses(AlexNet)}
+VARIANTS: dict[str, type[AlexNet]] = {name: _CLASSES[name] for name in get_args(config.Variant)}

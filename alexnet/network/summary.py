@@ -1,8 +1,8 @@
-"""What a network is made of, told by the network itself.
+"""The layer table: shapes, receptive fields, parameters and operations of each layer.
 
-The layers are walked in the order in which they are registered, on PyTorch's meta
-device: shapes are computed, numbers are not. Nothing about the network is written
-down here a second time.
+Derived from the network itself: its layers are walked in the order in which they are
+registered, on PyTorch's meta device, which computes shapes and no numbers. Nothing about
+the network is written down here a second time.
 """
 
 import copy
@@ -10,33 +10,51 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
+from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
+
+# Every kind of layer that this module can describe. A new kind is added here, and, if it
+# slides a window or multiplies, in `window_of` or `_macs`.
+KINDS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "conv",
+    nn.Linear: "fc",
+    nn.ReLU: "relu",
+    nn.MaxPool2d: "max pool",
+    nn.AdaptiveAvgPool2d: "average pool",
+    nn.LocalResponseNorm: "lrn",
+    nn.BatchNorm1d: "batch norm",
+    nn.BatchNorm2d: "batch norm",
+    nn.Dropout: "dropout",
+    nn.Flatten: "flatten",
+    nn.Identity: "identity",
+}
 
 
 @dataclass(frozen=True)
 class Layer:
     """One row of the table. Sides are in pixels; a layer without a kernel has None.
 
-    What one value sees of the image is a square, its receptive field: value (i, j) of a map
-    sees the rows from field_start + i field_stride on, receptive_field of them, and so for
-    the columns. Where that reaches beyond the image it meets the layers' padding.
+    The receptive field of a value is the square of the image that it depends on. Value (i, j)
+    of a map depends on `receptive_field` rows, from row
+    `receptive_field_start + i * receptive_field_stride` on; columns likewise. Rows outside
+    the image are the layers' padding.
     """
 
     name: str
-    kind: str
+    kind: str  # one of KINDS
     output_shape: tuple[int, ...]  # without the batch: (C, H, W) or (features,)
     kernel: int | None
     stride: int | None
     padding: int | None
     groups: int | None
-    receptive_field: int | None  # the square's side; None: the whole image, also below
-    field_stride: int | None  # from the square of one value to that of its neighbour
-    field_start: int | None  # the first row of value (0, 0)'s square; negative: in the padding
+    receptive_field: int | None  # side of the square; None: the whole image, also below
+    receptive_field_stride: int | None  # from the square of one value to its neighbour's
+    receptive_field_start: int | None  # first row of value (0, 0)'s square; negative: padding
     parameters: int
-    macs: int  # multiply-adds for one image, without biases
+    macs: int  # multiply-adds of convolutions and products for one image, without biases
 
     @property
     def flops(self) -> int:
@@ -44,60 +62,70 @@ class Layer:
         return 2 * self.macs
 
     @property
-    def field_centre(self) -> float | None:
+    def receptive_field_centre(self) -> float | None:
         """The middle of value (0, 0)'s square, in pixels; the image's first pixel ends at 1."""
-        if self.receptive_field is None or self.field_start is None:
+        if self.receptive_field is None or self.receptive_field_start is None:
             return None
-        return self.field_start + self.receptive_field / 2
+        return self.receptive_field_start + self.receptive_field / 2
 
 
 def summarize(model: AlexNet, image_size: int | None = None) -> list[Layer]:
     """The layers of `model` for square images of `image_size` pixels (default: the variant's own).
 
-    Raises ValueError if the variant does not take images of that size.
+    Raises ValueError if the variant does not take images of that size, and UserError, which
+    names the layer, for a kind of layer that is not in KINDS.
     """
     size = model.image_size if image_size is None else image_size
     model.check_image_size(size, size)
     x = torch.empty(1, model.in_channels, size, size, device="meta")
-    field, field_stride, start = (
-        1,
-        1,
-        0,
-    )  # the side that a value sees, to its neighbour's, the first's
-    sees_all = False
+    field, field_stride, start = 1, 1, 0  # of a pixel
+    is_whole_image = False
     layers = []
     for name, layer in model.named_children():
-        weights = {key: value.to("meta") for key, value in layer.state_dict().items()}
+        kind = _kind(name, layer)
         input_channels = x.shape[1]
         # A copy in eval: dropout draws no random numbers, and the model stays as it is.
-        x = functional_call(copy.copy(layer).eval(), weights, (x,))
+        x = functional_call(copy.copy(layer).eval(), tensors_on(layer, "meta"), (x,))
         output_shape = tuple(x.shape[1:])
 
-        kernel, stride, padding, groups = _window(layer)
+        kernel, stride, padding, groups = window_of(name, layer)
         if kernel is not None and stride is not None:
             assert padding is not None
             start -= padding * field_stride
             field += (kernel - 1) * field_stride
             field_stride *= stride
-        sees_all = sees_all or isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)
+        is_whole_image = is_whole_image or isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)
 
         layers.append(
             Layer(
                 name=name,
-                kind=_kind(layer),
+                kind=kind,
                 output_shape=output_shape,
                 kernel=kernel,
                 stride=stride,
                 padding=padding,
                 groups=groups,
-                receptive_field=None if sees_all else field,
-                field_stride=None if sees_all else field_stride,
-                field_start=None if sees_all else start,
-                parameters=sum(weight.numel() for weight in weights.values()),
+                receptive_field=None if is_whole_image else field,
+                receptive_field_stride=None if is_whole_image else field_stride,
+                receptive_field_start=None if is_whole_image else start,
+                parameters=num_parameters(layer),
                 macs=_macs(layer, input_channels, output_shape),
             )
         )
     return layers
+
+
+def tensors_on(layer: nn.Module, device: str) -> dict[str, Tensor]:
+    """The layer's parameters and buffers by name, of undefined values on `device`.
+
+    Parameters require a gradient if the layer's do; buffers, such as the running mean of a
+    batch normalisation, do not.
+    """
+    tensors = [*layer.named_parameters(), *layer.named_buffers()]
+    return {
+        name: torch.empty_like(value, device=device).requires_grad_(value.requires_grad)
+        for name, value in tensors
+    }
 
 
 def totals(layers: list[Layer]) -> dict[str, int]:
@@ -110,10 +138,14 @@ def totals(layers: list[Layer]) -> dict[str, int]:
 
 
 def as_dicts(layers: list[Layer]) -> list[dict[str, Any]]:
-    return [asdict(layer) | {"field_centre": layer.field_centre} for layer in layers]
+    """The rows for JSON."""
+    return [
+        asdict(layer) | {"receptive_field_centre": layer.receptive_field_centre} for layer in layers
+    ]
 
 
 def num_parameters(model: nn.Module) -> int:
+    """The number of parameters; buffers are not counted."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -127,14 +159,35 @@ def training_flops(layers: list[Layer]) -> int:
     return 3 * sum(weighted) - weighted[0]
 
 
-def _window(layer: nn.Module) -> tuple[int | None, int | None, int | None, int | None]:
-    """(kernel, stride, padding, groups) of a layer that slides a square window."""
-    if isinstance(layer, nn.Conv2d):
-        assert isinstance(layer.padding, tuple)
-        return layer.kernel_size[0], layer.stride[0], layer.padding[0], layer.groups
-    if isinstance(layer, nn.MaxPool2d):
-        return int(layer.kernel_size), int(layer.stride), int(layer.padding), None  # type: ignore[arg-type]
-    return None, None, None, None
+def _kind(name: str, layer: nn.Module) -> str:
+    for cls, kind in KINDS.items():
+        if isinstance(layer, cls):
+            return kind
+    raise UserError(
+        f"layer {name} ({type(layer).__name__}): no kind for it; add it to summary.KINDS"
+    )
+
+
+def window_of(name: str, layer: nn.Module) -> tuple[int | None, int | None, int | None, int | None]:
+    """(kernel, stride, padding, groups) of a layer that slides a square window.
+
+    Raises UserError for a window that is not square or dilated: `Layer` has one number for
+    both directions.
+    """
+    if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+        return None, None, None, None
+    numbers = []
+    for key in ("kernel_size", "stride", "padding", "dilation"):
+        value = getattr(layer, key)
+        sides = {value} if isinstance(value, int | str) else set(value)
+        if len(sides) > 1 or isinstance(value, str) or (key == "dilation" and sides != {1}):
+            raise UserError(
+                f"layer {name} ({type(layer).__name__}): {key} {value}; the summary takes square "
+                "windows, given in numbers, without dilation"
+            )
+        numbers.append(sides.pop())
+    kernel, stride, padding, _ = numbers
+    return kernel, stride, padding, layer.groups if isinstance(layer, nn.Conv2d) else None
 
 
 def _macs(layer: nn.Module, input_channels: int, output_shape: tuple[int, ...]) -> int:
@@ -145,20 +198,3 @@ def _macs(layer: nn.Module, input_channels: int, output_shape: tuple[int, ...]) 
     if isinstance(layer, nn.Linear):
         return layer.in_features * layer.out_features
     return 0
-
-
-_KINDS: dict[type[nn.Module], str] = {
-    nn.Conv2d: "conv",
-    nn.Linear: "fc",
-    nn.ReLU: "relu",
-    nn.MaxPool2d: "max pool",
-    nn.AdaptiveAvgPool2d: "average pool",
-    nn.LocalResponseNorm: "lrn",
-    nn.Dropout: "dropout",
-    nn.Flatten: "flatten",
-    nn.Identity: "identity",
-}
-
-
-def _kind(layer: nn.Module) -> str:
-    return next(kind for cls, kind in _KINDS.items() if isinstance(layer, cls))

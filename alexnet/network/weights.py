@@ -1,7 +1,7 @@
-"""Trained weights on disk: a safetensors file that says what it holds.
+"""Trained weights on disk: a safetensors file with the model's metadata in its header.
 
-The header names the variant, its classes, the image size and the normalisation,
-so that a file of weights is usable on its own, and reading it never runs code.
+The header names the variant, the classes, the image size and the normalisation, so that
+the file is usable on its own. Reading it never runs code.
 """
 
 import json
@@ -19,7 +19,7 @@ from alexnet.network.model import VARIANTS, AlexNet
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What the weights belong to. mean and std are of pixel / 255, per channel."""
+    """The network that the weights belong to. mean and std are of pixel / 255, per channel."""
 
     variant: str
     classes: tuple[str, ...]
@@ -29,15 +29,19 @@ class ModelMetadata:
 
     @property
     def channels(self) -> int:
+        """Channels of the images."""
         return len(self.mean)
 
 
 def build(metadata: ModelMetadata, dropout: float) -> AlexNet:
-    """A network with fresh weights for what the card describes.
+    """The network that the metadata describes, with initial weights.
 
-    Raises UserError if the variant does not take images of that size.
+    dropout: the probability in training. Raises UserError if there is no such variant or it
+    does not take images of that size.
     """
-    variant = VARIANTS[metadata.variant]
+    variant = VARIANTS.get(metadata.variant)
+    if variant is None:
+        raise UserError(f"no variant is named {metadata.variant}; there are {', '.join(VARIANTS)}")
     try:
         variant.check_image_size(metadata.image_size, metadata.image_size)
         return variant(len(metadata.classes), metadata.channels, dropout)
@@ -48,28 +52,37 @@ def build(metadata: ModelMetadata, dropout: float) -> AlexNet:
 
 
 def save_weights(path: Path, model: AlexNet, metadata: ModelMetadata) -> None:
-    """Write the model's weights, float32 in the usual layout whatever it trained in."""
+    """Write the model's parameters and buffers.
+
+    Floating-point numbers of any type become float32 in the standard layout; integers, such
+    as the number of batches that a batch normalisation has seen, keep their type.
+    Raises OSError that names the file if it cannot be written.
+    """
     tensors = {
-        name: value.detach().to("cpu", torch.float32).contiguous()
+        name: value.detach()
+        .to("cpu", torch.float32 if value.is_floating_point() else value.dtype)
+        .contiguous()
         for name, value in model.state_dict().items()
     }
-    # One entry: the library writes several in an order that differs from run to run.
+    # One entry: the library writes several in an order that differs from run to run. Its key
+    # is part of the file format.
     header = {"card": json.dumps(asdict(metadata))}
     with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=header)
-        except SafetensorError as error:  # its own name for a full disk
+        except SafetensorError as error:  # the library's name for a full disk
             raise OSError(f"{path} could not be written: {error}") from None
 
 
 def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
-    """Read weights and build the network that they belong to, ready for inference.
+    """Read weights and build the network that they belong to, in eval mode.
 
-    Raises UserError if the file is missing, damaged, of something else, or holds
-    numbers that are not finite.
+    Raises UserError if the file is missing, damaged, or of something else, or if it holds
+    values that are not finite.
     """
+    require_file(path)
     try:
-        with safe_open(require_file(path), framework="pt") as file:
+        with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["card"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = ModelMetadata(
@@ -81,13 +94,15 @@ def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
         )
         model = build(metadata, dropout=0.0)
         model.load_state_dict(tensors)
+    except UserError as error:  # of `build`
+        raise UserError(f"{path}: {error}") from None
     except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
         raise UserError(
-            f"{path} does not hold the weights of a network of ours ({error}); train again"
+            f"{path} does not hold weights of this project's networks ({error}); train again"
         ) from None
-    broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
-    if broken:
+    non_finite = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if non_finite:
         raise UserError(
-            f"{path}: {', '.join(broken)} holds values that are not finite; train again"
+            f"{path}: {', '.join(non_finite)} holds values that are not finite; train again"
         )
     return model.eval(), metadata

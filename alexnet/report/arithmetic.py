@@ -15,7 +15,7 @@ def written_out(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> dict[s
     for layer in layers:
         lines[layer.name] = _lines(layer, before, field, stride)
         before = layer.output_shape
-        field, stride = layer.receptive_field or field, layer.field_stride or stride
+        field, stride = layer.receptive_field or field, layer.receptive_field_stride or stride
     return lines
 
 
@@ -56,7 +56,7 @@ def _lines(layer: Layer, before: tuple[int, ...], field: int, stride: int) -> li
         lines.append(("sees", "the whole image"))
     elif layer.kernel is not None:
         seen = f"{field} + ({layer.kernel} − 1) · {stride} = {layer.receptive_field} pixels"
-        apart = f"{stride} · {layer.stride} = {layer.field_stride}"
+        apart = f"{stride} · {layer.stride} = {layer.receptive_field_stride}"
         lines.append(("sees", f"{seen}; the next value begins {apart} further on"))
     else:
         lines.append(("sees", f"{layer.receptive_field} pixels, as before"))

@@ -140,7 +140,11 @@ def first_of_classes(actual: Ints, number: int) -> list[int]:
 
 
 def _row(layer: Layer, peaks: TopActivations, images: Tensor, names: list[str]) -> Row:
-    field, stride, start = layer.receptive_field, layer.field_stride, layer.field_start
+    field, stride, start = (
+        layer.receptive_field,
+        layer.receptive_field_stride,
+        layer.receptive_field_start,
+    )
     assert field is not None
     assert stride is not None
     assert start is not None

@@ -13,10 +13,10 @@ from alexnet.network.collapse import (
     expand_pool_copies,
     num_copies,
 )
+from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
 from alexnet.network.summary import num_parameters
 from alexnet.training import optimizer
-from alexnet.training.augmentation import normalise
 from tests.making import narrow, settings
 
 
@@ -128,7 +128,7 @@ def test_under_muon_too_folding_changes_nothing(digits, decay):
     """
     full, model = twins()
     params = settings(muon_lr=0.02, muon_weight_decay=decay)
-    steps = optimizer.build(full, 36, params, torch.float64)
+    steps = optimizer.build_optimizer(full, 36, params, torch.float64)
     descend(full, steps, real_batches(digits), params)
     before = model.fc1.weight.detach().clone()
     train_folded(model, real_batches(digits), params)
@@ -166,7 +166,9 @@ def descend(network, steps, batches, params) -> None:
 
 def train_folded(model, batches, params) -> None:
     collapsed = collapse_for_training(model)
-    descend(collapsed, optimizer.build(collapsed, 36, params, torch.float64), batches, params)
+    descend(
+        collapsed, optimizer.build_optimizer(collapsed, 36, params, torch.float64), batches, params
+    )
     expand_pool_copies(collapsed, model)
 
 

@@ -35,7 +35,7 @@ def reached(x, output, row, column):
 
 def span(layer, place, size):
     """The rows (or columns) of the image that the table claims for a place of the map."""
-    start = layer.field_start + place * layer.field_stride
+    start = layer.receptive_field_start + place * layer.receptive_field_stride
     return slice(max(0, start), min(size, start + layer.receptive_field))
 
 
@@ -77,7 +77,9 @@ def test_the_centre_of_a_field():
     """conv1 of the default looks at 11 pixels from 4 before the image on: -4 to 7."""
     with torch.device("meta"):
         rows = {row.name: row for row in summarize(VARIANTS["cifar"]())}
-    assert (rows["conv1"].field_start, rows["conv1"].field_stride) == (-4, 4)
-    assert rows["conv1"].field_centre == 1.5
-    assert rows["conv2"].field_centre == 1.5, "a window around a unit has the unit's centre"
-    assert rows["fc1"].field_centre is None
+    assert (rows["conv1"].receptive_field_start, rows["conv1"].receptive_field_stride) == (-4, 4)
+    assert rows["conv1"].receptive_field_centre == 1.5
+    assert rows["conv2"].receptive_field_centre == 1.5, (
+        "a window around a unit has the unit's centre"
+    )
+    assert rows["fc1"].receptive_field_centre is None

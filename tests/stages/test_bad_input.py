@@ -235,7 +235,7 @@ def test_damaged_weights_are_not_exported(tmp_path, run, when):
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     told = {
-        "before the gate": "weights.safetensors does not hold the weights of a network of ours",
+        "before the gate": "weights.safetensors does not hold weights of this project",
         "behind the gate": "gate.json is of other weights than models/weights.safetensors",
     }
     assert told[when] in result.stderr

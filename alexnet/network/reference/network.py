@@ -1,19 +1,21 @@
 """The network made of the reference operations.
 
-Each layer is PyTorch's own with another forward: it holds its parameters under the same
-names and tells the same sizes, so that everything that reads the network (its table, its
-initialisation, its weights on disk) finds what it knows.
+Each layer is a subclass of PyTorch's with another forward. Names, parameters and attributes
+are the same, so that everything that reads the network (the summary table, the
+initialisation, the weights on disk) works on both.
 """
 
 import copy
 
 from torch import Tensor, nn
 
+from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.convolution import Convolution
 from alexnet.network.reference.neurons import Dropout, Linear, ReLU
 from alexnet.network.reference.normalisation import LocalResponseNormalisation
 from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
+from alexnet.network.summary import window_of
 
 
 class ReferenceConv2d(nn.Conv2d):
@@ -39,8 +41,8 @@ class ReferenceMaxPool2d(nn.MaxPool2d):
 
 class ReferenceAdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
-        assert isinstance(self.output_size, tuple)
-        return AdaptiveAveragePool.apply(x, self.output_size[0])
+        size = self.output_size
+        return AdaptiveAveragePool.apply(x, size if isinstance(size, int) else size[0])
 
 
 class ReferenceLocalResponseNorm(nn.LocalResponseNorm):
@@ -67,14 +69,34 @@ COUNTERPARTS: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def with_reference_operations(model: AlexNet) -> AlexNet:
-    """The same network of reference operations; it shares all parameters with `model`."""
+    """The same network of reference operations; it shares all parameters with `model`.
+
+    Raises UserError, which names the layer, for a kind that has no reference operation.
+    """
     network = copy.copy(model)
-    network._modules = {name: _counterpart(layer) for name, layer in model.named_children()}
+    network._modules = {name: _counterpart(name, layer) for name, layer in model.named_children()}
     return network
 
 
-def _counterpart(layer: nn.Module) -> nn.Module:
-    """The layer with its settings and parameters, but the reference's forward."""
-    twin = copy.copy(layer)
-    twin.__class__ = COUNTERPARTS[type(layer)]
-    return twin
+def _counterpart(name: str, layer: nn.Module) -> nn.Module:
+    """A layer of the same settings and parameters with the reference's forward."""
+    lacks = None
+    if type(layer) not in COUNTERPARTS:
+        lacks = "no reference operation for it"
+    elif getattr(layer, "padding_mode", "zeros") != "zeros" or getattr(layer, "ceil_mode", False):
+        lacks = "the reference operation pads with zeros and rounds down"
+    elif isinstance(layer, nn.AdaptiveAvgPool2d) and not _is_square(layer):
+        lacks = "the reference operation pools to squares"
+    if lacks:
+        raise UserError(
+            f"layer {name} ({type(layer).__name__}): {lacks}; write one in "
+            "alexnet/network/reference, or set model.ops to library"
+        )
+    window_of(name, layer)  # square, else an error
+    counterpart = copy.copy(layer)
+    counterpart.__class__ = COUNTERPARTS[type(layer)]
+    return counterpart
+
+
+def _is_square(pool: nn.AdaptiveAvgPool2d) -> bool:
+    return isinstance(pool.output_size, int) or len(set(pool.output_size)) == 1
