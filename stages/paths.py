@@ -19,7 +19,7 @@ HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
 TIMING = Path("reports/train/timing.json")
 TRAIN_METRICS = Path("reports/train/metrics.json")
-EVENTS = Path("runs")  # of TensorBoard
+EVENTS = Path("runs")
 
 PROFILE = Path("reports/profile/layers.csv")
 PROFILE_METRICS = Path("reports/profile/metrics.json")

@@ -22,14 +22,14 @@ def profile(params: ParamsFile = PARAMS) -> None:
     from alexnet.network.weights import ModelMetadata, build
     from alexnet.training.device import (
         DeviceConfig,
-        make_deterministic,
+        configure_torch,
         oom_as_user_error,
         resolve_device,
         resolve_dtype,
     )
 
     device = resolve_device(values.train.device)
-    make_deterministic(values.train.deterministic)
+    configure_torch(values.train.deterministic)
     reference = values.model.ops == "reference"  # these are written for float32
     dtype = resolve_dtype("fp32" if reference else values.train.precision, device)
     device_config = DeviceConfig(device, dtype)
