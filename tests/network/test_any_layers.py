@@ -126,5 +126,5 @@ def test_weights_hold_buffers_and_integers_keep_their_type(model, metadata, tmp_
     with pytest.raises(UserError, match=r"bn1\.running_var holds values that are not finite"):
         load_weights(path)
     monkeypatch.delitem(VARIANTS, "batch-norm")
-    with pytest.raises(UserError, match=r"safetensors: no variant is named batch-norm; there are c"):
+    with pytest.raises(UserError, match=r"safetensors: no variant is named batch-norm"):
         load_weights(path)
