@@ -1,9 +1,9 @@
-# Two images: `train`, the default, in which every stage runs, and `serve`, with which a
-# receiver uses the model. `make image` and `make image-serve` build them.
+# Two images: `train`, the default, runs every stage; `serve` predicts and verifies for the
+# receiver of the model. `make image` builds both.
 #
-# The certificates are left as the base image has them: it may trust a company's as well.
-# PyTorch's wheels bring the CUDA libraries, and the host the driver: the smallest CUDA
-# image will do, or any Debian or Ubuntu with Python 3.11 to 3.13. Each image lists its
+# The certificates stay those of the base image, which may trust a company's own as well.
+# PyTorch's wheels bring the CUDA libraries, and the host brings the driver: the smallest CUDA
+# image is enough, or any Debian or Ubuntu with Python 3.11 to 3.13. Each image lists its
 # Python packages in /opt/alexnet/sbom.cdx.json (CycloneDX).
 ARG BASE_IMAGE=nvidia/cuda:13.0.1-base-ubuntu24.04
 
@@ -15,12 +15,12 @@ RUN export DEBIAN_FRONTEND=noninteractive \
     && python3 -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \
         else f"BASE_IMAGE has Python {v[0]}.{v[1]}, and 3.11 to 3.13 is needed")'
 ENV PATH=/opt/alexnet/bin:$PATH
-# Any user will do, also one that the image does not know: it has no entry in /etc/passwd,
-# and nothing but /tmp and what is mounted can be written.
+# Any user id works, also one without an entry in /etc/passwd. Only /tmp and mounts can be
+# written.
 ENV HOME=/tmp USER=alexnet \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     ALEXNET_IN_CONTAINER=1
-# -g: to the whole group, so that a stop reaches training behind a shell as well.
+# -g: signals go to the whole group, so that a stop reaches a training below a shell.
 ENTRYPOINT ["tini", "-g", "--"]
 
 FROM python AS installer
@@ -39,10 +39,9 @@ RUN awk '/^[^ ]/ { wanted = /^setuptools==/ } wanted' requirements.lock >setupto
     && venv/bin/pip install --quiet --no-deps --require-hashes -r setuptools.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY alexnet alexnet
-COPY stages stages
 RUN venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels .
 
-# What the project needs, in layers of their own: they are built anew when a lock changes.
+# The packages in layers of their own: they are rebuilt only when a lock changes.
 FROM installer AS train-packages
 COPY requirements.lock .
 RUN python3 -m venv /opt/alexnet \
@@ -70,15 +69,15 @@ COPY --from=serve-sbom /serve/sbom.cdx.json /opt/alexnet/
 ARG REVISION=
 ENV ALEXNET_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="alexnet-serve" \
-      org.opencontainers.image.description="Classifies images with an exported AlexNet, and verifies what was handed over" \
+      org.opencontainers.image.description="Classifies images with an exported AlexNet, and verifies the artifact" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
 USER 1000:1000
 WORKDIR /project
 CMD ["alexnet", "--help"]
 
-# On top of the packages as they were installed: a copy of their gigabytes in a clean image
-# would take as long again, and twice the space.
+# On top of the installed packages: copying their gigabytes to a clean image would double the
+# time and the space.
 FROM train-packages AS train
 # git: DVC asks it for the revision. The project that is mounted belongs to its user, who
 # is not always the one in the container.
@@ -98,7 +97,11 @@ LABEL org.opencontainers.image.title="alexnet" \
       org.opencontainers.image.description="Every stage of the pipeline, from images to ONNX" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
-# What DVC notes of files is of use while the container lasts.
+# The stages are no part of the wheel. `python -m` looks in the working directory first: those of
+# a mounted project come before these.
+COPY stages /opt/alexnet/pipeline/stages
+ENV PYTHONPATH=/opt/alexnet/pipeline
+# DVC's notes on files are useless after the container.
 ENV DVC_SITE_CACHE_DIR=/tmp/dvc
 USER 1000:1000
 WORKDIR /project

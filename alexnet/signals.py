@@ -1,13 +1,16 @@
-"""Being told to stop: a signal is noted, and training looks at the note between steps."""
+"""Signals: training stops cleanly between two steps, and no process outlives its parent."""
 
+import ctypes
 import signal
+import sys
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 (it is no error)
-    """Training was told to stop; what it had reached is kept. `signum` is the signal's number."""
+class TrainingInterrupted(Exception):  # noqa: N818 (not an error)
+    """A signal stopped training, and a checkpoint was written. `signum`: the signal's number."""
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
@@ -15,13 +18,13 @@ class TrainingInterrupted(Exception):  # noqa: N818 (it is no error)
 
 
 class GracefulShutdown:
-    """While open, SIGTERM and SIGINT set `signum` (0: none so far) and do nothing else."""
+    """While active, SIGTERM and SIGINT only set `received_signal` (0: none so far)."""
 
     def __init__(self) -> None:
-        self.signum = 0
+        self.received_signal = 0
 
     def __enter__(self) -> "GracefulShutdown":
-        self._before = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
+        self._previous = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -30,8 +33,14 @@ class GracefulShutdown:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _handle_signal(self, signum: int, frame: FrameType | None) -> None:
-        self.signum = signum
+        self.received_signal = signum
+
+
+def terminate_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when its parent ends; elsewhere do nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""Measurements of the training, against the loop that a tutorial would write: `make bench`."""
+"""Benchmarks: training against a tutorial's loop, inference against PyTorch: `make bench`."""

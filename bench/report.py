@@ -1,4 +1,4 @@
-"""What was measured, as tables for people."""
+"""The results of both benchmarks as tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from rich.table import Table
 MIB = 1 << 20
 
 
-def show(result: dict[str, Any]) -> None:
+def show_training(result: dict[str, Any]) -> None:
     # A narrow terminal or a pipe must not lose a column.
     console = Console(width=max(Console().width, 110), highlight=False)
     for line in conditions(result):
@@ -18,7 +18,7 @@ def show(result: dict[str, Any]) -> None:
     console.print(comparison(result))
     for line in remarks(result):
         console.print(line, soft_wrap=True)
-    console.print(watching(result), soft_wrap=True)
+    console.print(monitoring(result), soft_wrap=True)
     for table in growth(result):
         console.print()
         console.print(table)
@@ -63,14 +63,14 @@ def comparison(result: dict[str, Any]) -> Table:
     row("seconds an epoch", [f"{column['seconds_per_epoch']:,.1f}" for column in columns])
     row("peak memory, MiB", [f"{column['peak_bytes'] / MIB:,.0f}" for column in columns])
     row("GFLOP/s of the network as written", giga("flops_per_second_as_written"))
-    row("GFLOP/s really computed", giga("flops_per_second_done"))
+    row("GFLOP/s computed", giga("flops_per_second_done"))
     row("GFLOP/s of a large product, the best", giga("peak_flops_per_second"))
-    row("really computed, of that", [f"{column['share_of_peak']:.0%}" for column in columns])
+    row("computed, of that", [f"{column['share_of_peak']:.0%}" for column in columns])
     return table
 
 
 def remarks(result: dict[str, Any]) -> list[str]:
-    """What the rows of the comparison count."""
+    """How the rows of the comparison are counted."""
     tutorial, ours = result["comparison"][:2]
     memory = (
         "allocated on the GPU"
@@ -81,18 +81,18 @@ def remarks(result: dict[str, Any]) -> list[str]:
         f"peak memory: {memory}",
         f"an image forward and backward: {tutorial['flops_per_image_as_written'] / 1e6:,.0f} MFLOP "
         f"as written, {ours['flops_per_image_done'] / 1e6:,.0f} in ours",
-        "really computed: with the products of ours' optimizer, "
+        "computed: with the matrix products of our optimizer, "
         f"{ours['flops_per_step_of_optimizer'] / 1e9:,.1f} GFLOP a step",
     ]
 
 
-def watching(result: dict[str, Any]) -> str:
-    """What the samples of each layer cost."""
-    taken = result["watching"]
+def monitoring(result: dict[str, Any]) -> str:
+    """The cost of the layer monitor."""
+    taken = result["monitoring"]
     return (
-        f"each layer's vitals, once an epoch: of {taken['num_images']:,} images with validation "
-        f"{spread(taken['seconds_with'], 2)} s with them, {spread(taken['seconds_without'], 2)} s "
-        f"without: {taken['ratio']:.3f} times as long; that makes "
+        f"layer monitor, once an epoch of {taken['num_images']:,} images with validation: "
+        f"{spread(taken['seconds_with'], 2)} s with it, {spread(taken['seconds_without'], 2)} s "
+        f"without: {taken['ratio']:.3f} times as long, which makes "
         f"{taken['ratio_of_whole_epoch']:.4f} times of a whole epoch"
     )
 
@@ -130,7 +130,7 @@ def growth(result: dict[str, Any]) -> list[Table]:
 
 
 def grid(title: str, *headings: str) -> Table:
-    """With a column at the end for what there is to say about a row."""
+    """A table of numbers, with a last column for remarks."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -147,9 +147,47 @@ def repeated(row: dict[str, Any], available: int) -> str:
 def whole_run(taken: dict[str, Any]) -> str:
     return (
         f"{taken['epochs']} epochs, validation included: {taken['cold_seconds']:,.1f} s with "
-        f"compilation, {taken['warm_seconds']:,.1f} s with the compiled step at hand"
+        f"compilation, {taken['warm_seconds']:,.1f} s with the compiled step in the cache"
     )
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
     return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
+
+
+def show_inference(result: dict[str, Any]) -> None:
+    console = Console(width=max(Console().width, 120), highlight=False)
+    given = result["conditions"]
+    for line in (
+        f"{given['processor']}, {given['threads']} threads, load of the machine before: "
+        f"{given['load_average']:.1f}; PyTorch {given['torch']}, "
+        f"onnxruntime {given['onnxruntime']}",
+        f"images of {' x '.join(map(str, given['image_shape']))}; baseline: {given['baseline']}, "
+        "as evaluate runs it, in inference mode",
+        f"measured in turn, rounds: {given['rounds']}, each time in a fresh process: the median "
+        f"call of {given['seconds']:g} s or more after {given['warm_up_calls']} of warm-up",
+        "peak memory: resident, of the whole process, loading included",
+    ):
+        console.print(line, soft_wrap=True)
+    for size, rows in result["batch_sizes"].items():
+        console.print()
+        console.print(latencies(int(size), rows))
+
+
+def latencies(batch_size: int, rows: Sequence[dict[str, Any]]) -> Table:
+    table = grid(
+        "One image" if batch_size == 1 else f"{batch_size} images at a time",
+        *("ms, median", "images/s", "times as fast", "lowest to highest"),
+        *("file, MB", "peak memory, MiB"),
+    )
+    for row in rows:
+        table.add_row(
+            f"{1e3 * row['seconds']:,.2f}",
+            f"{batch_size / row['seconds']:,.0f}",
+            f"{row['ratio']:.2f}",
+            spread(row["ratios"], 2),
+            f"{row['file_bytes'] / 1e6:,.1f}",
+            f"{row['peak_bytes'] / MIB:,.0f}",
+            row["backend"],
+        )
+    return table

@@ -1,11 +1,9 @@
-"""The training by the clock: against the loop that a tutorial would write, and as it grows.
+"""Training speed: against the loop of a tutorial, by batch size and by size of the data set.
 
-Every figure is of whole steps, augmentation and feeding included. What is compared is
-measured in turn, several times, so that a machine that slows down slows down both.
+Every figure is of whole steps, augmentation and loading included. The loops are measured in
+turn, several times, so that a machine that slows down slows down both.
 """
 
-import os
-import re
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -23,23 +21,30 @@ from alexnet.files import write_json
 from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.training.device import DeviceConfig, describe_device, resolve_device, resolve_dtype
-from bench import operations, report
-from bench.clock import WARM_UP_STEPS, Budget
-from bench.process import run_in_subprocess
-from bench.speed import Context, Speed, Workload, epoch_seconds, measure, whole_run
+from bench import report
+from bench.loops import (
+    Context,
+    Speed,
+    Workload,
+    costs,
+    epoch_seconds,
+    measure,
+    run_seconds,
+)
+from bench.measure import WARM_UP_STEPS, Budget, processor, run_in_subprocess
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
 BATCH_SIZES = (32, 64, 128, 256, 512, 1024, 2048)
-WATCHED_STEPS = 10
+MONITORED_STEPS = 10
 NUM_IMAGES = (5_000, 15_000, 50_000)
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """A case, measured one or several times."""
+    """The speeds of one workload, one or several."""
 
-    case: Workload
+    workload: Workload
     speeds: list[Speed]
 
     @property
@@ -49,11 +54,11 @@ class Rounds:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            **asdict(self.case),
+            **asdict(self.workload),
             "images_per_second": self.images_per_second,
             "rounds": [speed.images_per_second for speed in self.speeds],
             "steps": [speed.steps for speed in self.speeds],
-            "seconds_per_epoch": self.case.num_images / self.images_per_second,
+            "seconds_per_epoch": self.workload.num_images / self.images_per_second,
             "peak_bytes": max(speed.peak_bytes for speed in self.speeds),
         }
 
@@ -76,7 +81,7 @@ def bench(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON, too.")] = None,
 ) -> None:
-    """Measure the training against a tutorial's loop, and how its cost grows."""
+    """Measure training against a tutorial's loop, by batch size and by size of the data set."""
     values = config.load(params)
     meta = load_meta(data)
     metadata = ModelMetadata(
@@ -84,31 +89,31 @@ def bench(
     )
     device = resolve_device(values.train.device)
     device_config = DeviceConfig(device, resolve_dtype(values.train.precision, device))
-    setting = Context(data, metadata, values, device_config, Budget(seconds, steps))
+    context = Context(data, metadata, values, device_config, Budget(seconds, steps))
     num_images = len(load_split(data, "train")[1])
     batch_size = batch_size or values.train.batch_size
 
     result: dict[str, Any] = {
-        "conditions": conditions(setting, rounds) | {"data": meta.title, "num_images": num_images}
+        "conditions": conditions(context, rounds) | {"data": meta.title, "num_images": num_images}
     }
-    result |= compare(setting, num_images, batch_size, rounds)
+    result |= compare(context, num_images, batch_size, rounds)
     own_batch = result["comparison"][-1]
-    result["watching"] = watch(setting, num_images, own_batch["seconds_per_epoch"], rounds)
+    result["monitoring"] = monitor(context, num_images, own_batch["seconds_per_epoch"], rounds)
     if growth:
         result["growth"] = {
-            "batch_size": grow_batches(setting, num_images, BATCH_SIZES),
-            "num_images": grow_data(setting, batch_size, rounds, NUM_IMAGES),
+            "batch_size": grow_batches(context, num_images, BATCH_SIZES),
+            "num_images": grow_data(context, batch_size, rounds, NUM_IMAGES),
         }
     if device.type == "cuda":
-        result["whole_run"] = run_twice(setting, epochs or values.train.epochs)
-    report.show(result)
+        result["whole_run"] = run_twice(context, epochs or values.train.epochs)
+    report.show_training(result)
     if json_file:
         write_json(json_file, result)
 
 
-def conditions(setting: Context, rounds: int) -> dict[str, Any]:
-    """What the figures depend on."""
-    device_config = setting.device_config
+def conditions(context: Context, rounds: int) -> dict[str, Any]:
+    """The conditions of the measurement."""
+    device_config = context.device_config
     return {
         "device": describe_device(device_config.device),
         "processor": processor(),
@@ -116,31 +121,27 @@ def conditions(setting: Context, rounds: int) -> dict[str, Any]:
         "precision": str(device_config.dtype).removeprefix("torch."),
         "torch": torch.__version__,
         "rounds": rounds,
-        "seconds": None if setting.limit.steps else setting.limit.seconds,
-        "steps": setting.limit.steps,
+        "seconds": None if context.budget.steps else context.budget.seconds,
+        "steps": context.budget.steps,
         "warm_up_steps": WARM_UP_STEPS[device_config.device.type],
     }
 
 
-def processor() -> str:
-    """Its name and number of usable cores, as Linux tells them."""
-    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return f"{found[1] if found else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
-
-
-def compare(setting: Context, num_images: int, batch_size: int, rounds: int) -> dict[str, Any]:
-    """Both loops at the same batch size, and ours at the one in params.yaml."""
+def compare(context: Context, num_images: int, batch_size: int, rounds: int) -> dict[str, Any]:
+    """Both loops at the same batch size, and ours at that of params.yaml."""
     sizes = [batch_size]
-    if setting.params.train.batch_size != batch_size:
-        sizes.append(setting.params.train.batch_size)
-    cases = [Workload("tutorial", batch_size, max(batch_size, num_images))]
-    cases += [Workload("ours", size, max(size, num_images)) for size in sizes]
-    measured = interleave("against the tutorial", setting, cases, rounds)
-    work = operations.work(setting.metadata, setting.params.train, setting.device_config)
-    columns = [
-        taken.as_dict() | work[taken.case.loop].at(taken.images_per_second, taken.case.batch_size)
-        for taken in measured
-    ]
+    if context.params.train.batch_size != batch_size:
+        sizes.append(context.params.train.batch_size)
+    workloads = [Workload("tutorial", batch_size, max(batch_size, num_images))]
+    workloads += [Workload("ours", size, max(size, num_images)) for size in sizes]
+    measured = interleave("against the tutorial", context, workloads, rounds)
+    cost = costs(context.metadata, context.params.train, context.device_config)
+    columns = []
+    for taken in measured:
+        of_loop = cost[taken.workload.loop]
+        columns.append(
+            taken.as_dict() | of_loop.at(taken.images_per_second, taken.workload.batch_size)
+        )
     tutorial, ours = columns[:2]
     return {
         "comparison": columns,
@@ -150,50 +151,50 @@ def compare(setting: Context, num_images: int, batch_size: int, rounds: int) -> 
 
 
 def grow_batches(
-    setting: Context, num_images: int, batch_sizes: Sequence[int]
+    context: Context, num_images: int, batch_sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Ours on all images, by the number of images in a step."""
-    cases = [Workload("ours", size, max(size, num_images)) for size in batch_sizes]
-    return [taken.as_dict() for taken in interleave("batch sizes", setting, cases, rounds=1)]
+    """Ours on all images, by batch size."""
+    workloads = [Workload("ours", size, max(size, num_images)) for size in batch_sizes]
+    return [taken.as_dict() for taken in interleave("batch sizes", context, workloads, rounds=1)]
 
 
 def grow_data(
-    setting: Context, batch_size: int, rounds: int, sizes: Sequence[int]
+    context: Context, batch_size: int, rounds: int, sizes: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Ours by the size of the data set, with the speed as a share of that on the smallest."""
-    cases = [Workload("ours", batch_size, size) for size in sizes]
-    rows = [taken.as_dict() for taken in interleave("data sets", setting, cases, rounds)]
+    """Ours by the size of the data set; `relative` is to the speed on the smallest."""
+    workloads = [Workload("ours", batch_size, size) for size in sizes]
+    rows = [taken.as_dict() for taken in interleave("data sets", context, workloads, rounds)]
     first = rows[0]["images_per_second"]
     return [row | {"relative": row["images_per_second"] / first} for row in rows]
 
 
 def interleave(
-    title: str, setting: Context, cases: Sequence[Workload], rounds: int
+    title: str, context: Context, workloads: Sequence[Workload], rounds: int
 ) -> list[Rounds]:
-    """Measure the cases in turn, `rounds` times, each time in a fresh process."""
-    measured = [Rounds(case, []) for case in cases]
-    with progress(title, rounds * len(cases)) as advance:
+    """Measure the workloads in turn, `rounds` times, each time in a fresh process."""
+    measured = [Rounds(workload, []) for workload in workloads]
+    with progress(title, rounds * len(workloads)) as advance:
         for _ in range(rounds):
             for taken in measured:
-                taken.speeds.append(run_in_subprocess(measure, setting, taken.case))
+                taken.speeds.append(run_in_subprocess(measure, context, taken.workload))
                 advance(1, f"{taken.speeds[-1].images_per_second:,.0f} images/s")
     return measured
 
 
-def watch(
-    setting: Context, num_images: int, seconds_per_epoch: float, rounds: int
+def monitor(
+    context: Context, num_images: int, seconds_per_epoch: float, rounds: int
 ) -> dict[str, Any]:
-    """What `alexnet.training.layer_monitor` costs: short epochs with it and without, in turn.
+    """The cost of `alexnet.training.layer_monitor`: short epochs with and without it, in turn.
 
-    It samples once an epoch. So that its cost does not drown in the noise of a long one, it is
-    measured in epochs of few steps; its share is then also given of a whole epoch.
+    It samples once an epoch. Measured in epochs of few steps, its cost exceeds the noise; it is
+    then also given as a share of a whole epoch.
     """
-    few = min(num_images, WATCHED_STEPS * setting.params.train.batch_size)
+    few = min(num_images, MONITORED_STEPS * context.params.train.batch_size)
     seconds: dict[bool, list[float]] = {False: [], True: []}
-    with progress("watching the layers", 2 * rounds) as advance:
+    with progress("layer monitor", 2 * rounds) as advance:
         for _ in range(rounds):
-            for watched, taken in seconds.items():
-                taken.append(run_in_subprocess(epoch_seconds, setting, few, watched))
+            for monitored, taken in seconds.items():
+                taken.append(run_in_subprocess(epoch_seconds, context, few, monitored))
                 advance(1, f"{taken[-1]:.2f} s")
     cost = statistics.median(seconds[True]) - statistics.median(seconds[False])
     return {
@@ -205,11 +206,11 @@ def watch(
     }
 
 
-def run_twice(setting: Context, epochs: int) -> dict[str, Any]:
-    """Seconds of a run that has to compile the step, and of one that finds it compiled."""
+def run_twice(context: Context, epochs: int) -> dict[str, Any]:
+    """The seconds of a run that compiles the step, and of one with the step in the cache."""
     with tempfile.TemporaryDirectory() as cache:
-        cold = run_in_subprocess(whole_run, setting, epochs, Path(cache))
-        warm = run_in_subprocess(whole_run, setting, epochs, Path(cache))
+        cold = run_in_subprocess(run_seconds, context, epochs, Path(cache))
+        warm = run_in_subprocess(run_seconds, context, epochs, Path(cache))
     return {"epochs": epochs, "cold_seconds": cold, "warm_seconds": warm}
 
 

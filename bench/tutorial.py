@@ -1,8 +1,8 @@
-"""The training loop that a tutorial would write: what the trainer is measured against.
+"""The training loop of a tutorial, the baseline of the benchmark.
 
-The same network on the same images, with what PyTorch and torchvision offer and their
-defaults: float32, a loader with two workers, transforms on PIL images, plain SGD.
-Nothing here is slow on purpose.
+The same network and images with the tools of PyTorch and torchvision at their defaults:
+float32, a loader with two workers, transforms on PIL images, plain SGD. Nothing here is slow
+on purpose.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ LEARNING_RATE = 0.01
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Arrays in memory, opened as PIL images one by one, as torchvision's CIFAR10 does it."""
+    """Arrays in memory, converted to PIL images one by one, as in torchvision's CIFAR10."""
 
     def __init__(
         self, images: np.ndarray, labels: list[int], transform: Callable[[Image.Image], Tensor]

@@ -1,4 +1,4 @@
-"""download: bring the data set here and verify it."""
+"""download: the data set as received, verified."""
 
 from alexnet import config
 from alexnet.cli.app import run
@@ -7,7 +7,7 @@ from stages.paths import PARAMS, ParamsFile
 
 
 def download(params: ParamsFile = PARAMS) -> None:
-    """Bring the data set to data/raw and verify its size and digest."""
+    """Download the data set to data/raw; verify its size and digest."""
     values = config.load(params)
 
     from alexnet.data.download import download

@@ -1,13 +1,17 @@
 """evaluate: the trained network on the test split."""
 
+import logging
+
 from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
+logger = logging.getLogger("stages.evaluate")
+
 
 def evaluate(params: ParamsFile = PARAMS) -> None:
-    """Measure the trained network on the test images; write figures and predictions."""
+    """Measure the trained network on the test images; write metrics and predictions."""
     values = config.load(params).evaluate
 
     from alexnet.data.dataset import load_split
@@ -26,22 +30,22 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     device = resolve_device(values.device)
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
-    middle = centre_crop(images, metadata.image_size)
-    logits = logits_of(model, metadata, middle, device, values.batch_size)
-    figures, predictions = compute_metrics(
+    centre = centre_crop(images, metadata.image_size)
+    logits = logits_of(model, metadata, centre, device, values.batch_size)
+    metrics, predictions = compute_metrics(
         logits, labels, metadata.classes, values.calibration_bins
     )
     if values.views != "none":
         views = views_of(images, metadata.image_size, values.views)
-        figures[f"accuracy_{values.views.replace('-', '_')}"] = accuracy_of_views(
+        metrics[f"accuracy_{values.views.replace('-', '_')}"] = accuracy_of_views(
             [logits_of(model, metadata, view, device, values.batch_size) for view in views], labels
         )
 
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
-    write_json(paths.METRICS, figures | {"weights_sha256": sha256(paths.WEIGHTS)})
-    print(
-        f"accuracy {figures['accuracy']:.2%} on {figures['n']:,} test images, "
-        f"loss {figures['loss']:.4f}, calibration error {figures['calibration_error']:.4f} "
+    write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
+    logger.info(
+        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
+        f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
         f"({describe_device(device)})"
     )
 

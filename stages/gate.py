@@ -1,4 +1,6 @@
-"""gate: only a model that is good enough goes on."""
+"""gate: fails the run if the model is below a threshold."""
+
+import logging
 
 from alexnet import config
 from alexnet.cli.app import fail, run
@@ -7,9 +9,11 @@ from alexnet.files import read_json, write_json
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
+logger = logging.getLogger("stages.gate")
+
 
 def gate(params: ParamsFile = PARAMS) -> None:
-    """Hold the test figures to the bars in params.yaml; fail the run below them."""
+    """Check the test metrics against the thresholds in params.yaml; fail the run below them."""
     thresholds = config.load(params).gate
     metrics = read_json(paths.METRICS)
     checks = check(metrics, thresholds)
@@ -18,9 +22,9 @@ def gate(params: ParamsFile = PARAMS) -> None:
     if failed:
         fail(
             f"gate: {'; '.join(failed)}. Nothing is exported: train better, or change the "
-            f"bar under gate in {params}"
+            f"threshold under gate in {params}"
         )
-    print("gate: " + "; ".join(map(str, checks)))
+    logger.info("gate: " + "; ".join(map(str, checks)))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """plot: pictures of the run, and the page that explains them."""
 
+import logging
+
 from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
-SETTINGS = ("data", "model", "train", "evaluate")  # what decided the run's figures
+logger = logging.getLogger("stages.plot")
+
+SETTINGS = ("data", "model", "train", "evaluate")  # sections of params.yaml shown on the page
 
 
 def plot(params: ParamsFile = PARAMS) -> None:
-    """Draw the run: how it went, what it gets wrong, what goes on inside; and a page."""
+    """Draw the training curves, the mistakes and the network's layers; write the page."""
     values = config.load(params)
 
     import time
@@ -22,14 +26,14 @@ def plot(params: ParamsFile = PARAMS) -> None:
     start = time.monotonic()
 
     def say(line: str) -> None:
-        print(f"{time.monotonic() - start:5.1f} s  {line}", flush=True)
+        logger.info(f"{time.monotonic() - start:5.1f} s  {line}")
 
     files = Files(
         processed=paths.PROCESSED,
         weights=paths.WEIGHTS,
         history=paths.HISTORY,
         layers=paths.LAYERS,
-        timing=paths.TIMING,
+        timing=paths.PROFILE,
         metrics=paths.TRAIN_METRICS,
         predictions=paths.PREDICTIONS,
     )
@@ -47,7 +51,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         history=drawn.history,
         figures=paths.FIGURES,
     )
-    print(f"{len(names)} pictures in {paths.FIGURES}, the page in {paths.REPORT}")
+    logger.info(f"{len(names)} pictures in {paths.FIGURES}, the page in {paths.REPORT}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from stages.paths import PARAMS, ParamsFile
 
 
 def preprocess(params: ParamsFile = PARAMS) -> None:
-    """Decode, resize and split the images; measure their mean and deviation."""
+    """Decode, resize and split the images; compute their mean and standard deviation."""
     values = config.load(params)
 
     from alexnet.data.preprocess import preprocess

@@ -1,5 +1,6 @@
 """train: from images to weights."""
 
+import logging
 import math
 import resource
 import sys
@@ -19,38 +20,33 @@ if TYPE_CHECKING:
     from alexnet.training.device import DeviceConfig
     from alexnet.training.distributed import DistributedContext
 
-TIMEOUT_SECONDS = 5.0  # torchrun looks at its processes more often than that
+TIMEOUT_SECONDS = 5.0  # torchrun polls its processes more often than that
+CODE = ("network", "data", "training")  # the rooms whose code decides a run's bytes
+
+logger = logging.getLogger("stages.train")
 
 
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
-    values = config.load(params)  # first: a wrong value is told before torch is imported
+    values = config.load(params)  # first: a wrong value fails before torch is imported
 
     from alexnet.signals import TrainingInterrupted
-    from alexnet.training.device import (
-        DeviceConfig,
-        disable_malloc_trim,
-        make_deterministic,
-        resolve_device,
-        resolve_dtype,
-    )
+    from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
     from alexnet.training.distributed import (
         destroy_distributed,
         init_distributed,
         is_peer_failure,
-        launch,
-        resolve_world_size,
         started_by_torchrun,
     )
+    from alexnet.training.launcher import launch, resolve_world_size
 
     device = resolve_device(values.train.device)
     if not started_by_torchrun():
         number = resolve_world_size(values.train.num_processes, device)
         if number > 1:
             return launch(number, ["-m", "stages.train", "--params", str(params)])
-    make_deterministic(values.train.deterministic)
-    disable_malloc_trim()
-    # The reference operations are written for one type of numbers, that of the weights.
+    configure_torch(values.train.deterministic)
+    # The reference operations compute in the weights' own type, float32.
     wanted = "fp32" if values.model.ops == "reference" else values.train.precision
     device_config = DeviceConfig(device, resolve_dtype(wanted, device))
     distributed = init_distributed(device)
@@ -59,13 +55,13 @@ def train(params: ParamsFile = PARAMS) -> None:
     except TrainingInterrupted as stopped:
         if distributed.is_main_process:
             raise
-        sys.exit(128 + stopped.signum)  # the first one speaks for all
+        sys.exit(128 + stopped.signum)  # the main process reports it
     except RuntimeError as error:
         if distributed.world_size == 1 or not is_peer_failure(error):
             raise
-        # Time for torchrun to see the one that failed first, which knows why, and to end this one.
+        # Time for torchrun to see the process that failed first, and to end this one.
         time.sleep(TIMEOUT_SECONDS)
-        raise UserError(f"process {distributed.rank} has lost another one: {error}") from None
+        raise UserError(f"process {distributed.rank} lost a peer: {error}") from None
     finally:
         destroy_distributed(distributed)
 
@@ -73,11 +69,10 @@ def train(params: ParamsFile = PARAMS) -> None:
 def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> None:
-    """This process's part; the first one writes."""
+    """This process's part; the main process writes the files."""
     import torch
 
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.evaluation import layer_profile as timing
     from alexnet.files import write_json
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
@@ -108,20 +103,19 @@ def _train(
             return
         rows.append(row)
         history.write(paths.HISTORY, rows)
-        history.write_layers(paths.LAYERS, trainer.layer_rows)
+        history.write_layers(paths.LAYERS, trainer.state.layer_rows)
         if events:
             events.add(row)
-        if math.isnan(took):  # of a run that this one goes on from
+        if math.isnan(took):  # from before a resume
             return
         seconds.append(took)
         left = (values.train.epochs - row.epoch) * sum(seconds) / len(seconds)
-        print(
+        logger.info(
             f"epoch {row.epoch}/{values.train.epochs}  "
             f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}  "
             f"val loss {row.val_loss:.4f} accuracy {row.val_accuracy:.2%}  "
             f"{took:.1f} s, {meta.num_images('train') / took:,.0f} images/s, "
-            f"{left / 60:.0f} min left",
-            flush=True,
+            f"{left / 60:.0f} min left"
         )
 
     with oom_as_user_error(values.train.batch_size):
@@ -139,25 +133,22 @@ def _train(
     if not distributed.is_main_process:
         return
     save_weights(paths.WEIGHTS, model, metadata)
-    times = timing.time_layers(
-        trainer.network, metadata.image_size, values.train.batch_size, device_config
-    )
-    timing.write(paths.TIMING, times)
-    facts = {"seconds": trainer.total_seconds, "device": str(device_config)}
-    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | facts)
+    # Wall-clock time in a file of its own: the same weights then give the same metrics.
+    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"device": str(device_config)})
+    write_json(paths.TIMING, {"seconds": trainer.state.total_seconds})
     if checkpoints:
         checkpoints.remove()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
+    logger.info(
         f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}; "
-        f"{trainer.total_seconds:,.0f} s of training, peak memory {peak:,.0f} MiB"
+        f"{trainer.state.total_seconds:,.0f} s of training, peak memory {peak:,.0f} MiB"
     )
 
 
 def _checkpoints(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> "Checkpoints":
-    """The checkpoints of exactly this run: of these values, this data, this code, this machine."""
+    """The checkpoints of exactly this run: these parameters, data, code and hardware."""
     from alexnet.config import EXECUTION_ONLY
     from alexnet.training.checkpoint import (
         Checkpoints,
@@ -166,18 +157,18 @@ def _checkpoints(
         hash_files,
     )
 
-    # All of the library: what happens to be imported differs from one command to another.
-    modules = [*Path(config.__file__).parent.rglob("*.py")]
+    library = Path(config.__file__).parent
+    modules = [module for room in CODE for module in (library / room).rglob("*.py")]
     names = ("meta.json", "train.safetensors", "val.safetensors")
     return Checkpoints(
         checkpoint_root(),
         {
             "model": values.model.model_dump(),
             "train": values.train.model_dump(exclude=EXECUTION_ONLY),
-            "data": hash_files([paths.PROCESSED / name for name in names]),
-            "code": hash_files(modules),
-            "machine": hardware_fingerprint(device_config.device, distributed.world_size),
-            "precision": str(device_config.dtype),  # which `auto` has chosen
+            "data": hash_files([paths.PROCESSED / name for name in names], paths.PROCESSED),
+            "code": hash_files([library / "seeding.py", *modules], library),
+            "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
+            "dtype": str(device_config.dtype),  # as `auto` has resolved it
         },
     )
 

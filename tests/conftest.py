@@ -23,6 +23,8 @@ from alexnet.training.checkpoint import Checkpoints
 ROOT = Path(__file__).parents[1]
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
+STAGES = ("download", "preprocess", "train", "evaluate", "gate", "plot", "export")
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -87,11 +89,13 @@ def write_params(folder: Path, **changes: object) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a command of `alexnet` as its user would, in `tmp_path`; never raises."""
+    """Run a tool of `alexnet` or a stage as its user would, in `tmp_path`; never raises."""
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        name, *rest = map(str, arguments)
+        command = [f"stages.{name}", *rest] if name in STAGES else ["alexnet.cli.main", name, *rest]
         return subprocess.run(
-            [sys.executable, "-m", "alexnet.cli.main", *map(str, arguments)],
+            [sys.executable, "-m", *command],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
             capture_output=True,

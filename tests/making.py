@@ -1,6 +1,8 @@
 """What the tests of training start from: plain settings, a narrow network, and a run."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
-from alexnet.training.trainer import Trainer
+from alexnet.training.trainer import Criterion, Trainer, cross_entropy
 
 CPU = torch.device("cpu")
 ON_CPU = DeviceConfig(CPU, torch.float32)
@@ -116,40 +118,76 @@ class Run:
     """A training run that is over, and what was seen on the way."""
 
     model: AlexNetCifar
-    trainer: Trainer
+    trainer: Trainer | None = None
     rows: list[Epoch] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # of each step, the mean of its images
 
 
 def trainer_of(model, metadata, digits, train, num_images=76, **options) -> Trainer:
-    """On the first digits; validation is on the last 30."""
+    """On the first digits; validation is on the last 30.
+
+    options: of Trainer; before_step, after_step: called with the trainer and the batch.
+    """
     images, labels = digits
     split = Split(images[:num_images], labels[:num_images])
     val = Split(images[-30:], labels[-30:])
-    return Trainer(model, metadata, split, val, train, options.pop("machine", ON_CPU), **options)
+    device_config = options.pop("device_config", ON_CPU)
+    before, after = options.pop("before_step", ignore), options.pop("after_step", ignore)
+
+    def wrap_step(step_fn):
+        def step(batch):
+            before(trainer, batch)
+            step_fn(batch)
+            after(trainer, batch)
+
+        return step
+
+    options = {"wrap_step": wrap_step} | options
+    trainer = Trainer(model, metadata, split, val, train, device_config, **options)
+    return trainer
 
 
 def train(model, metadata, digits, train, num_images=76, **options) -> Run:
     """Train to the end on the CPU."""
-    lines: list[str] = []
-    trainer = trainer_of(model, metadata, digits, train, num_images, say=lines.append, **options)
-    run = Run(model, trainer, lines=lines)
-    record_losses(trainer, run.losses)
-    trainer.fit(lambda row, seconds: run.rows.append(row))
+    run = Run(model)
+    with logged(run.lines):
+        run.trainer = trainer_of(
+            model,
+            metadata,
+            digits,
+            train,
+            num_images,
+            criterion=recording(train, run.losses),
+            **options,
+        )
+        run.trainer.fit(lambda row, seconds: run.rows.append(row))
     return run
 
 
-def record_losses(trainer: Trainer, losses: list[float]) -> None:
-    """Write down each training step's loss as it is computed."""
-    criterion = trainer.criterion
+def recording(params: config.Train, losses: list[float]) -> Criterion:
+    """The training's criterion, which also writes down each step's mean loss."""
 
-    def recording(logits, labels):
-        loss = criterion(logits, labels)
-        losses.append(loss.item() / len(labels))
+    def criterion(logits, targets):
+        loss = cross_entropy(logits, targets, params.label_smoothing)
+        losses.append(loss.item() / len(targets))
         return loss
 
-    trainer.criterion = recording
+    return criterion
+
+
+@contextmanager
+def logged(lines: list[str]) -> Iterator[None]:
+    """Collect the messages of the library."""
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("alexnet")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 def draws_of(num_images, **given):
@@ -166,5 +204,5 @@ def draws_of(num_images, **given):
     return AugmentationParams(**(none | given))
 
 
-def ignore(row, seconds):
-    """For what is told of each epoch, where a test does not look at it."""
+def ignore(*arguments):
+    """A callback that does nothing."""

@@ -29,7 +29,7 @@ SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_si
 SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
 PATIENCE = 1800.0
-STAGES = ["download", "preprocess", "train", "evaluate", "gate", "plot", "export"]
+STAGES = ["download", "preprocess", "train", "profile", "evaluate", "gate", "plot", "export"]
 
 
 def missing() -> str:
@@ -125,7 +125,7 @@ def serve(*command: str, folder: Path | None = None) -> subprocess.CompletedProc
 def test_every_stage_in_the_container_and_then_nothing_on_the_host(project):
     said = repro(project, "podman")
     for stage in STAGES:
-        assert f"{stage}: in podman, as STAGE_RUNTIME says, image {IMAGES[0]}" in said
+        assert f"{stage}: in podman (STAGE_RUNTIME=podman), image {IMAGES[0]}" in said
     owners = {path.lstat().st_uid for path in project.rglob("*")}
     assert owners == {STRANGER}
     said = repro(project, "host")
@@ -286,7 +286,7 @@ def test_all_of_it_in_one_container(project):
     ("module", "message"),
     [
         ("gate", "Read-only file system: 'reports/.gate.json"),
-        ("container", "/project is mounted read-only; mount it for writing"),
+        ("runtime.container", "/project is mounted read-only; mount it for writing"),
     ],
 )
 def test_a_project_that_is_mounted_read_only(module, message, project):

@@ -18,7 +18,7 @@ ROOMS = {
     "alexnet/network": set(),
     "alexnet/training": BELOW_TRAINING,
     "alexnet/evaluation": BELOW_TRAINING | {"training"},
-    "alexnet/inference": {"data.images", "data.index", "data.archive"},
+    "alexnet/inference": {"data.images"},
     "alexnet/report": BELOW_EXPORT,
     "alexnet/export": BELOW_EXPORT | {"inference"},
     "alexnet/cli": BELOW_EXPORT | {"inference", "report", "export"},

@@ -1,4 +1,4 @@
-"""Being told to stop."""
+"""Signals: noted, and training stops between two steps."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from tests.making import narrow, settings, trainer_of
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_a_signal_is_noted_and_does_nothing_else(signum):
-    with GracefulShutdown() as told:
-        assert told.signum == 0
+def test_a_signal_is_only_noted(signum):
+    with GracefulShutdown() as shutdown:
+        assert shutdown.received_signal == 0
         os.kill(os.getpid(), signum)
-        assert told.signum == signum
+        assert shutdown.received_signal == signum
 
 
-def test_the_handlers_of_before_come_back():
+def test_the_previous_handlers_are_restored():
     def mine(signum, frame):
         pass
 
@@ -38,27 +38,25 @@ def test_the_handlers_of_before_come_back():
 
 @pytest.mark.parametrize("signum", SIGNALS)
 @pytest.mark.parametrize("step", [1, 3, 5, 10])
-def test_training_stops_after_the_step_under_way_and_keeps_it(
+def test_training_stops_after_the_current_step_and_keeps_it(
     metadata, digits, tmp_path, signum, step
 ):
     """Of ten steps; the fifth is the last of an epoch, the tenth of the run."""
     checkpoints = Checkpoints(tmp_path, {})
     torch.manual_seed(0)
-    trainer = trainer_of(
-        narrow(), metadata, digits, settings(clip_norm=2.0), checkpoints=checkpoints
-    )
-    step_fn = trainer.step_fn
 
-    def told_within_a_step(batch):
-        if trainer.step == step - 1:
+    def signalled(trainer, batch):
+        if trainer.state.step == step - 1:
             os.kill(os.getpid(), signum)
-        step_fn(batch)
 
-    trainer.step_fn = told_within_a_step
+    params = settings(clip_norm=2.0)
+    trainer = trainer_of(
+        narrow(), metadata, digits, params, checkpoints=checkpoints, before_step=signalled
+    )
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(TrainingInterrupted, match=f"after step {step} of 10") as stopped:
         trainer.fit(lambda row, seconds: None)
     assert stopped.value.signum == signum
-    assert checkpoints.load_latest(pytest.fail).step == trainer.step == step
+    assert checkpoints.load_latest().step == trainer.state.step == step
     assert [signal.getsignal(number) for number in SIGNALS] == before
     checkpoints.close()

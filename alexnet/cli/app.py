@@ -1,6 +1,7 @@
-"""What every command has in common: how it runs, and how it fails."""
+"""The frame of every command: logging, and errors as messages with an exit code."""
 
 import errno
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -20,7 +21,8 @@ def run(command: Callable[..., Any]) -> None:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run an app; a mistake of the user's ends in its message and exit code 1."""
+    """Run an app; a user's mistake ends in its message and exit code 1."""
+    configure_logging()
     try:
         app()
     except UserError as error:
@@ -38,9 +40,31 @@ def run_app(app: typer.Typer) -> None:
         )
     except TrainingInterrupted as stopped:
         name = signal.Signals(stopped.signum).name
-        fail(f"stopped by {name} {stopped}; run it again to go on from there", 128 + stopped.signum)
+        fail(f"stopped by {name} {stopped}; run it again to resume", 128 + stopped.signum)
     except KeyboardInterrupt:
         fail("interrupted", code=130)
+
+
+class TerminalHandler(logging.Handler):
+    """INFO goes to stdout as the bare message; warnings and above go to stderr with their level.
+
+    The streams are looked up for each record: a progress bar may have replaced them.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            print(record.getMessage(), flush=True)
+        else:
+            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def configure_logging() -> None:
+    """Show the messages of `alexnet` and `stages` on the terminal. Repeated calls are harmless."""
+    for name in ("alexnet", "stages"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
+            logger.addHandler(TerminalHandler())
 
 
 def fail(message: str, code: int = 1) -> None:

@@ -1,4 +1,7 @@
-"""alexnet: the console script, all commands under one name."""
+"""alexnet: the console script with the tools for people.
+
+The pipeline's stages are commands of their own: `dvc repro`, or `python -m stages.<name>`.
+"""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -10,32 +13,21 @@ from alexnet.cli.app import run_app
 from alexnet.cli.diagram import diagram
 from alexnet.cli.predict import predict
 from alexnet.cli.report import report
-from alexnet.cli.sign import sign
 from alexnet.cli.summary import summary
 from alexnet.cli.verify import verify
-from stages.download import download
-from stages.evaluate import evaluate
-from stages.export import export
-from stages.gate import gate
-from stages.plot import plot
-from stages.preprocess import preprocess
-from stages.train import train
 
 app = typer.Typer(
     name="alexnet",
-    help="Train AlexNet, see inside it, and hand it over as ONNX. "
-    "`dvc repro` runs all stages in order; each can be run alone.",
+    help="Inspect AlexNet, and verify and run an exported model. "
+    "`dvc repro` runs the pipeline that trains and exports one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-STAGES: list[Callable[..., None]] = [download, preprocess, train, evaluate, gate, plot, export]
-TOOLS: list[Callable[..., None]] = [report, summary, diagram, sign, verify, predict]
-for stage in STAGES:
-    app.command(rich_help_panel="Stages, in the order they run")(stage)
+TOOLS: list[Callable[..., None]] = [summary, diagram, report, predict, verify]
 for tool in TOOLS:
-    app.command(rich_help_panel="Tools")(tool)
+    app.command()(tool)
 
 
 def _print_version(wanted: bool) -> None:

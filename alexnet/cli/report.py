@@ -1,28 +1,30 @@
-"""report: where the page of a run lies; or open it."""
+"""report: the path of a run's report; or open it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages import paths
+REPORT = Path("reports/report.html")
+METRICS = Path("reports/evaluate/metrics.json")
 
 
 def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Say where the run's page lies and what it is about, or open it."""
+    """Print the path of the run's report and the accuracy that it documents, or open it."""
     import webbrowser
 
     from alexnet.errors import UserError
     from alexnet.files import read_json
 
-    if not paths.REPORT.exists():
+    if not REPORT.exists():
         raise UserError(
-            f"{paths.REPORT} does not exist; `dvc repro plot` makes it (`make demo` makes one in "
+            f"{REPORT} does not exist; `dvc repro plot` makes it (`make demo` makes one in "
             ".demo: go there first)"
         )
-    page = paths.REPORT.resolve()
-    metrics = read_json(paths.METRICS)
+    page = REPORT.resolve()
+    metrics = read_json(METRICS)
     print(f"{page}: accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images")
     if show and not webbrowser.open(page.as_uri()):
         raise UserError(f"no browser could be started here; open {page} in one")

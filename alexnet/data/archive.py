@@ -19,12 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from alexnet.data.images import MAX_IMAGE_BYTES, is_system_file
 from alexnet.errors import UserError
 from alexnet.files import CHUNK_BYTES
-
-# Far more than any photograph; a small archive can claim to hold terabytes.
-MAX_MEMBER_BYTES = 1 << 28
-_LITTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,6 @@ class ArchiveMember:
     path: PurePosixPath
     is_folder: bool
     read: Callable[[], bytes]
-
-
-def is_system_file(path: PurePosixPath) -> bool:
-    """Whether an operating system or a version control left it there, not a person."""
-    return any(part.startswith(".") or part in _LITTER for part in path.parts)
 
 
 def abbreviate(names: list[str]) -> str:
@@ -178,5 +170,5 @@ def _refused(root: Path, path: PurePosixPath) -> UserError:
 
 
 def _check_size(root: Path, name: str, num_bytes: int) -> None:
-    if num_bytes > MAX_MEMBER_BYTES:
+    if num_bytes > MAX_IMAGE_BYTES:
         raise UserError(f"{root.name}: {name} has {num_bytes:,} bytes, too many for an image")

@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alexnet import config, files
-from alexnet.data.archive import is_system_file, iter_members
+from alexnet.data.archive import iter_members
 from alexnet.data.catalog import KNOWN, File
+from alexnet.data.images import is_system_file
 from alexnet.data.source import Source, list_source, write_source
 from alexnet.data.transfer import NotThereError, discard_partial, fetch, is_url, partial_path
 from alexnet.errors import UserError

@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.archive import abbreviate, is_system_file, iter_members
+from alexnet.data.archive import abbreviate, iter_members
+from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 _EXPECTED = "expected train/<class>/<image>, test/ and val/ alike, or <class>/<image>"
 
 
@@ -33,12 +33,12 @@ def read_folder(files: Path, say: Callable[[str], None]) -> DatasetIndex:
     stray = [
         str(path)
         for path, parts in places.items()
-        if len(parts) != depth or path.suffix.lower() not in EXTENSIONS
+        if len(parts) != depth or path.suffix.lower() not in IMAGE_SUFFIXES
     ]
     if stray:
         raise UserError(
             f"{root.name}: {abbreviate(stray)} does not belong in a folder of images "
-            f"({', '.join(EXTENSIONS)}); remove it. {_EXPECTED.capitalize()}"
+            f"({', '.join(IMAGE_SUFFIXES)}); remove it. {_EXPECTED.capitalize()}"
         )
     if not has_splits:
         places = {path: ("train", *parts) for path, parts in places.items()}

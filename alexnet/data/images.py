@@ -1,4 +1,10 @@
-"""One image of any size and kind as the pixels that the network takes."""
+"""Decode one image of any format and size to the pixels that the network takes.
+
+Training and inference share this module: an image gives the same pixels in both.
+"""
+
+import io
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +14,55 @@ from alexnet.errors import UserError
 
 Pixels = NDArray[np.uint8]
 
+# Far more than any photograph; a small archive can claim to hold terabytes.
+MAX_IMAGE_BYTES = 1 << 28
+# Pillow's name of each format, and the suffixes of its files. A file is opened as one of
+# these whatever its suffix; formats that Pillow hands to another program (EPS) are left out.
+IMAGE_FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "PPM": (".ppm", ".pgm", ".pnm"),
+}
+IMAGE_SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
+_SYSTEM_NAMES = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+def is_system_file(path: PurePath) -> bool:
+    """Whether an operating system or a version control wrote the file, not a person."""
+    return any(part.startswith(".") or part in _SYSTEM_NAMES for part in path.parts)
+
+
+def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -> Pixels:
+    """Decode an image file's bytes, or take pixels uint8 (H, W, C); see `resize_and_crop`.
+
+    Returns uint8 (size, size, channels). Raises UserError that names the image.
+    """
+    try:
+        if isinstance(content, bytes):
+            with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
+                return resize_and_crop(image, size, channels)
+        pixels = content.squeeze(2) if content.shape[2] == 1 else content
+        return resize_and_crop(Image.fromarray(pixels), size, channels)
+    # On a damaged file Pillow raises exceptions of many types.
+    except Exception as error:
+        raise UserError(f"{name} does not decode as an image: {error}") from None
+
 
 def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
     """`image` as uint8 (size, size, channels), grey for 1 channel and RGB for 3.
 
-    Turned as its EXIF orientation says; transparent parts over white; 16-bit grey
-    divided by 257, so that white stays white. The middle square is resized to `size`
-    with an antialiased bicubic filter (the same as short side first, then a centre
-    crop, without computing what the crop would drop). An image that fits is not
-    touched. Raises UserError for a 32-bit image, whose white is not defined.
+    The EXIF orientation is applied, transparent parts are laid over white, and 16-bit
+    grey is divided by 257, so that white stays white. The middle square is resized with
+    an antialiased bicubic filter: the result of resizing the short side and then cropping
+    the centre, without computing what the crop drops. An image of that size keeps its
+    pixels. Raises UserError for a 32-bit image, whose white is not defined.
     """
     image = ImageOps.exif_transpose(image)
-    image = _eight_bits(image)
+    image = _to_eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -30,13 +73,13 @@ def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
     return np.array(image).reshape(size, size, channels)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray(
             ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
         )
     if image.mode in ("I", "F"):
-        raise UserError("32 bits a pixel leave it open what is white; save it with 8 or 16")
+        raise UserError("with 32 bits a pixel, white is not defined; save it with 8 or 16")
     return image
 
 

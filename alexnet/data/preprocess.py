@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from alexnet import config
 from alexnet.data.catalog import KNOWN
 from alexnet.data.cifar import read_cifar
-from alexnet.data.decode import decode
+from alexnet.data.decode import decode_items
 from alexnet.data.digits import read_digits
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import read_idx
@@ -116,7 +116,9 @@ def _write(
         labels[:] = listing.labels[mine]
     num_done = 0
     with progress("decode", len(listing)) as advance:
-        for indices, decoded in decode(listing.items(), len(listing), size, channels, num_workers):
+        for indices, decoded in decode_items(
+            listing.items(), len(listing), size, channels, num_workers
+        ):
             for split in SPLITS:
                 mine = splits[indices] == split
                 images[split][row[indices][mine]] = decoded[mine]

@@ -2,14 +2,10 @@
 
 import glob
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from alexnet.data.archive import is_system_file
+from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.errors import UserError
-
-SUFFIXES = frozenset(
-    ".jpg .jpeg .png .bmp .gif .tif .tiff .webp .ppm .pgm .pnm".split()  # noqa: SIM905
-)
 
 
 def gather(arguments: Iterable[Path]) -> list[Path]:
@@ -32,7 +28,7 @@ def _expand(argument: Path) -> list[Path]:
         if not images:
             raise UserError(
                 f"{argument} holds no images, nor do the folders in it "
-                f"(files that end in {', '.join(sorted(SUFFIXES))})"
+                f"(files that end in {', '.join(IMAGE_SUFFIXES)})"
             )
         return images
     # A file whose name happens to look like a pattern is that file.
@@ -49,7 +45,7 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not is_system_file(PurePosixPath(path.relative_to(folder)))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not is_system_file(path.relative_to(folder))
         and path.is_file()
     )

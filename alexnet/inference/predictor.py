@@ -16,9 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.data.archive import MAX_MEMBER_BYTES
-from alexnet.data.decode import decode_item
-from alexnet.data.index import Item
+from alexnet.data.images import MAX_IMAGE_BYTES, decode_image
 from alexnet.errors import UserError
 
 BATCH_SIZE = 64
@@ -75,17 +73,17 @@ class Predictor:
         """
         if not path.is_file():
             raise UserError(f"{path} does not exist, or is not a file; give images")
-        if path.stat().st_size > MAX_MEMBER_BYTES:
-            raise UserError(f"{path} has more than {MAX_MEMBER_BYTES:,} bytes; make it smaller")
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
         try:
-            item = Item(0, str(path), path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
         with warnings.catch_warnings():
             # Of an image that could be meant to fill the memory: Pillow refuses those that
             # are twice as large, and what it only warns of fits.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = decode_item(item, self.resize, self.channels)
+            image = decode_image(content, str(path), self.resize, self.channels)
         start = (self.resize - self.crop) // 2
         return image[start : start + self.crop, start : start + self.crop]
 

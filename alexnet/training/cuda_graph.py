@@ -1,8 +1,8 @@
-"""A training step on a GPU without its launches: recorded once as a CUDA graph, then replayed.
+"""A training step on a GPU as a CUDA graph: captured once, then replayed.
 
-A step of this network is some hundred small kernels; launching each from Python takes
-longer than most of them run. A graph launches all of them at once. It always reads
-and writes the same memory, so the batch is copied to where the recording found it.
+A step of this network is some hundred small kernels; launching each from Python takes longer
+than most of them run. A graph launches all of them at once. It always reads and writes the
+same memory, so each batch is copied to where the capture found the first one.
 """
 
 from collections.abc import Callable
@@ -11,15 +11,15 @@ import torch
 
 from alexnet.training.loader import Batch
 
-NUM_WARM_UP = 3  # steps before the recording: compilation, buffers, the choice of kernels
+NUM_WARM_UP = 3  # steps before the capture: compilation, buffers, the choice of kernels
 
 
 class CUDAGraphStep:
-    """Calls `step(batch)`, which returns nothing; as a graph once it has warmed up.
+    """Calls `step(batch)`, which returns nothing; replays it as a graph after the warm-up.
 
-    Every call is a real step: the first few run as they are written, and recording takes
-    none. A batch of another shape than the first (the last of an epoch) runs as written, and
-    so does a step while `is_watched`, because what watches it is not in the recording.
+    Every call is one real step: the first few run eagerly, and the capture itself takes none.
+    A batch of another shape than the first (the last of an epoch) runs eagerly, and so does a
+    step for which `run_eagerly()` is true, such as one that a monitor records.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class CUDAGraphStep:
             self.batch = batch.clone()
         if batch.images.shape != self.batch.images.shape or self.run_eagerly():
             return self.step(batch)
-        for place, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
-            place.copy_(tensor)
+        for target, tensor in zip(self.batch.tensors(), batch.tensors(), strict=True):
+            target.copy_(tensor)
         if self.num_calls < NUM_WARM_UP:
             self._run_on_side_stream(self.batch)
         else:
@@ -49,7 +49,7 @@ class CUDAGraphStep:
         self.num_calls += 1
 
     def _run_on_side_stream(self, batch: Batch) -> None:
-        """On a stream of its own, as a recording will be."""
+        """On a stream of its own, as the capture will be."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             self.step(batch)

@@ -1,4 +1,4 @@
-"""Where the numbers are computed, in which precision, and what happens when memory runs out."""
+"""The device and number format that training computes in, and its settings of the process."""
 
 import ctypes
 import os
@@ -17,13 +17,13 @@ M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """What computes, and in which type."""
+    """The device, and the dtype of convolutions and products."""
 
     device: torch.device
     dtype: torch.dtype
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which the forward pass computes in `precision`."""
+        """The context in which a forward pass computes in `dtype`."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
@@ -33,9 +33,9 @@ class DeviceConfig:
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """`auto` takes a GPU if there is one, else the CPU; `cpu` and `cuda` are held to.
+    """`auto` is a GPU if there is one, else the CPU; `cpu` and `cuda` are what they say.
 
-    Raises UserError if cuda is asked for and there is none.
+    Raises UserError for `cuda` without a GPU.
     """
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
@@ -43,23 +43,23 @@ def resolve_device(wanted: str) -> torch.device:
             "device: cuda is asked for, but PyTorch finds no CUDA GPU here; "
             "set it to auto or cpu, or check the driver with nvidia-smi"
         )
-    # torchrun numbers the processes of a machine; each has the GPU of its number.
+    # torchrun gives the processes of a host a local rank; each has the GPU of that number.
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device(f"cuda:{local_rank}" if available and wanted != "cpu" else "cpu")
 
 
 def describe_device(device: torch.device) -> str:
-    """The device as a person would name it."""
+    """The device as people name it: cuda (NVIDIA H100), cpu (2 threads)."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
 def resolve_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """The type in which convolutions and products are computed.
+    """The dtype of convolutions and products: wanted is `auto`, `bf16` or `fp32`.
 
-    `auto` takes bfloat16 where the processor has instructions for it. Weights,
-    their updates and the loss stay float32 either way.
+    `auto` is bfloat16 where the processor has instructions for it. Weights, updates and the
+    loss stay float32 either way. Raises UserError for `bf16` without such instructions.
     """
     if wanted == "fp32":
         return torch.float32
@@ -75,8 +75,14 @@ def resolve_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def configure_torch(deterministic: bool) -> None:
+    """Settings of the process, made before the first tensor: kernels and memory."""
+    make_deterministic(deterministic)
+    disable_malloc_trim()
+
+
 def make_deterministic(wanted: bool) -> None:
-    """Only kernels that give the same bytes every time, on a GPU too."""
+    """Use only kernels that give the same bytes every time."""
     # Read by cuBLAS when it starts: a workspace of its own for each stream.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted)
@@ -85,7 +91,7 @@ def make_deterministic(wanted: bool) -> None:
 
 
 def disable_malloc_trim() -> None:
-    """Let this process keep the memory that it frees, for the next tensor, where libc is glibc's.
+    """Have glibc's malloc keep freed memory for the next tensor; elsewhere do nothing.
 
     Otherwise each large tensor is new memory, which the kernel clears page by page: a tenth of
     a training step on a CPU. The values computed are the same.
@@ -98,7 +104,7 @@ def disable_malloc_trim() -> None:
 
 @contextmanager
 def oom_as_user_error(batch_size: int) -> Iterator[None]:
-    """Raises UserError where PyTorch says that memory ran out: how much, and what to try."""
+    """Turn PyTorch's out-of-memory errors into a UserError: how much was wanted, what to do."""
     try:
         yield
     except RuntimeError as error:

@@ -1,7 +1,7 @@
-"""What each epoch of a training run came to: reports/train/history.csv, and layers.csv.
+"""The history of a training run: one row an epoch, and one an epoch and layer.
 
-Only what the seed decides stands here, so that the same run gives the same bytes; how
-fast it went is printed, and summed up in the stage's metrics.
+It holds only what the seed decides, so that the same run gives the same bytes; wall-clock
+times are logged, and lie in a file of their own.
 """
 
 import csv
@@ -16,7 +16,7 @@ from alexnet.files import atomic_write, require_file
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row. Training figures are of augmented images, seen while the weights moved."""
+    """A row of history.csv. Training figures are of augmented images, while weights change."""
 
     epoch: int  # from 1
     learning_rate: float  # of the last step
@@ -28,18 +28,18 @@ class Epoch:
 
 @dataclass(frozen=True)
 class LayerEpoch:
-    """One row of layers.csv: a layer's weights at the last step of an epoch (`layer_monitor`)."""
+    """A row of layers.csv: a layer's weights at the last step of an epoch (`layer_monitor`)."""
 
     epoch: int  # from 1
     layer: str
     gradient_norm: float  # of the step's mean loss, before clipping
-    weight_norm: float  # ahead of the step
-    update_ratio: float  # how far the step moves the weights, as a share of their norm
-    dead_relus: float | None  # share of the channels or units; None: no ReLU follows
+    weight_norm: float  # before the step
+    update_ratio: float  # norm of the step's update / weight_norm
+    dead_relus: float | None  # fraction of the channels or units; None: no ReLU follows
 
 
 def write(path: Path, epochs: list[Epoch]) -> None:
-    """Write all rows; the file is whole after each epoch, so others can follow it."""
+    """Write all rows. The file is complete after each epoch, so others can follow it."""
     _write(path, Epoch, epochs)
 
 

@@ -1,9 +1,9 @@
-"""How each layer fares while the network trains, sampled once an epoch: is training stable?
+"""Figures of each layer, recorded once an epoch: is the training stable?
 
-At an epoch's last step three lengths are taken on the device, and none of them is waited
-for: of the gradient before it is clipped, of the weights, and of the way they then move.
-During the validation behind it the ReLUs are watched: a channel, or a unit of fc1 and fc2,
-that answers to none of the images is dead. All of it only reads: the run's bytes stay the same.
+At an epoch's last step three norms are computed on the device, and no step waits for them: of
+the gradient before clipping, of the weights, and of their update. During the validation that
+follows, a channel of a convolution, or a unit of fc1 and fc2, whose ReLU is 0 for all images is
+counted as dead. The monitor only reads: the run's bytes stay the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from alexnet.network.model import AlexNet
 from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
 
@@ -20,34 +19,33 @@ GRADIENT, WEIGHT, UPDATE = range(3)
 
 
 class LayerMonitor:
-    """Watches the weights (not the biases) and the ReLUs of one network.
+    """Monitors the weights (not the biases) of one network's layers, and their ReLUs.
 
-    fc1 is measured as it trains: folded, without its copies, its weights are fewer and
-    shorter, its gradient and its updates as long as in the network as it is written.
+    fc1 is monitored as it trains. Without its copies its weights are fewer and their norm is
+    smaller; the norms of its gradient and updates are those of the network as it is written.
     """
 
-    def __init__(self, network: AlexNet) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.weights: dict[str, Tensor] = {}  # by layer
         self.relus: dict[str, nn.Module] = {}  # by the layer that each follows
-        for name, layer in network.named_children():
+        for name, layer in network.named_modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                weighted = name
                 self.weights[name] = layer.weight
-            elif isinstance(layer, nn.ReLU):
-                self.relus[weighted] = layer
-        device = network.conv1.weight.device
-        self.norms = torch.zeros(3, len(self.weights), device=device)  # of the last sample
-        self.before: list[Tensor] | None = None  # the weights ahead of a step that is sampled
-        self.active_units: dict[str, Tensor] = {}  # bool: which channels some image has moved
+            elif isinstance(layer, nn.ReLU) and self.weights:
+                self.relus[next(reversed(self.weights))] = layer
+        device = next(network.parameters()).device
+        self.norms = torch.zeros(3, len(self.weights), device=device)  # of the last recorded step
+        self.before: list[Tensor] | None = None  # the weights before a step that is recorded
+        self.active_units: dict[str, Tensor] = {}  # bool: above 0 for at least one image
 
     @property
-    def is_sampling(self) -> bool:
-        """Whether the step under way is sampled."""
+    def is_recording(self) -> bool:
+        """Whether the current step is recorded."""
         return self.before is not None
 
     @contextmanager
     def record_step(self, wanted: bool) -> Iterator[None]:
-        """Around a step: if `wanted`, measure what it does to the weights."""
+        """Around a step: if `wanted`, record the norms of the weights and of their update."""
         if not wanted:
             yield
             return
@@ -59,39 +57,38 @@ class LayerMonitor:
         self.before = None
 
     def record_gradients(self) -> None:
-        """Between backward and clipping: the gradient of the step's mean loss."""
-        if self.is_sampling:
+        """Between backward and clipping: record the norms of the step's gradient."""
+        if self.is_recording:
             gradients = [weight.grad for weight in self.weights.values()]
             self.norms[GRADIENT] = _norms([grad for grad in gradients if grad is not None])
 
     @contextmanager
     def track_dead_relus(self) -> Iterator[None]:
-        """Note which channels answer at all to the images that go through the network."""
+        """Around a validation: find the channels that are above 0 for at least one image."""
         self.active_units = {
             name: self.norms.new_zeros(len(self.weights[name]), dtype=torch.bool)
             for name in self.relus
         }
         with ExitStack() as hooks:
             for name, relu in self.relus.items():
-                hooks.enter_context(relu.register_forward_hook(self._noting(name)))
+                hooks.enter_context(relu.register_forward_hook(self._mark_active(name)))
             yield
 
-    def _noting(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def note(relu: nn.Module, inputs: object, output: Tensor) -> None:
+    def _mark_active(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(relu: nn.Module, inputs: object, output: Tensor) -> None:
             # (N, C, H, W) or (N, C) to (C): at any place of any image
             self.active_units[name] |= (output.movedim(1, 0).flatten(1) > 0).any(dim=1)
 
-        return note
+        return hook
 
     def rows(self, epoch: int, distributed: DistributedContext) -> list[LayerEpoch]:
-        """What was sampled last, of all processes: it waits for the device."""
-        answering = (
-            distributed.all_reduce_sum(torch.cat(list(self.active_units.values())).float()) > 0
-        )
-        shares = answering.split([len(answer) for answer in self.active_units.values()])
+        """The rows of an epoch (from 1), over all processes. Waits for the device."""
+        active = torch.cat(list(self.active_units.values())).float()
+        is_active = distributed.all_reduce_sum(active) > 0
+        sizes = [len(units) for units in self.active_units.values()]
         dead = {
-            name: 1 - share.double().mean().item()
-            for name, share in zip(self.active_units, shares, strict=True)
+            name: 1 - units.double().mean().item()
+            for name, units in zip(self.active_units, is_active.split(sizes), strict=True)
         }
         columns = self.norms.double().T.tolist()
         return [
@@ -100,6 +97,9 @@ class LayerMonitor:
             )
             for name, (gradient, weight, update) in zip(self.weights, columns, strict=True)
         ]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"norms": self.norms}
 
 
 def _norms(tensors: list[Tensor]) -> Tensor:

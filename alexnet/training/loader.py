@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alexnet.seeding import generator_for
 from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.distributed import DistributedContext
 
@@ -33,25 +34,25 @@ class Split:
 class Batch:
     """Images uint8 (B, H, W, C), labels int64 (B), and what is done to each image.
 
-    `share` is the number of the step's images over all processes, divided by the
+    `loss_divisor` is the number of the step's images over all processes, divided by the
     number of processes, which average their gradients.
     """
 
     images: Tensor
     labels: Tensor
     draws: AugmentationParams
-    share: float
+    loss_divisor: float
 
     def tensors(self) -> list[Tensor]:
         return [self.images, self.labels, *self.draws.tensors()]
 
     def clone(self) -> "Batch":
         draws = AugmentationParams(*(value.clone() for value in self.draws.tensors()))
-        return Batch(self.images.clone(), self.labels.clone(), draws, self.share)
+        return Batch(self.images.clone(), self.labels.clone(), draws, self.loss_divisor)
 
     def pin_memory(self) -> "Batch":
         draws = AugmentationParams(*(value.pin_memory() for value in self.draws.tensors()))
-        return Batch(self.images.pin_memory(), self.labels.pin_memory(), draws, self.share)
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), draws, self.loss_divisor)
 
     def to(self, device: torch.device) -> "Batch":
         """Without waiting for what is pinned."""
@@ -59,8 +60,13 @@ class Batch:
             self.images.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
             self.draws.to(device, non_blocking=True),
-            self.share,
+            self.loss_divisor,
         )
+
+
+def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
+    """The order of the images in an epoch: a permutation, int64 (num_images)."""
+    return torch.randperm(num_images, generator=generator_for(seed, "order", epoch))
 
 
 SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
@@ -91,8 +97,8 @@ def batches(
 
     def gather(step: Tensor) -> Batch:
         index = step[distributed.shard(len(step))].to(split.images.device)
-        share = len(step) / distributed.world_size
-        return Batch(split.images[index], split.labels[index], draws.take(index), share)
+        divisor = len(step) / distributed.world_size
+        return Batch(split.images[index], split.labels[index], draws.take(index), divisor)
 
     if resident:
         return map(gather, order)

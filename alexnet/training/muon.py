@@ -1,9 +1,11 @@
-"""Muon: gradient descent whose step turns every direction of a layer equally far.
+"""Muon: gradient descent whose steps move every direction of a layer's matrix equally far.
 
-The gradient of a layer, as a matrix, is dominated by few directions; the others learn
-slowly. Muon (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks";
-Liu et al., arXiv 2502.16982) replaces the momentum G = U S V^T by the nearest matrix whose
-singular values are all 1, U V^T. The Newton-Schulz iteration finds it with products alone.
+A few directions dominate the gradient of a layer, as a matrix; the others learn slowly. Muon
+(Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"; Liu et al.,
+arXiv 2502.16982) replaces the momentum G = U S V^T by U V^T, the nearest matrix whose singular
+values are all 1. The Newton-Schulz iteration finds it with matrix products alone.
+
+`torch.optim.Muon` takes matrices alone; this one takes kernels, and the copies that fc1 sees.
 """
 
 from typing import Any
@@ -30,32 +32,32 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.SGD):
-    """SGD, in which the groups marked `orthogonal` take Muon's step.
+    """SGD, whose parameter groups with `use_muon` take Muon's step.
 
-    Such a group keeps `momentum` 0 for SGD itself; `muon_momentum` is Nesterov's. A kernel
-    (out, in, k, k) is a matrix (out, in k k). Columns on `num_copies` copies of a value
-    count as one. `precision` is the type of the products.
+    Such a group has an SGD momentum of 0; `muon_momentum` is Nesterov's. A kernel
+    (out, in, k, k) is a matrix (out, in k k). The columns of `num_copies` copies of a value
+    count as one. `dtype` is the type of the products.
     """
 
-    precision = torch.float32
+    dtype = torch.float32
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            if group["orthogonal"]:
+            if group["use_muon"]:
                 for parameter in group["params"]:
                     self._orthogonal_gradient(parameter, group)
         super().step(closure)
 
     def _orthogonal_gradient(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        """Replace the gradient by the step to take."""
+        """Replace the gradient of a parameter by its step, in place."""
         assert parameter.grad is not None
         momentum = group["muon_momentum"]
         average = self.state[parameter]["momentum_buffer"]
         average.mul_(momentum).add_(parameter.grad)
-        ahead = parameter.grad.add(average, alpha=momentum).flatten(1)
-        rows, columns = ahead.shape
+        lookahead = parameter.grad.add(average, alpha=momentum).flatten(1)
+        rows, columns = lookahead.shape
         # The step should change outputs equally whatever the shape of the layer.
         scale = max(1.0, rows / columns * group["num_copies"]) ** 0.5
-        step = orthogonalise(ahead.to(self.precision)).to(ahead.dtype) * scale
+        step = orthogonalise(lookahead.to(self.dtype)).to(lookahead.dtype) * scale
         parameter.grad.copy_(step.view_as(parameter))

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, the learning rate of each step, and the average of the weights."""
+"""The optimizer, the learning rate of each step, and gradient clipping."""
 
 import math
 from typing import Any
@@ -12,31 +12,32 @@ from alexnet.network.model import AlexNet
 from alexnet.training.muon import Muon
 
 
-def build(network: AlexNet, num_copies: int, params: config.Train, precision: torch.dtype) -> Muon:
-    """SGD with momentum for all parameters, or Muon for the convolutions' and fc1's weights.
+def build_optimizer(
+    network: AlexNet, num_copies: int, params: config.Train, dtype: torch.dtype
+) -> Muon:
+    """SGD with momentum, or Muon for the weights of the convolutions and fc1, SGD for the rest.
 
-    Where the average pool copies each value (36 times at 32x32), the weights on the
-    copies all get the same gradient and act as their sum, so that under SGD fc1 would
-    learn 36 times as fast as the rate says: its rate is divided by the number of copies.
-    Muon's steps do not depend on the gradient's size. fc2's matrix is so large that its
-    products would take most of the step, and fc3 is the output: both stay with SGD.
+    The average pool copies each value `num_copies` times (36 at 32x32). The weights on the
+    copies get the same gradient and act as their sum, so that under SGD fc1 would learn 36
+    times as fast: its learning rate is divided by the number of copies. Muon's steps do not
+    depend on the gradient's size. fc2 and fc3 stay with SGD: fc2's matrix is so large that its
+    products would take most of a step, and fc3 is the output. dtype: of Muon's products.
     """
-    convolutions = [layer.weight for layer in network.children() if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
-    muon_rate = params.muon_lr
-    apart = {id(parameter) for parameter in [*(convolutions if muon_rate else []), fc1]}
-    rest = [parameter for parameter in network.parameters() if id(parameter) not in apart]
+    own_group = {id(parameter) for parameter in [*(convolutions if params.muon_lr else []), fc1]}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in own_group]
     groups: list[dict[str, Any]] = [
-        {"params": rest, "peak": params.learning_rate, "orthogonal": False}
+        {"params": rest, "max_lr": params.learning_rate, "use_muon": False}
     ]
-    if muon_rate:
+    if params.muon_lr:
         collapsed = isinstance(getattr(network, "avgpool", None), Scale)
         for parameters, copies in ((convolutions, 1), ([fc1], 1 if collapsed else num_copies)):
             groups.append(
                 {
                     "params": parameters,
-                    "peak": muon_rate,
-                    "orthogonal": True,
+                    "max_lr": params.muon_lr,
+                    "use_muon": True,
                     "num_copies": copies,
                     "muon_momentum": params.momentum,
                     "momentum": 0.0,
@@ -45,8 +46,8 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
                 }
             )
     else:
-        peak = params.learning_rate / num_copies
-        groups.append({"params": [fc1], "peak": peak, "orthogonal": False})
+        max_lr = params.learning_rate / num_copies
+        groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
     optimizer = Muon(
         groups,
         lr=params.learning_rate,
@@ -55,57 +56,33 @@ def build(network: AlexNet, num_copies: int, params: config.Train, precision: to
         weight_decay=params.weight_decay,
         fused=True,
     )
-    optimizer.precision = precision
+    optimizer.dtype = dtype
     for group in optimizer.param_groups:
-        if fc1.is_cuda:  # a recorded step reads its rate from the GPU, where it can be changed
+        if fc1.is_cuda:  # a CUDA graph reads its rate from the GPU, where it can be changed
             group["lr"] = torch.tensor(group["lr"], device=fc1.device)
-        for parameter in group["params"]:  # there from the start, so that checkpoints have them
+        for parameter in group["params"]:  # from the start, so that every checkpoint has it
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
-
-
-class ExponentialMovingAverage:
-    """The exponential moving average of the weights (Polyak & Juditsky, 1992).
-
-    Each step counts `decay` times as much as the next one. It starts from zero, and what
-    is missing from the sum of the counts is divided out (Kingma & Ba, arXiv 1412.6980,
-    section 3), so that the first steps are not drawn towards the initialisation.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.names = [name for name, _ in network.named_parameters()]
-        self.weights = [parameter.detach() for parameter in network.parameters()]
-        self.sums = [torch.zeros_like(weight) for weight in self.weights]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        torch._foreach_lerp_(self.sums, self.weights, 1 - self.decay)
-
-    def averaged(self, num_steps: int) -> dict[str, Tensor]:
-        """The averaged weights by name, once `update` has run `num_steps` times."""
-        counted = 1 - self.decay**num_steps
-        return {name: total / counted for name, total in zip(self.names, self.sums, strict=True)}
 
 
 def set_learning_rate(
     optimizer: torch.optim.Optimizer, step: int, num_steps: int, params: config.Train
 ) -> None:
-    """Give each group of parameters its rate for step 0 .. num_steps - 1."""
-    share = schedule(step, num_steps, params)
+    """Set each parameter group's learning rate for step 0 .. num_steps - 1."""
+    factor = schedule(step, num_steps, params)
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(share * group["peak"])
+            group["lr"].fill_(factor * group["max_lr"])
         else:
-            group["lr"] = share * group["peak"]
+            group["lr"] = factor * group["max_lr"]
 
 
 def schedule(step: int, num_steps: int, params: config.Train) -> float:
-    """The share of its peak that the rate has at step 0 .. num_steps - 1.
+    """The learning rate at step 0 .. num_steps - 1, as a factor of its maximum.
 
-    Warm-up (Goyal et al., arXiv 1706.02677) takes the first `warmup_fraction` of all
-    steps; the fall is `linear` or `cosine` (Loshchilov & Hutter, arXiv 1608.03983)
-    to zero just after the last step, or none (`constant`).
+    It rises linearly in the first `warmup_fraction` of all steps (Goyal et al., arXiv
+    1706.02677). Then it falls to zero just after the last step, `linear` or `cosine`
+    (Loshchilov & Hutter, arXiv 1608.03983), or stays `constant`.
     """
     warmup_steps = round(num_steps * params.warmup_fraction)
     if step < warmup_steps:
@@ -121,13 +98,12 @@ def schedule(step: int, num_steps: int, params: config.Train) -> float:
 
 
 def clip_gradient(optimizer: torch.optim.Optimizer, params: config.Train) -> None:
-    """Shorten the gradient to at most `clip_norm` (Pascanu et al., arXiv 1211.5063).
+    """Clip the norm of SGD's gradients to `clip_norm` (Pascanu et al., arXiv 1211.5063).
 
-    The first gradients of a fresh network are ten times as long as later ones; at a
-    rate that suits the later ones they would throw the weights far off. Muon's steps
-    have a length of their own.
+    The first gradients of a fresh network are ten times as long as later ones; at a rate that
+    suits the later ones they would throw the weights far off. Muon's steps need no clipping.
     """
     if params.clip_norm is not None:
-        groups = [group for group in optimizer.param_groups if not group["orthogonal"]]
+        groups = [group for group in optimizer.param_groups if not group["use_muon"]]
         parameters = [parameter for group in groups for parameter in group["params"]]
         nn.utils.clip_grad_norm_(parameters, params.clip_norm)

@@ -32,14 +32,14 @@ class RunningMetrics:
 
 
 def loss_and_accuracy(sums: Sequence[float]) -> tuple[float, float]:
-    """Of a meter's four sums, or of several meters' added up."""
+    """(mean loss, accuracy) of the four sums, of one process or added over several."""
     return sums[LOSS] / sums[COUNT], sums[CORRECT] / sums[COUNT]
 
 
 def check_finite(sums: Tensor, first_step: int) -> None:
     """Raises UserError that names the step at which the loss stopped being finite.
 
-    sums: (processes, 4), each process's own: where one diverges the others soon follow.
+    sums: (world_size, 4), of each process: where one diverges the others soon follow.
     """
     if not bool(sums[:, LOSS].isfinite().all()):
         step = first_step + int(sums[:, FINITE_STEPS].min())

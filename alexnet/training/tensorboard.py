@@ -1,4 +1,4 @@
-"""A run's figures as event files, for `tensorboard --logdir runs`."""
+"""Event files for `tensorboard --logdir runs`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ from alexnet.training.history import Epoch
 
 
 class Events:
-    """One event file; it is written to after every epoch."""
+    """One event file, which grows with every epoch."""
 
     def __init__(self, folder: Path) -> None:
         """Raises UserError if the tensorboard package is not installed."""

@@ -1,7 +1,6 @@
-"""container: a command of the project in one container, `dvc repro` if no other is named.
+"""container: one command of the project in a container; `dvc repro` by default.
 
-Needs an engine and the image, and of Python nothing but itself: no package is installed
-on the machine.
+Needs an engine, the image and Python's standard library: no package is installed here.
 """
 
 import os
@@ -10,35 +9,29 @@ import uuid
 from pathlib import Path
 
 from alexnet.errors import UserError
-from stages.runtime.engine import ENGINES, Engine, check_writable, detect_engine, print_hint
+from stages.runtime.engine import check_writable, print_hint, resolve_runtime
 from stages.runtime.supervise import supervise
 
 
 def container(command: list[str]) -> int:
-    """Run it, and end the container whatever happens to its client; returns its exit code."""
+    """Run the command in a container; returns its exit code.
+
+    The container ends even if its client is killed.
+    """
     folder = Path.cwd()
     check_writable(folder)
-    engine = choose(os.environ.get("STAGE_RUNTIME", ""))
-    print(f"in {engine.name}, image {engine.image}", file=sys.stderr, flush=True)
+    wanted = os.environ.get("STAGE_RUNTIME") or "auto"
+    engine, reason = resolve_runtime(wanted, host_allowed=False)
+    assert engine, "the host is not allowed"
+    print(reason, file=sys.stderr, flush=True)
     name = f"alexnet-{uuid.uuid4().hex[:8]}"
-    # DVC tells a lock whose holder is gone by the number of its process, which has to mean
-    # the same here and in the container.
+    # DVC recognises a stale lock by its holder's process id, which has to mean the same
+    # here and in the container.
     code = supervise(engine.command(command, folder, {}, name, network=True, share_pids=True))
     if code:
         engine.remove(name)
         print_hint(engine, code)
     return code
-
-
-def choose(wanted: str) -> Engine:
-    """The engine that STAGE_RUNTIME names, or the first that can. Raises UserError if none can."""
-    missing = []
-    for name in (wanted,) if wanted in ENGINES else ENGINES:
-        try:
-            return detect_engine(name)
-        except UserError as error:
-            missing.append(str(error))
-    raise UserError("; ".join(missing))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Docker or Podman: whether one can run a stage, and the command that does."""
+"""Docker and Podman: which of them can run a stage, and the command that does."""
 
 import os
 import re
@@ -12,10 +12,11 @@ from pathlib import Path
 from alexnet.errors import UserError
 
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
-PROJECT = "/project"  # where the project lies in the container, for every stage the same
+PROJECT = "/project"  # the project's folder in the container, the same for every stage
 ENGINES = ("docker", "podman")
-TIMEOUT_SECONDS = 60.0  # on a busy machine an answer takes its time
-NOT_STARTED = 125  # what an engine exits with if it could not start the container
+RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
+TIMEOUT_SECONDS = 60.0  # an answer takes long on a busy machine
+NOT_STARTED = 125  # an engine's exit code if it could not start the container
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Engine:
     name: str
     image: str
     digest: str
-    rootless: bool = False  # a Podman that is not root, nor talks to one that is
+    rootless: bool = False  # a Podman that neither is root nor talks to a service that is
     lock: str | None = None  # SHA-256 of the requirements.lock that the image was built from
 
     def command(
@@ -37,10 +38,10 @@ class Engine:
         network: bool,
         share_pids: bool = False,
     ) -> list[str]:
-        """What runs the command on the project in `folder`, as the folder's user.
+        """The command line that runs `command` on the project in `folder`, as the folder's user.
 
-        mounts: further files to read, {path here: path there}. Nothing but the project
-        and /tmp can be written, and what is written belongs to the user.
+        mounts: further files, read-only, {path here: path in the container}. The container
+        can write to the project and /tmp alone; the files it writes belong to the user.
         """
         user, group = owner(folder)
         options = ["--rm", f"--name={name}", f"--user={user}:{group}"]
@@ -48,13 +49,13 @@ class Engine:
         options += [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
         options += ["--read-only", "--tmpfs=/tmp:exec,mode=1777", "--shm-size=2g"]
         options += ["--cap-drop=all", "--security-opt=no-new-privileges"]
-        options += ["--stop-timeout=120"]  # for the step under way and a checkpoint
+        options += ["--stop-timeout=120"]  # for the current step and a checkpoint
         if not network:
             options += ["--network=none"]
         if share_pids:
             options += ["--pid=host"]
         if self.name == "podman":
-            # Labels would keep SELinux from letting the container see the project.
+            # With labels, SELinux would hide the project from the container.
             options += ["--security-opt=label=disable"]
             if self.rootless:  # without it the caller would be root in the container
                 options += ["--userns=keep-id"]
@@ -64,7 +65,7 @@ class Engine:
         return [self.name, "run", *options, self.image, *command]
 
     def remove(self, container: str) -> None:
-        """End the container if it is still there."""
+        """Remove the container, running or not; no error if it is gone."""
         _ask(self.name, "rm", "--force", container)
 
     def _gpus(self) -> list[str]:
@@ -73,8 +74,36 @@ class Engine:
         return ["--gpus=all"] if self.name == "docker" else ["--device=nvidia.com/gpu=all"]
 
 
+def resolve_runtime(wanted: str, host_allowed: bool = True) -> tuple[Engine | None, str]:
+    """Where to run: (the engine, or None for the host; the reason, for people).
+
+    wanted: one of RUNTIMES; `auto` takes the first engine that can run a stage, else the host.
+    host_allowed: if False, `host` is the same as `auto`, and no engine is an error.
+    Raises UserError if `wanted` is unknown or cannot run a stage.
+    """
+    if wanted not in RUNTIMES:
+        raise UserError(f"STAGE_RUNTIME: {wanted} is none of {', '.join(RUNTIMES)}")
+    if host_allowed and os.environ.get("ALEXNET_IN_CONTAINER"):
+        return None, "in this container"
+    if host_allowed and wanted == "host":
+        return None, "on the host (STAGE_RUNTIME=host)"
+    missing = []
+    for name in (wanted,) if wanted in ENGINES else ENGINES:
+        try:
+            engine = detect_engine(name)
+        except UserError as error:
+            missing.append(str(error))
+        else:
+            return engine, f"in {name} (STAGE_RUNTIME={wanted}), image {engine.image}"
+    if wanted in ENGINES:
+        raise UserError(f"STAGE_RUNTIME={wanted}: {missing[0]}")
+    if not host_allowed:
+        raise UserError("; ".join(missing))
+    return None, f"on the host: {'; '.join(missing)}"
+
+
 def detect_engine(name: str) -> Engine:
-    """The engine of that name. Raises UserError if it cannot run a stage, and says why."""
+    """The engine of that name. Raises UserError with the reason if it cannot run a stage."""
     image = os.environ.get("ALEXNET_IMAGE") or IMAGE
     if shutil.which(name) is None:
         raise UserError(f"{name} is not installed")
@@ -113,7 +142,7 @@ def has_gpus() -> bool:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises UserError if the stages cannot write where they should."""
+    """Raises UserError if the folder is mounted read-only."""
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise UserError(
             f"{folder} is mounted read-only; mount it for writing, or work in a copy of it"
@@ -121,21 +150,21 @@ def check_writable(folder: Path) -> None:
 
 
 def print_hint(engine: Engine, code: int) -> None:
-    """Say what to do about an engine that could not start the container; else nothing."""
+    """Print what to check if the engine could not start the container; else nothing."""
     if code != NOT_STARTED:
         return
     gpus = "the NVIDIA Container Toolkit is installed" if has_gpus() else "it may use the image"
     if has_gpus() and engine.name == "podman":
         gpus += " and `nvidia-ctk cdi generate` was run"
     print(
-        f"error: {engine.name} could not start the container, and says why above; see whether "
+        f"error: {engine.name} could not start the container (its reason is above); check that "
         f"{gpus}, or run on the host with STAGE_RUNTIME=host",
         file=sys.stderr,
     )
 
 
 def owner(folder: Path) -> tuple[int, int]:
-    """Who runs the stage: the caller, or, for root, the user whose project it is."""
+    """(user id, group id) that run the stage: the caller's or, for root, the folder's."""
     if os.getuid() != 0:
         return os.getuid(), os.getgid()
     status = folder.stat()

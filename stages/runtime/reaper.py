@@ -1,8 +1,8 @@
-"""Run a command, and be there until everything that it started has ended.
+"""Run a command, and wait until every process that it started has ended.
 
-The first process of a container: with it the container ends, and at once. DVC does not
-wait for the stage that it has started when it is told to stop, so that without this one
-training would be killed in the middle of its step instead of writing a checkpoint.
+This is the first process of a container, which ends with it. DVC does not wait for its stage
+when a signal stops it: without this process, training would be killed in the middle of a step
+instead of writing a checkpoint.
 """
 
 import ctypes
@@ -12,23 +12,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2): who loses its parent becomes a child of this process
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2): orphans become children of this process
 
 
 def wait_for_all_children(command: Sequence[str]) -> int:
-    """Returns the command's exit code, 128 + n if signal n ended it, after the last of all.
+    """Returns the command's exit code, 128 + n if signal n ended it, after the last child's end.
 
-    Signals are not passed on: `tini -g`, which starts this process, sends them to all.
+    Signals are not passed on: `tini -g`, which starts this process, sends them to the group.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(signum, lambda *_: None)  # noted by no one, but not ended by it
+        signal.signal(signum, lambda *_: None)  # does not end this process
     child = subprocess.Popen(command)
     code = 0
     while True:
         try:
             pid, status = os.wait()
-        except ChildProcessError:  # no one is left
+        except ChildProcessError:  # no child is left
             return code
         if pid == child.pid:
             code = os.waitstatus_to_exitcode(status)
@@ -38,5 +38,5 @@ def wait_for_all_children(command: Sequence[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(wait_for_all_children(sys.argv[1:]))
-    except OSError as error:  # the command is not there
+    except OSError as error:  # there is no such command
         sys.exit(f"error: {error}")

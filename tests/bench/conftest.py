@@ -1,6 +1,9 @@
-"""A small data set on disk, and a setting in which a measurement takes two steps."""
+"""A small data set on disk, and a context in which a measurement takes two steps."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,8 @@ from alexnet.data.meta import Meta, save_meta
 from alexnet.network.weights import ModelMetadata
 from alexnet.training.device import DeviceConfig
 from bench import tutorial
-from bench.clock import Budget
-from bench.speed import Context
+from bench.loops import Context
+from bench.measure import Budget
 from tests.conftest import CLASSES, ROOT
 
 CPU = torch.device("cpu")
@@ -36,8 +39,8 @@ def folder(digits, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def setting(folder) -> Context:
-    """params.yaml's own, but in steps of 8 images, of which two are measured."""
+def context(folder) -> Context:
+    """params.yaml's own, with steps of 8 images, of which two are measured."""
     values = config.load(ROOT / "params.yaml")
     train = values.train.model_copy(update={"batch_size": 8, "deterministic": False})
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
@@ -48,10 +51,27 @@ def setting(folder) -> Context:
 
 @pytest.fixture(scope="package")
 def here():
-    """Measure in this very process, without the loader's own ones: quicker to start."""
+    """Measure in this process, without the loader's workers: quicker to start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tutorial, "NUM_WORKERS", 0)
-        patch.setattr("bench.training.apart", lambda function, *arguments: function(*arguments))
-        patch.setattr("bench.operations.apart", lambda function, *arguments: function(*arguments))
-        patch.setattr("bench.operations.SIDE", {"cpu": 64})
+        for module in ("training", "loops"):
+            patch.setattr(f"bench.{module}.run_in_subprocess", call)
+        patch.setattr("bench.loops.MATRIX_SIDE", {"cpu": 64})
         yield
+
+
+def call(function, *arguments):
+    """In place of run_in_subprocess."""
+    return function(*arguments)
+
+
+def run_bench(name: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """`python -m bench.NAME` in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )

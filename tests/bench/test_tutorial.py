@@ -1,4 +1,4 @@
-"""The tutorial's loop is what it says: it trains, on the same images, with PyTorch's defaults."""
+"""The tutorial's loop trains the same network on the same images with PyTorch's defaults."""
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ from alexnet.network.inputs import normalise
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
 from alexnet.training.augmentation import crop_and_flip
-from alexnet.training.loader import Split
 from bench import tutorial
 from tests.making import draws_of
 
@@ -23,7 +22,7 @@ def loader(digits, metadata, num_images, batch_size):
     return tutorial.make_loader(images, labels, metadata, batch_size, CPU)
 
 
-def test_it_trains_on_every_image_in_every_epoch_and_learns(digits, metadata):
+def test_it_trains_on_every_image_in_every_epoch(digits, metadata):
     torch.manual_seed(0)
     model, seen = build(metadata, dropout=0.0), []
     losses = tutorial.train(model, loader(digits, metadata, 10, 8), CPU, 4, seen.append)
@@ -44,8 +43,8 @@ def test_its_optimizer_is_plain_sgd_in_float32(metadata):
         assert parameter.is_contiguous()
 
 
-def test_its_images_are_ours(digits, metadata):
-    """Its loader holds the very images and labels, in an order drawn anew for each epoch."""
+def test_its_loader_holds_the_given_images(digits, metadata):
+    """In an order drawn anew for each epoch."""
     images, labels = (part[:20] for part in digits)
     given = loader(digits, metadata, 20, 8)
     assert torch.equal(torch.from_numpy(given.dataset.images), images)
@@ -54,8 +53,8 @@ def test_its_images_are_ours(digits, metadata):
     assert sorted(given.sampler) == list(range(20))
 
 
-def test_each_of_its_changes_to_an_image_is_one_of_ours(metadata):
-    """Crop, flip and normalisation: the same set of pictures of an image."""
+def test_its_augmentation_is_ours(metadata):
+    """Crop, flip and normalisation give the same set of pictures of an image."""
     images = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
     offsets = torch.arange(-4, 5)
     top, left, mirrored = (
@@ -80,35 +79,9 @@ def test_grey_images(metadata):
     assert picture.shape == (1, 32, 32)
 
 
-def test_it_computes_the_network_as_written(digits, metadata):
-    """By PyTorch's own count of the operations in a step."""
+def test_its_operations_are_those_of_the_full_network(digits, metadata):
+    """By PyTorch's own count of a step."""
     model = build(metadata, dropout=0.0)
     with FlopCounterMode(display=False) as counter:
         tutorial.train(model, loader(digits, metadata, 2, 2), CPU, 1, lambda num_images: None)
     assert counter.get_total_flops() == 2 * training_flops(summarize(model))
-
-
-def test_both_loops_are_given_the_same_split(setting, monkeypatch):
-    """Up to the first step, which is not taken."""
-    from bench import speed
-
-    given = {}
-
-    class Stopped(Exception):  # noqa: N818
-        pass
-
-    def note(name, position):
-        def take(*arguments, **named):
-            part = arguments[position]
-            given[name] = part.images if isinstance(part, Split) else part
-            raise Stopped
-
-        return take
-
-    monkeypatch.setattr(tutorial, "make_loader", note("tutorial", 0))
-    monkeypatch.setattr(speed, "Unvalidated", note("ours", 2))
-    for loop in ("tutorial", "ours"):
-        with pytest.raises(Stopped):
-            speed.measure(setting, speed.Workload(loop, 8, 50))
-    assert torch.equal(given["tutorial"], given["ours"])
-    assert len(given["ours"]) == 50

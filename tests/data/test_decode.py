@@ -9,7 +9,8 @@ from sklearn.datasets import load_sample_images
 from torchvision.io import ImageReadMode, decode_image
 
 from alexnet.data import decode as module
-from alexnet.data.decode import decode, decode_item
+from alexnet.data.decode import decode_items
+from alexnet.data.images import decode_image as decode_one
 from alexnet.data.index import Item
 from alexnet.errors import UserError
 
@@ -29,7 +30,7 @@ def test_same_pixels_as_torchvision() -> None:
     for kind in ("PNG", "JPEG"):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, kind)
-        ours = decode_item(Item(0, "x", buffer.getvalue()), 32, 3)
+        ours = decode_one(buffer.getvalue(), "x", 32, 3)
         encoded = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
         theirs = decode_image(encoded, ImageReadMode.RGB).permute(1, 2, 0).numpy()
         # Two builds of libjpeg may round the colour conversion differently.
@@ -38,13 +39,13 @@ def test_same_pixels_as_torchvision() -> None:
 
 def test_raw_pixels_pass_through() -> None:
     pixels = digit(3)[:, :, None]
-    np.testing.assert_array_equal(decode_item(Item(0, "x", pixels), 8, 1), pixels)
+    np.testing.assert_array_equal(decode_one(pixels, "x", 8, 1), pixels)
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_serial_and_parallel_give_the_same(num_workers: int) -> None:
     seen = []
-    for indices, images in decode(items(200), 200, 8, 1, num_workers):
+    for indices, images in decode_items(items(200), 200, 8, 1, num_workers):
         for index, image in zip(indices, images, strict=True):
             np.testing.assert_array_equal(image[..., 0], digit(index))
             seen.append(index)
@@ -68,7 +69,7 @@ def test_an_image_that_does_not_decode_is_named(num_workers: int, kind: str) -> 
         yield Item(150, "cat/broken.png", content)
 
     with pytest.raises(UserError, match=r"cat/broken\.png does not decode as an image"):
-        list(decode(broken(), 151, 8, 1, num_workers))
+        list(decode_items(broken(), 151, 8, 1, num_workers))
 
 
 def test_images_in_flight_are_bounded() -> None:
@@ -80,7 +81,7 @@ def test_images_in_flight_are_bounded() -> None:
             num_read += 1
             yield item
 
-    chunks = decode(counted(), 1500, 8, 1, num_workers=2)
+    chunks = decode_items(counted(), 1500, 8, 1, num_workers=2)
     next(chunks)
     assert num_read <= 6 * module.CHUNK_ITEMS
     chunks.close()  # type: ignore[attr-defined]
@@ -88,6 +89,6 @@ def test_images_in_flight_are_bounded() -> None:
 
 def test_large_images_make_smaller_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK_BYTES", 400)
-    chunks = list(decode(items(10), 10, 8, 1, 1))
+    chunks = list(decode_items(items(10), 10, 8, 1, 1))
     assert len(chunks) > 1
     assert [index for indices, _ in chunks for index in indices] == list(range(10))

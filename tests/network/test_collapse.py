@@ -123,7 +123,7 @@ def test_collapsed_training_takes_the_steps_of_muon_on_the_full_network(digits, 
     """
     full, model = twins()
     params = settings(muon_lr=0.02, muon_weight_decay=decay)
-    steps = optimizer.build(full, 36, params, torch.float64)
+    steps = optimizer.build_optimizer(full, 36, params, torch.float64)
     descend(full, steps, real_batches(digits), params)
     before = model.fc1.weight.detach().clone()
     train_collapsed(model, real_batches(digits), params)
@@ -165,7 +165,9 @@ def descend(network, steps, batches, params) -> None:
 
 def train_collapsed(model, batches, params) -> None:
     collapsed = collapse_for_training(model)
-    descend(collapsed, optimizer.build(collapsed, 36, params, torch.float64), batches, params)
+    descend(
+        collapsed, optimizer.build_optimizer(collapsed, 36, params, torch.float64), batches, params
+    )
     expand_pool_copies(collapsed, model)
 
 

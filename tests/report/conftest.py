@@ -38,10 +38,10 @@ def make_history(num_epochs: int) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="session")
-def digits() -> tuple[np.ndarray, np.ndarray]:
+def scans() -> tuple[np.ndarray, np.ndarray]:
     """Scans of handwritten digits, uint8 (1797, 8, 8, 1), and what they show."""
-    scans = load_digits()
-    return (scans.images * 15).astype(np.uint8)[..., None], scans.target.astype(np.int64)
+    loaded = load_digits()
+    return (loaded.images * 15).astype(np.uint8)[..., None], loaded.target.astype(np.int64)
 
 
 def make_rows(num_epochs: int) -> list[dict[str, Any]]:
@@ -88,9 +88,9 @@ def make_inside(images: np.ndarray, labels: np.ndarray, layers: list[Layer]) -> 
 
 
 @pytest.fixture(scope="session")
-def run(digits: tuple[np.ndarray, np.ndarray]) -> Run:
+def run(scans: tuple[np.ndarray, np.ndarray]) -> Run:
     """A run in which every tenth answer is wrong."""
-    images, labels = digits
+    images, labels = scans
     actual = labels[:200]
     predicted = actual.copy()
     predicted[::10] = (actual[::10] + 1) % 10

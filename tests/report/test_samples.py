@@ -62,8 +62,8 @@ def test_no_mistakes_are_said_so(crops):
     assert "No mistakes" in all_text(mistakes(crops[:0], [], [], []))
 
 
-def test_grey_images_are_drawn_in_grey(digits):
-    images, _ = digits
+def test_grey_images_are_drawn_in_grey(scans):
+    images, _ = scans
     figure = mistakes(images[:1], ["0"], ["8"], [0.5])
     assert shown(figure)[0].shape == (8, 8)
 

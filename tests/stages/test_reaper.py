@@ -1,4 +1,4 @@
-"""The first process of a container ends after everything that it has started."""
+"""The first process of a container ends after every process that it has started."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 
 from tests.conftest import ROOT
 
-# A command that leaves something behind, which needs a moment: as DVC does with a stage.
+# A command that ends before its child, as DVC does before its stage.
 LEAVES = """
 import subprocess, sys
 later = "import pathlib, time; time.sleep(1); pathlib.Path('later').touch()"
@@ -31,16 +31,16 @@ def reaper(folder, *command: str) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
 
 
-def test_what_a_command_leaves_behind_is_waited_for(tmp_path):
+def test_a_commands_orphans_are_waited_for(tmp_path):
     assert finish(reaper(tmp_path, sys.executable, "-c", LEAVES)) == (3, "")
     assert (tmp_path / "later").exists()
 
 
-def test_a_signal_to_all_ends_the_command_and_not_the_reaper_before_it(tmp_path):
+def test_a_signal_to_the_group_ends_the_command_first(tmp_path):
     process = reaper(tmp_path, sys.executable, "-c", ENDS)
     end = time.monotonic() + 60
     while not (tmp_path / "started").exists():
@@ -53,6 +53,6 @@ def test_a_signal_to_all_ends_the_command_and_not_the_reaper_before_it(tmp_path)
     assert finish(process) == (128 + signal.SIGTERM, "")
 
 
-def test_a_command_that_is_not_there(tmp_path):
-    code, said = finish(reaper(tmp_path, "dvcc", "repro"))
-    assert (code, said) == (1, "error: [Errno 2] No such file or directory: 'dvcc'\n")
+def test_an_unknown_command_is_an_error(tmp_path):
+    code, errors = finish(reaper(tmp_path, "dvcc", "repro"))
+    assert (code, errors) == (1, "error: [Errno 2] No such file or directory: 'dvcc'\n")

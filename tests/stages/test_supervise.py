@@ -1,4 +1,4 @@
-"""A stage's process ends with whatever started it, and is told to in its own way."""
+"""A stage's process ends with the process that started it, and by a signal that it can handle."""
 
 import os
 import signal
@@ -11,19 +11,23 @@ import pytest
 from tests.conftest import ROOT
 
 PATIENCE = 60.0
-# Says that it is there, and what it was told, and needs a moment to end.
+# Writes a file when it starts and when a signal arrives, and takes a moment to end.
 STAGE = """
 import pathlib, signal, sys, time
-def told(signum, frame):
+def handle(signum, frame):
     time.sleep(0.2)
-    pathlib.Path("told").write_text(str(signum))
+    pathlib.Path("received").write_text(str(signum))
     sys.exit(128 + signum)
 for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-    signal.signal(signum, told)
+    signal.signal(signum, handle)
 pathlib.Path("started").write_text("yes")
 time.sleep(600)
 """
-SUPERVISE = "import sys; from stages.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
+SUPERVISE = """
+import sys
+from stages.runtime.supervise import supervise
+sys.exit(supervise(sys.argv[1:]))
+"""
 
 
 def supervised(*command: str) -> list[str]:
@@ -67,24 +71,24 @@ def test_a_command_that_was_killed_has_the_code_that_a_shell_gives_it():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_is_passed_on_and_its_effect_awaited(signum, started, tmp_path):
+def test_a_signal_is_passed_on_and_the_child_awaited(signum, started, tmp_path):
     process = started(supervised(sys.executable, "-c", STAGE))
     process.send_signal(signum)
     assert process.wait(PATIENCE) == 128 + signum
-    assert (tmp_path / "told").read_text() == str(int(signum))
+    assert (tmp_path / "received").read_text() == str(int(signum))
 
 
-def test_a_supervisor_that_is_killed_takes_the_stage_with_it(started, tmp_path):
+def test_a_killed_supervisor_ends_its_stage(started, tmp_path):
     process = started(supervised(sys.executable, "-c", STAGE))
     process.kill()
-    wait_for((tmp_path / "told").exists, "the end of the stage")
-    assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
+    wait_for((tmp_path / "received").exists, "the end of the stage")
+    assert (tmp_path / "received").read_text() == str(int(signal.SIGTERM))
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_a_stage_ends_with_the_dvc_that_ran_it(signum, shell, started, tmp_path):
-    """Also behind a shell that stays between the two, which does not end with DVC."""
+    """Also through a shell between the two, which does not end with DVC."""
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "supervise.py").write_text(SUPERVISE)
     line = f"{sys.executable} supervise.py {sys.executable} stage.py; echo stays"
@@ -92,12 +96,12 @@ def test_a_stage_ends_with_the_dvc_that_ran_it(signum, shell, started, tmp_path)
     process = started([sys.executable, "-c", dvc], DVC_STAGE="train")
     process.send_signal(signum)
     process.wait(PATIENCE)
-    wait_for((tmp_path / "told").exists, "the end of the stage")
-    assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
+    wait_for((tmp_path / "received").exists, "the end of the stage")
+    assert (tmp_path / "received").read_text() == str(int(signal.SIGTERM))
 
 
 def test_without_dvc_a_stage_outlives_the_shell_that_started_it(started, tmp_path):
-    """As one started with nohup should."""
+    """As with nohup."""
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "supervise.py").write_text(SUPERVISE)
     line = f"{sys.executable} supervise.py {sys.executable} stage.py & echo $! > pid; wait"
@@ -105,6 +109,6 @@ def test_without_dvc_a_stage_outlives_the_shell_that_started_it(started, tmp_pat
     process.kill()
     process.wait(PATIENCE)
     time.sleep(0.5)
-    assert not (tmp_path / "told").exists()
+    assert not (tmp_path / "received").exists()
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
-    wait_for((tmp_path / "told").exists, "the end of the stage")
+    wait_for((tmp_path / "received").exists, "the end of the stage")

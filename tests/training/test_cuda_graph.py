@@ -96,13 +96,18 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-def on_gpu(metadata, digits, precision=torch.bfloat16, **changes):
+def on_gpu(metadata, digits, wrap_step=lambda step_fn: step_fn, use_cuda_graph=True, **changes):
     """A trainer of the whole network: 70 images are four full batches and one of 6."""
     torch.manual_seed(0)
-    device_config = DeviceConfig(torch.device("cuda:0"), precision)
-    params = settings(**(EVERYTHING | changes))
     return trainer_of(
-        AlexNetCifar(dropout=0.5), metadata, digits, params, 70, device_config=device_config
+        AlexNetCifar(dropout=0.5),
+        metadata,
+        digits,
+        settings(**(EVERYTHING | changes)),
+        num_images=70,
+        device_config=DeviceConfig(torch.device("cuda:0"), torch.bfloat16),
+        wrap_step=wrap_step,
+        use_cuda_graph=use_cuda_graph,
     )
 
 
@@ -117,37 +122,40 @@ def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
     changes = {"epochs": 4, "muon_lr": muon, "data_location": data_location}
     replayed = on_gpu(metadata, digits, **changes)
     assert isinstance(replayed.step_fn, CUDAGraphStep)
-    eager = on_gpu(metadata, digits, **changes)
-    eager.step_fn = eager.train_step
+    eager = on_gpu(metadata, digits, use_cuda_graph=False, **changes)
     rows = {}
     for name, trainer in (("replayed", replayed), ("eager", eager)):
         rows[name] = []
         trainer.fit(lambda row, seconds, rows=rows[name]: rows.append(row))
-        assert trainer.step == 20
+        assert trainer.state.step == 20
     assert replayed.step_fn.graph is not None
     for name, value in eager.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[name], value), name
     assert rows["replayed"] == rows["eager"]
-    assert replayed.layer_rows == eager.layer_rows
+    assert replayed.state.layer_rows == eager.state.layer_rows
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_nothing_waits_for_the_device_within_an_epoch(metadata, digits, monkeypatch):
     """From its first step to its last full one, the batches and the rates included."""
-    monkeypatch.setattr(training, "LOOK_SECONDS", float("inf"))  # a look does wait
-    trainer = on_gpu(metadata, digits, epochs=3, muon_lr=0.02, data_location="device")
-    step_fn, watched = trainer.step_fn, []
+    monkeypatch.setattr(training, "LOG_INTERVAL_SECONDS", float("inf"))  # a look does wait
+    watched = []
 
-    def watching(batch):
-        # Compilation, recording and validation may wait: the third epoch is past them.
-        within = trainer.step // 5 == 2 and trainer.step % 5 < 4
-        torch.cuda.set_sync_debug_mode("error" if within else "default")
-        step_fn(batch)
-        if within:
-            watched.append(trainer.step)
+    def watching(step_fn):
+        def step(batch):
+            # Compilation, recording and validation may wait: the third epoch is past them.
+            number = trainer.state.step
+            within = number // 5 == 2 and number % 5 < 4
+            torch.cuda.set_sync_debug_mode("error" if within else "default")
+            step_fn(batch)
+            if within:
+                watched.append(number)
 
-    trainer.step_fn = watching
+        return step
+
+    changes = {"epochs": 3, "muon_lr": 0.02, "data_location": "device"}
+    trainer = on_gpu(metadata, digits, wrap_step=watching, **changes)
     try:
         trainer.fit(lambda row, seconds: None)
     finally:

@@ -105,13 +105,13 @@ def test_a_chosen_workspace_is_kept(monkeypatch):
 
 FAULTS = """
 import resource, sys, torch
-from alexnet.training.device import keep_freed_memory
+from alexnet.training.device import disable_malloc_trim
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 if sys.argv[1] == "keep":
-    keep_freed_memory()
+    disable_malloc_trim()
 def ten_tensors():
     for _ in range(10):
         assert torch.ones(16 << 20).sum() == 16 << 20
@@ -146,7 +146,7 @@ def test_running_out_of_memory_on_the_cpu_says_what_to_do():
         pytest.raises(
             UserError,
             match=r"out of memory with train\.batch_size 512: 4000000000000000 bytes could not be "
-            r"had at once; lower train\.batch_size, or set train\.data_device to host",
+            r"had at once; lower train\.batch_size, or set train\.data_location to host",
         ),
         oom_as_user_error(512),
     ):

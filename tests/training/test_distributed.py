@@ -20,9 +20,9 @@ from alexnet.training.distributed import (
     destroy_distributed,
     init_distributed,
     is_peer_failure,
-    resolve_world_size,
     started_by_torchrun,
 )
+from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 from tests.conftest import CLASSES, ROOT, real_digits
@@ -56,10 +56,10 @@ def test_alone():
     tensor = torch.tensor([1.0, 2.0])
     assert SINGLE_PROCESS.is_main_process
     assert torch.equal(SINGLE_PROCESS.all_reduce_sum(tensor), tensor)
-    assert torch.equal(SINGLE_PROCESS.gather(tensor), tensor[None])
+    assert torch.equal(SINGLE_PROCESS.all_gather(tensor), tensor[None])
     assert SINGLE_PROCESS.all_reduce_max(3) == 3
     network = narrow()
-    assert SINGLE_PROCESS.wrap(network) is network
+    assert SINGLE_PROCESS.wrap_ddp(network) is network
 
 
 # How many
@@ -154,19 +154,19 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
     model = narrow()
     metadata = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
-    trainer = Trainer(model, metadata, split, val, params, ON_CPU, distributed)
-    seen = []
-    step_fn = trainer.step_fn
+    rows, seen = [], []
 
-    def recording(batch):
-        seen.append(batch.labels.tolist())
-        step_fn(batch)
+    def recording(step_fn):
+        def step(batch):
+            seen.append(batch.labels.tolist())
+            step_fn(batch)
 
-    trainer.step_fn = recording
-    rows = []
+        return step
+
+    trainer = Trainer(model, metadata, split, val, params, ON_CPU, distributed, wrap_step=recording)
     trainer.fit(lambda row, seconds: rows.append([row.train_accuracy, row.val_accuracy]))
     destroy_distributed(distributed)
-    assert trainer.step == 20
+    assert trainer.state.step == 20
     (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps({"rows": rows, "seen": seen}))
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / f"{case}-{size}-{rank}.safetensors")
@@ -253,7 +253,7 @@ def test_two_processes_see_the_batches_of_one_and_report_its_figures(runs, case)
 
 START = """
 import sys
-from alexnet.training.distributed import launch
+from alexnet.training.launcher import launch
 from alexnet.cli.app import run
 
 worker = sys.argv.pop()
@@ -273,7 +273,7 @@ def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("end", "why"),
     [
-        ("sys.exit('the second has no luck')", "failed (exit code 1; what it said stands above)"),
+        ("sys.exit('the second has no luck')", "failed (exit code 1; its message stands above)"),
         ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
     ],
 )

@@ -14,21 +14,12 @@ from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.distributed import SINGLE_PROCESS
 from alexnet.training.history import LayerEpoch
 from alexnet.training.layer_monitor import LayerMonitor
-from alexnet.training.trainer import epoch_order
-from tests.making import EVERYTHING, narrow, settings, train, trainer_of
+from alexnet.training.loader import epoch_order
+from tests.making import EVERYTHING, ignore, narrow, seeded, settings, train, trainer_of
 from tests.training.test_cuda_graph import Recorder, batch_of
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 MUON = EVERYTHING | {"muon_lr": 0.02, "muon_weight_decay": 0.1}
-
-
-def seeded(seed=0, dropout=0.0):
-    torch.manual_seed(seed)
-    return narrow(dropout=dropout)
-
-
-def ignore(row, seconds):
-    pass
 
 
 def by_layer(rows, epoch):
@@ -49,7 +40,7 @@ def test_lengths_are_those_of_the_gradient_and_of_the_step(metadata, digits):
     x = digits[0][order].float() / 255
     x = ((x - torch.tensor(metadata.mean)) / torch.tensor(metadata.std)).permute(0, 3, 1, 2)
     torch.nn.functional.cross_entropy(twin(x), digits[1][order]).backward()
-    rows = by_layer(run.trainer.layer_rows, 1)
+    rows = by_layer(run.trainer.state.layer_rows, 1)
     assert list(rows) == LAYERS
     for name, row in rows.items():
         layer = getattr(twin, name)
@@ -62,20 +53,27 @@ def test_lengths_are_those_of_the_gradient_and_of_the_step(metadata, digits):
 
 
 def test_it_is_the_last_step_of_each_epoch_that_is_sampled(metadata, digits):
-    trainer = trainer_of(seeded(), metadata, digits, settings(epochs=3, **MUON))
-    norms, step_fn = [], trainer.step_fn
+    norms = []
 
-    def recording(batch):
+    def before_step(trainer, batch):
         norms.append(trainer.network.conv3.weight.norm().item())
-        step_fn(batch)
-        assert trainer.layer_monitor.is_sampling == (trainer.step % 5 == 4)
 
-    trainer.step_fn = recording
+    def after_step(trainer, batch):
+        assert trainer.monitor.is_recording == (trainer.state.step % 5 == 4)
+
+    trainer = trainer_of(
+        seeded(),
+        metadata,
+        digits,
+        settings(epochs=3, **MUON),
+        before_step=before_step,
+        after_step=after_step,
+    )
     trainer.fit(ignore)
-    assert [row.epoch for row in trainer.layer_rows] == [1] * 8 + [2] * 8 + [3] * 8
-    found = [row.weight_norm for row in trainer.layer_rows if row.layer == "conv3"]
+    assert [row.epoch for row in trainer.state.layer_rows] == [1] * 8 + [2] * 8 + [3] * 8
+    found = [row.weight_norm for row in trainer.state.layer_rows if row.layer == "conv3"]
     assert found == pytest.approx([norms[4], norms[9], norms[14]], rel=1e-6)
-    assert not trainer.layer_monitor.is_sampling
+    assert not trainer.monitor.is_recording
 
 
 def test_the_gradient_is_that_before_clipping_and_before_muon(metadata, digits):
@@ -84,7 +82,9 @@ def test_the_gradient_is_that_before_clipping_and_before_muon(metadata, digits):
     plain = train(seeded(), metadata, digits, settings(**change), num_images=16)
     for other in ({"clip_norm": 1e-3}, {"muon_lr": 0.02}):
         run = train(seeded(), metadata, digits, settings(**change | other), num_images=16)
-        for one, two in zip(plain.trainer.layer_rows, run.trainer.layer_rows, strict=True):
+        for one, two in zip(
+            plain.trainer.state.layer_rows, run.trainer.state.layer_rows, strict=True
+        ):
             assert two.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-4), one.layer
 
 
@@ -94,7 +94,7 @@ def test_folded_or_not_gradients_and_updates_are_as_long(metadata, digits):
         run = train(
             seeded(), metadata, digits, settings(collapse_fc1=collapse_fc1, epochs=1), num_images=32
         )
-        rows[collapse_fc1] = by_layer(run.trainer.layer_rows, 1)
+        rows[collapse_fc1] = by_layer(run.trainer.state.layer_rows, 1)
     assert run.trainer.collapses is False
     for name in LAYERS:
         one, two = rows["auto"][name], rows["off"][name]
@@ -150,12 +150,12 @@ def test_no_hook_is_left_behind(metadata, digits):
 def test_the_trained_bytes_are_those_of_a_run_without_it(metadata, digits, monkeypatch):
     params = settings(epochs=3, **MUON)
     watched = train(seeded(dropout=0.5), metadata, digits, params)
-    monkeypatch.setattr(LayerMonitor, "sampling", lambda self, wanted: nullcontext())
-    monkeypatch.setattr(LayerMonitor, "watching_relus", lambda self: nullcontext())
+    monkeypatch.setattr(LayerMonitor, "record_step", lambda self, wanted: nullcontext())
+    monkeypatch.setattr(LayerMonitor, "track_dead_relus", lambda self: nullcontext())
     monkeypatch.setattr(LayerMonitor, "rows", lambda self, epoch, distributed: [])
     blind = train(seeded(dropout=0.5), metadata, digits, params)
-    assert len(watched.trainer.layer_rows) == 24
-    assert blind.trainer.layer_rows == []
+    assert len(watched.trainer.state.layer_rows) == 24
+    assert blind.trainer.state.layer_rows == []
     for name, value in watched.model.state_dict().items():
         assert torch.equal(value, blind.model.state_dict()[name]), name
     assert watched.rows == blind.rows
@@ -169,25 +169,24 @@ def test_a_run_that_is_stopped_and_goes_on_writes_the_same_bytes(
     params = settings(epochs=3, **MUON)
     whole = train(seeded(dropout=0.5), metadata, digits, params).trainer
     checkpoints = Checkpoints(tmp_path / "kept", {})
-    first = trainer_of(seeded(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
-    step_fn = first.step_fn
 
-    def stopped(batch):
-        step_fn(batch)
-        if first.step + 1 == stop_at:
-            first.told.signum = 15
+    def stop(trainer, batch):
+        if trainer.state.step + 1 == stop_at:
+            trainer.shutdown.received_signal = 15
 
-    first.step_fn = stopped
+    first = trainer_of(
+        seeded(dropout=0.5), metadata, digits, params, checkpoints=checkpoints, after_step=stop
+    )
     with pytest.raises(TrainingInterrupted):
         first.fit(ignore)
     second = trainer_of(seeded(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
-    assert second.step == stop_at
+    assert second.state.step == stop_at
     second.fit(ignore)
     checkpoints.close()
     written = []
     for number, trainer in enumerate((whole, second)):
         path = tmp_path / f"{number}.csv"
-        history.write_layers(path, trainer.layer_rows)
+        history.write_layers(path, trainer.state.layer_rows)
         written.append(path.read_bytes())
     assert written[0] == written[1]
 

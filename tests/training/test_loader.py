@@ -30,7 +30,7 @@ def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_s
     found = list(found)
     sizes = [len(batch.labels) for batch in found]
     assert sizes == [batch_size] * (75 // batch_size) + [75 % batch_size] * (75 % batch_size > 0)
-    assert [batch.share for batch in found] == sizes, "by which the sum of losses is divided"
+    assert [batch.loss_divisor for batch in found] == sizes, "by which the sum of losses is divided"
     assert torch.equal(torch.cat([batch.labels for batch in found]), order)
     assert torch.equal(torch.cat([batch.images for batch in found]), split.images[order])
     for name, drawn in vars(draws).items():
@@ -54,7 +54,7 @@ def test_the_shares_of_several_processes_make_up_the_batch(split, size, batch_si
         sizes = [len(part.labels) for part in parts]
         assert max(sizes) - min(sizes) <= 2
         # The mean over the processes of (sum of losses / share) is the batch's mean loss.
-        assert {part.share for part in parts} == {len(whole.labels) / size}
+        assert {part.loss_divisor for part in parts} == {len(whole.labels) / size}
 
 
 def test_an_epoch_that_is_over_has_no_batches(split):
@@ -64,7 +64,7 @@ def test_an_epoch_that_is_over_has_no_batches(split):
 def test_a_clone_has_memory_of_its_own(split):
     batch = next(iter(epoch_of(split, 16)[2]))
     clone = batch.clone()
-    assert clone.share == batch.share
+    assert clone.loss_divisor == batch.loss_divisor
     for ours, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
         assert torch.equal(ours, theirs)
         assert ours.data_ptr() != theirs.data_ptr()
@@ -100,7 +100,7 @@ def test_streamed_batches_are_the_resident_ones_bit_for_bit(split, batch_size):
     for ours, theirs, expected in zip(streamed, resident, of_cpu, strict=True):
         # Work on the batch, as a step would, while the next one is on its way.
         torch.randn(2000, 2000, device=device).square_().sum()
-        assert ours.share == theirs.share == expected.share
+        assert ours.loss_divisor == theirs.loss_divisor == expected.loss_divisor
         for a, b, c in zip(ours.tensors(), theirs.tensors(), expected.tensors(), strict=True):
             assert a.device == b.device == device
             assert torch.equal(a, b)

@@ -72,12 +72,12 @@ def test_three_steps_by_hand(shape, copies, scale):
     parameter = torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
     group = {
         "params": [parameter],
-        "orthogonal": True,
+        "use_muon": True,
         "num_copies": copies,
         "muon_momentum": 0.9,
     }
     steps = Muon([group], lr=0.1, fused=True)
-    steps.precision = torch.float64
+    steps.dtype = torch.float64
     steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     weight, momentum = parameter.detach().numpy().copy(), np.zeros(shape)
     for _ in range(3):
@@ -88,6 +88,26 @@ def test_three_steps_by_hand(shape, copies, scale):
         ahead = (gradient.numpy() + 0.9 * momentum).reshape(shape[0], -1)
         weight -= 0.1 * scale * by_svd(ahead).reshape(shape)
         np.testing.assert_allclose(parameter.detach().numpy(), weight, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (96, 24), (24, 96)])
+def test_on_a_matrix_the_steps_are_those_of_pytorchs_muon(shape):
+    """PyTorch's takes matrices alone, and averages its gradients: a constant factor less."""
+    generator = torch.Generator().manual_seed(5)
+    start = torch.randn(shape, generator=generator)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    group = {"params": [ours], "use_muon": True, "num_copies": 1, "muon_momentum": 0.9}
+    steps = Muon([group], lr=0.1, weight_decay=0.02)
+    steps.dtype = torch.bfloat16
+    steps.state[ours]["momentum_buffer"] = torch.zeros_like(ours)
+    reference = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.02, momentum=0.9)
+    for _ in range(5):
+        ours.grad = torch.randn(shape, generator=generator)
+        theirs.grad = ours.grad.clone()
+        steps.step()
+        reference.step()
+    moved, difference = (theirs - start).norm(), (ours - theirs).norm()
+    assert difference < 0.04 * moved, "bfloat16 rounds the two in another order"
 
 
 def by_svd(matrix):
@@ -102,13 +122,13 @@ def by_svd(matrix):
 def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
     model = narrow()
     params = settings(muon_lr=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01)
-    steps = optimizer.build(model, 36, params, torch.float32)
+    steps = optimizer.build_optimizer(model, 36, params, torch.float32)
     optimizer.set_learning_rate(steps, 0, 10, params)
     by_muon, by_sgd = set(), set()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for group in steps.param_groups:
         found = {names[id(parameter)] for parameter in group["params"]}
-        if group["orthogonal"]:
+        if group["use_muon"]:
             by_muon |= found
             assert (group["lr"], group["weight_decay"]) == (0.02, 0.1)
         else:
@@ -122,7 +142,7 @@ def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
 def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
     model = narrow()
     params = settings(muon_lr=0.02, momentum=0.9, nesterov=True)
-    steps = optimizer.build(model, 36, params, torch.float32)
+    steps = optimizer.build_optimizer(model, 36, params, torch.float32)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.01)
@@ -141,7 +161,7 @@ def test_muons_weights_shrink_by_their_rate_times_their_decay():
     before = models[0].conv3.weight.detach().clone()
     for model, decay in zip(models, (0.0, 0.1), strict=True):
         params = settings(muon_lr=0.02, muon_weight_decay=decay)
-        steps = optimizer.build(model, 36, params, torch.float32)
+        steps = optimizer.build_optimizer(model, 36, params, torch.float32)
         optimizer.set_learning_rate(steps, 0, 10, params)
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from alexnet.network.model import AlexNetCifar
+from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.optimizer import (
-    ExponentialMovingAverage,
-    build,
+    build_optimizer,
     clip_gradient,
     schedule,
     set_learning_rate,
@@ -48,7 +48,7 @@ def test_every_step_has_a_rate_above_zero(num_steps, warmup):
 def test_fc1_takes_a_36th_of_the_rate_where_it_sees_each_value_36_times():
     model = narrow()
     params = settings(learning_rate=0.72)
-    optimizer = build(model, 36, params, torch.float32)
+    optimizer = build_optimizer(model, 36, params, torch.float32)
     set_learning_rate(optimizer, 0, 1, params)
     rates = {
         id(parameter): group["lr"]
@@ -78,7 +78,7 @@ def test_steps_of_sgd_by_hand(momentum, nesterov, weight_decay):
         warmup_fraction=0.4,
     )
     model = narrow().double()
-    optimizer = build(model, 36, params, torch.float32)
+    optimizer = build_optimizer(model, 36, params, torch.float32)
     assert all(group["fused"] for group in optimizer.param_groups)
     watched = {"fc1.weight": 0.01, "fc2.weight": 0.36, "conv1.bias": 0.36}
     parameters = dict(model.named_parameters())
@@ -103,7 +103,7 @@ def test_steps_of_sgd_by_hand(momentum, nesterov, weight_decay):
 def test_the_momentum_is_there_from_the_start():
     """A checkpoint before the first step holds the same tensors as one after it."""
     model = narrow()
-    optimizer = build(model, 36, settings(), torch.float32)
+    optimizer = build_optimizer(model, 36, settings(), torch.float32)
     before = [set(optimizer.state[parameter]) for parameter in model.parameters()]
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -119,7 +119,7 @@ def test_the_momentum_is_there_from_the_start():
 def test_a_long_gradient_is_shortened(clip_norm, expected):
     """Over all parameters together: here two of them, of gradients 3 and 4."""
     model = narrow(num_classes=2)
-    optimizer = build(model, 36, settings(), torch.float32)
+    optimizer = build_optimizer(model, 36, settings(), torch.float32)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     model.fc3.bias.grad[0] = 3.0
@@ -131,7 +131,7 @@ def test_a_long_gradient_is_shortened(clip_norm, expected):
 
 def test_muons_gradients_are_not_clipped_and_do_not_count():
     model = narrow(num_classes=2)
-    optimizer = build(model, 36, settings(muon_lr=0.02), torch.float32)
+    optimizer = build_optimizer(model, 36, settings(muon_lr=0.02), torch.float32)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     model.fc3.bias.grad[0] = 3.0
@@ -178,7 +178,7 @@ def test_the_average_after_one_step_is_that_step():
 def test_on_a_gpu_the_rate_lies_where_a_recorded_step_can_read_it():
     model = AlexNetCifar().cuda()
     params = settings(learning_rate=0.72, schedule="linear")
-    optimizer = build(model, 36, params, torch.float32)
+    optimizer = build_optimizer(model, 36, params, torch.float32)
     rates = [group["lr"] for group in optimizer.param_groups]
     assert all(rate.is_cuda for rate in rates)
     set_learning_rate(optimizer, 1, 2, params)

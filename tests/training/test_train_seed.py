@@ -5,7 +5,7 @@ import torch
 
 from alexnet.seeding import seed_for
 from alexnet.training.augmentation import draw
-from alexnet.training.trainer import epoch_order
+from alexnet.training.loader import epoch_order
 from tests.making import EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
@@ -27,11 +27,8 @@ def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(metadata, d
     """Two runs of other seeds on the same initial weights: each of the three differs."""
     seen = {}
     for seed in (0, 1):
-        trainer = trainer_of(
-            seeded(dropout=0.5), metadata, digits, settings(seed=seed, **EVERYTHING)
-        )
-        seen[seed] = record_steps(trainer)
-        trainer.fit(ignore)
+        params = settings(seed=seed, **EVERYTHING)
+        seen[seed] = steps_of(seeded(dropout=0.5), metadata, digits, params)
     for seed in (0, 1):
         given = [seed_for(seed, "step", step, 0) for step in range(10)]
         drawn = [number for number, _, _ in seen[seed]]
@@ -49,9 +46,7 @@ def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(metadata, d
 
 
 def test_each_epoch_has_an_order_and_an_augmentation_of_its_own(metadata, digits):
-    trainer = trainer_of(seeded(), metadata, digits, settings(**EVERYTHING))
-    seen = record_steps(trainer)
-    trainer.fit(ignore)
+    seen = steps_of(seeded(), metadata, digits, settings(**EVERYTHING))
     images = [image for _, images, _ in seen for image in images]
     draws = [row for _, _, draws in seen for row in draws]
     assert sorted(images[:76]) == sorted(images[76:])
@@ -71,24 +66,21 @@ def test_the_order_of_an_epoch_is_a_permutation():
 @pytest.mark.parametrize("batch_size", [16, 38])
 def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(metadata, digits, batch_size):
     params = settings(batch_size=batch_size, epochs=1, **EVERYTHING)
-    trainer = trainer_of(seeded(), metadata, digits, params)
-    seen = record_steps(trainer)
-    trainer.fit(ignore)
+    seen = steps_of(seeded(), metadata, digits, params)
     order = epoch_order(76, params.seed, 0)
     expected = draw(digits[0][:76], 32, params, 0).take(order)
     assert [row for _, _, draws in seen for row in draws] == rows_of(expected)
 
 
-def record_steps(trainer):
-    """Of each step: torch's seed, the images' bytes, and what is done to each of them."""
-    seen, step_fn = [], trainer.step_fn
+def steps_of(model, metadata, digits, params):
+    """Of each step of a run: torch's seed, the images' bytes, and each image's augmentation."""
+    seen = []
 
-    def recording(batch):
+    def record(trainer, batch):
         images = [image.numpy().tobytes() for image in batch.images]
         seen.append((torch.initial_seed(), images, rows_of(batch.draws)))
-        step_fn(batch)
 
-    trainer.step_fn = recording
+    trainer_of(model, metadata, digits, params, before_step=record).fit(ignore)
     return seen
 
 

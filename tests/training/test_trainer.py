@@ -9,7 +9,7 @@ import torch
 from torchvision.transforms.v2.functional import normalize
 
 from alexnet.network.model import AlexNetCifar
-from alexnet.training.trainer import epoch_order
+from alexnet.training.loader import epoch_order
 from tests.conftest import CLASSES, ROOT
 from tests.making import (
     EVERYTHING,
@@ -100,7 +100,7 @@ def test_each_epoch_is_told_with_its_seconds(metadata, digits):
     trainer.fit(lambda row, seconds: told.append((row.epoch, seconds)))
     assert [epoch for epoch, _ in told] == [1, 2, 3]
     assert all(0 < seconds < 60 for _, seconds in told)
-    assert trainer.total_seconds == pytest.approx(sum(seconds for _, seconds in told))
+    assert trainer.state.total_seconds == pytest.approx(sum(seconds for _, seconds in told))
 
 
 @pytest.mark.parametrize("muon", [None, 0.02])
@@ -149,14 +149,14 @@ def weights_of(model):
 
 def test_the_result_is_the_average_of_the_weights_written_out(metadata, digits):
     decay = 0.8
-    trainer = trainer_of(seeded(), metadata, digits, settings(collapse_fc1="off", ema_decay=decay))
-    after_steps, step_fn = [], trainer.step_fn
-
-    def recording(batch):
-        step_fn(batch)
-        after_steps.append(weights_of(trainer.network))
-
-    trainer.step_fn = recording
+    after_steps = []
+    trainer = trainer_of(
+        seeded(),
+        metadata,
+        digits,
+        settings(collapse_fc1="off", ema_decay=decay),
+        after_step=lambda trainer, batch: after_steps.append(weights_of(trainer.network)),
+    )
     trainer.fit(ignore)
     counts = np.array([decay ** (9 - step) for step in range(10)])
     for name, value in trainer.model.state_dict().items():
@@ -189,14 +189,14 @@ def test_validation_is_of_images_as_they_are_and_of_the_weights_that_result(
 
 def test_training_goes_on_as_training_after_a_validation(metadata, digits):
     """Else dropout would end with the first epoch."""
-    trainer = trainer_of(seeded(dropout=0.5), metadata, digits, settings(clip_norm=2.0))
-    modes, step_fn = [], trainer.step_fn
-
-    def recording(batch):
-        modes.append(trainer.network.training)
-        step_fn(batch)
-
-    trainer.step_fn = recording
+    modes = []
+    trainer = trainer_of(
+        seeded(dropout=0.5),
+        metadata,
+        digits,
+        settings(clip_norm=2.0),
+        before_step=lambda trainer, batch: modes.append(trainer.network.training),
+    )
     trainer.fit(ignore)
     assert modes == [True] * 10
 

@@ -1,4 +1,4 @@
-"""A training run that checkpoints, is stopped and is taken up again, in one process."""
+"""A training run that checkpoints, is interrupted and resumes, in one process."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet.signals import TrainingInterrupted
-from tests.making import EVERYTHING, narrow, settings, train, trainer_of
+from tests.making import EVERYTHING, logged, narrow, settings, train, trainer_of
 from tests.training.test_checkpoint import files, flip_a_bit, full_disk
 
 
@@ -17,27 +17,25 @@ def trained(metadata, digits, params, checkpoints=None, interrupted_after=()):
         torch.manual_seed(0)
         model, rows = narrow(dropout=0.5), []
         trainer = trainer_of(
-            model, metadata, digits, params, checkpoints=checkpoints, say=lambda line: None
+            model, metadata, digits, params, checkpoints=checkpoints, after_step=stop_after(step)
         )
         if step is None:
             trainer.fit(lambda row, seconds, rows=rows: rows.append(row))
             return model.state_dict(), rows
-        stop_after(trainer, step)
         torch.rand(7)  # whatever else is drawn in a process does not matter
         with pytest.raises(TrainingInterrupted):
             trainer.fit(lambda row, seconds: None)
     raise AssertionError
 
 
-def stop_after(trainer, step):
-    step_fn = trainer.step_fn
+def stop_after(step):
+    """An `after_step` that sends SIGTERM after one step; after none if it is None."""
 
-    def told_to_stop(batch):
-        step_fn(batch)
-        if trainer.step == step - 1:  # it is counted when the step is over
+    def stop(trainer, batch):
+        if trainer.state.step + 1 == step:  # it is counted when the step is over
             os.kill(os.getpid(), signal.SIGTERM)
 
-    trainer.step_fn = told_to_stop
+    return stop
 
 
 def assert_equal(a, b):
@@ -50,11 +48,11 @@ def fill_the_disk_after(trainer, step):
     """Checkpoints of later steps fail."""
     save = trainer.checkpoints.save
 
-    def failing(state):
-        if state.step > step:
+    def failing(checkpoint):
+        if checkpoint.step > step:
             with full_disk(10_000):
-                save(state)
-        save(state)
+                save(checkpoint)
+        save(checkpoint)
 
     trainer.checkpoints.save = failing
 
@@ -65,18 +63,19 @@ def every_step(**changes):
 
 def test_training_goes_on_with_a_warning(metadata, digits, checkpoints):
     untouched = trained(metadata, digits, settings(clip_norm=2.0))
-    said, rows = [], []
+    lines, rows = [], []
     torch.manual_seed(0)
     model = narrow(dropout=0.5)
     params = every_step(on_checkpoint_error="continue", clip_norm=2.0)
-    trainer = trainer_of(model, metadata, digits, params, checkpoints=checkpoints, say=said.append)
+    trainer = trainer_of(model, metadata, digits, params, checkpoints=checkpoints)
     fill_the_disk_after(trainer, 4)
-    trainer.fit(lambda row, seconds: rows.append(row))
-    warnings = [line for line in said if line.startswith("warning: no checkpoint at step")]
+    with logged(lines):
+        trainer.fit(lambda row, seconds: rows.append(row))
+    warnings = [line for line in lines if line.startswith("no checkpoint at step")]
     assert len(warnings) == 6
     assert "step 5 (" in warnings[0]
-    assert warnings[0].endswith("training goes on")
-    assert checkpoints.load_latest(pytest.fail).step == 4
+    assert warnings[0].endswith("training continues")
+    assert checkpoints.load_latest().step == 4
     assert_equal(untouched, (model.state_dict(), rows))
 
 
@@ -86,7 +85,7 @@ def test_training_stops_where_that_is_wanted(metadata, digits, checkpoints):
     fill_the_disk_after(trainer, 4)
     with pytest.raises(OSError, match="step-000000005"):
         trainer.fit(lambda row, seconds: None)
-    assert checkpoints.load_latest(pytest.fail).step == 4
+    assert checkpoints.load_latest().step == 4
 
 
 @pytest.mark.parametrize("muon", [None, 0.02], ids=["sgd", "muon"])
@@ -95,7 +94,7 @@ def test_training_stops_where_that_is_wanted(metadata, digits, checkpoints):
     [[1], [3], [5], [6], [9], [10], range(1, 11), [2, 4, 5, 10]],
     ids=lambda steps: "-".join(map(str, steps)),
 )
-def test_a_run_taken_up_again_ends_in_the_same_bytes(metadata, digits, checkpoints, steps, muon):
+def test_a_resumed_run_ends_in_the_same_bytes(metadata, digits, checkpoints, steps, muon):
     """Two epochs of five steps, with everything that training knows, dropout included.
 
     Step 3 is in the middle of an epoch; step 5 is the last of one, before validation.
@@ -109,22 +108,29 @@ def test_a_damaged_checkpoint_costs_steps_and_no_bytes(metadata, digits, checkpo
     params = every_step(**EVERYTHING)
     whole = trained(metadata, digits, params)
     torch.manual_seed(0)
-    trainer = trainer_of(narrow(dropout=0.5), metadata, digits, params, checkpoints=checkpoints)
-    stop_after(trainer, 8)
+    trainer = trainer_of(
+        narrow(dropout=0.5),
+        metadata,
+        digits,
+        params,
+        checkpoints=checkpoints,
+        after_step=stop_after(8),
+    )
     with pytest.raises(TrainingInterrupted):
         trainer.fit(lambda row, seconds: None)
     flip_a_bit(files(checkpoints, 8)[0], 0.5)
     assert_equal(whole, trained(metadata, digits, params, checkpoints))
 
 
-def test_the_run_says_where_it_goes_on(metadata, digits, checkpoints):
+def test_a_resumed_run_logs_its_step(metadata, digits, checkpoints):
     params = settings(clip_norm=2.0)
     torch.manual_seed(0)
-    trainer = trainer_of(narrow(), metadata, digits, params, checkpoints=checkpoints)
-    stop_after(trainer, 7)
+    trainer = trainer_of(
+        narrow(), metadata, digits, params, checkpoints=checkpoints, after_step=stop_after(7)
+    )
     with pytest.raises(TrainingInterrupted):
         trainer.fit(lambda row, seconds: None)
     run = train(narrow(), metadata, digits, params, checkpoints=checkpoints)
-    assert run.lines[0] == "going on from the checkpoint at step 7 of 10"
+    assert run.lines[0] == "resuming at step 7 of 10"
     assert not any(line.startswith("initial loss") for line in run.lines)
     assert len(run.losses) == 3

@@ -9,9 +9,10 @@ from alexnet.errors import UserError
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import device
 from alexnet.training.checkpoint import Checkpoints
+from alexnet.training.trainer import cross_entropy
 from tests.making import (
     ignore,
-    record_losses,
+    recording,
     seeded,
     settings,
     train,
@@ -27,7 +28,7 @@ def test_a_run_says_what_it_is_about_to_do(metadata, digits):
         "variant cifar: 58,322,314 parameters, 247.98 MFLOP an image forward, "
         "739.47 forward and backward",
         # 58,322,314 without 35 of fc1's 36 weights on each of 256 values
-        f"fc1 without its copies while training: {58_322_314 - 35 * 256 * 4096:,} numbers to learn",
+        f"fc1 trains without its copies: {58_322_314 - 35 * 256 * 4096:,} trainable parameters",
         "20 images, 20 a step, 1 steps an epoch, 1 epochs",
     ]
     initial, expected = run.lines[-1].removeprefix("initial loss ").split(", log(10) = ")
@@ -58,8 +59,8 @@ def test_a_batch_larger_than_the_data_set_is_refused(metadata, digits):
 
 def test_a_rate_that_is_far_too_high_names_the_step(metadata, digits):
     losses = []
-    trainer = trainer_of(seeded(), metadata, digits, settings(learning_rate=1e12))
-    record_losses(trainer, losses)
+    params = settings(learning_rate=1e12)
+    trainer = trainer_of(seeded(), metadata, digits, params, criterion=recording(params, losses))
     with pytest.raises(UserError, match=r"lower train\.learning_rate") as told:
         trainer.fit(ignore)
     first = next(step for step, loss in enumerate(losses) if not math.isfinite(loss))
@@ -77,11 +78,11 @@ def test_a_divergence_in_a_later_epoch_is_named_by_its_step_in_the_run(metadata,
 
 def test_a_divergence_is_seen_while_the_epoch_runs(metadata, digits, monkeypatch):
     """Not an hour later, when it ends: here each step is looked at."""
-    monkeypatch.setattr("alexnet.training.trainer.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("alexnet.training.trainer.LOG_INTERVAL_SECONDS", 0.0)
     trainer = diverging(metadata, digits, settings(epochs=3), at_step=6)
     with pytest.raises(UserError, match="not finite at step 6:"):
         trainer.fit(ignore)
-    assert trainer.step == 7
+    assert trainer.state.step == 7
 
 
 def test_what_has_diverged_is_not_kept(metadata, digits, tmp_path, monkeypatch):
@@ -91,30 +92,26 @@ def test_what_has_diverged_is_not_kept(metadata, digits, tmp_path, monkeypatch):
     trainer = diverging(metadata, digits, params, at_step=7, checkpoints=checkpoints)
     with pytest.raises(UserError, match="not finite at step 7:"):
         trainer.fit(ignore)
-    assert checkpoints.load_latest(print).step == 7, "of the seven steps before"
+    assert checkpoints.load_latest().step == 7, "of the seven steps before"
     checkpoints.close()
 
 
 def diverging(metadata, digits, params, at_step, **options):
     """A trainer whose loss is infinite from one step on."""
-    trainer = trainer_of(seeded(), metadata, digits, params, **options)
-    criterion = trainer.criterion
 
-    def infinite(logits, labels):
-        loss = criterion(logits, labels)
-        return loss * math.inf if trainer.step >= at_step else loss
+    def criterion(logits, labels):
+        loss = cross_entropy(logits, labels)
+        return loss * math.inf if trainer.state.step >= at_step else loss
 
-    trainer.criterion = infinite
+    trainer = trainer_of(seeded(), metadata, digits, params, criterion=criterion, **options)
     return trainer
 
 
 def test_running_out_of_memory_in_a_step_says_what_to_do(metadata, digits):
-    trainer = trainer_of(seeded(), metadata, digits, settings())
-
-    def too_large(x):
+    def too_large(trainer, batch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has")
 
-    trainer.forward = too_large
+    trainer = trainer_of(seeded(), metadata, digits, settings(), before_step=too_large)
     with (
         pytest.raises(UserError, match=r"batch_size 16: 1\.50 GiB could not be had at once"),
         device.oom_as_user_error(16),

@@ -1,0 +1,117 @@
+"""How to measure: whole steps by the clock, and memory in a process of its own.
+
+This module imports torch only where it is used: a process that measures onnxruntime does
+without torch's memory.
+"""
+
+import math
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from alexnet.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Until memory is allocated and kernels are chosen. On a GPU the step is compiled as well, and
+# recorded after a few eager steps.
+WARM_UP_STEPS = {"cpu": 3, "cuda": 8}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The length of one measurement: a minimum of seconds, or an exact number of steps."""
+
+    seconds: float
+    steps: int | None = None
+
+    def is_reached(self, seconds: float, steps: int) -> bool:
+        return steps >= self.steps if self.steps else seconds >= self.seconds
+
+
+class StopMeasuring(Exception):  # noqa: N818 (it is no error)
+    """The measurement is complete; training may stop in the middle of an epoch."""
+
+
+class StepTimer:
+    """Called after each step with its number of images; raises StopMeasuring at the end.
+
+    The warm-up is not counted. The device is synchronised before the first counted step and
+    after the last one, not in between.
+    """
+
+    def __init__(self, budget: Budget, device: "torch.device", num_steps: int) -> None:
+        """Raises UserError if a training of `num_steps` steps ends within the warm-up."""
+        self.budget, self.device = budget, device
+        self.warm_up = WARM_UP_STEPS[device.type]  # remaining steps of it
+        self.remaining = num_steps - self.warm_up
+        if self.remaining < 1:
+            raise UserError(
+                f"{num_steps} steps are too few to measure: the first {self.warm_up} are the "
+                "warm-up; use more images, a smaller --batch-size or more train.epochs"
+            )
+        self.start = math.nan
+        self.images, self.steps, self.seconds = 0, 0, 0.0
+
+    def __call__(self, num_images: int) -> None:
+        if self.warm_up:
+            self.warm_up -= 1
+            if not self.warm_up:
+                self.start = now(self.device)
+            return
+        self.images += num_images
+        self.steps += 1
+        self.remaining -= 1
+        elapsed = time.perf_counter() - self.start
+        if not self.remaining or self.budget.is_reached(elapsed, self.steps):
+            self.seconds = now(self.device) - self.start
+            raise StopMeasuring
+
+
+def now(device: "torch.device") -> float:
+    """The clock in seconds, once the device has finished its work."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def run_in_subprocess(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    """Call the function in a fresh process; returns its result or raises its exception."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **named).result()
+
+
+def peak_memory(device: "torch.device") -> int:
+    """The peak so far in bytes: of tensors on a GPU, else resident memory of this process."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    return peak_resident_bytes()
+
+
+def peak_resident_bytes() -> int:
+    """The peak of this process's resident memory."""
+    # getrusage does not do: its peak starts at the level of the parent process.
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def processor() -> str:
+    """Its name and the number of usable cores."""
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return f"{found[1] if found else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"

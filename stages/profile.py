@@ -1,0 +1,59 @@
+"""profile: the time of each layer, forward and backward, as the network trains."""
+
+import logging
+
+from alexnet import config
+from alexnet.cli.app import run
+from stages import paths
+from stages.paths import PARAMS, ParamsFile
+
+logger = logging.getLogger("stages.profile")
+
+
+def profile(params: ParamsFile = PARAMS) -> None:
+    """Time each layer of a fresh network: the times depend on shapes, not on weights."""
+    values = config.load(params)
+
+    from alexnet.data.meta import load_meta
+    from alexnet.evaluation.layer_profile import time_layers, write
+    from alexnet.files import write_json
+    from alexnet.network.collapse import can_collapse, collapse_for_training
+    from alexnet.network.reference.network import with_reference_operations
+    from alexnet.network.weights import ModelMetadata, build
+    from alexnet.training.device import (
+        DeviceConfig,
+        configure_torch,
+        oom_as_user_error,
+        resolve_device,
+        resolve_dtype,
+    )
+
+    device = resolve_device(values.train.device)
+    configure_torch(values.train.deterministic)
+    reference = values.model.ops == "reference"  # these are written for float32
+    dtype = resolve_dtype("fp32" if reference else values.train.precision, device)
+    device_config = DeviceConfig(device, dtype)
+
+    meta = load_meta(paths.PROCESSED)
+    size = values.crop_size
+    metadata = ModelMetadata(values.model.variant, meta.classes, size, meta.mean, meta.std)
+    network = build(metadata, values.model.dropout)
+    if reference:
+        network = with_reference_operations(network)
+    if values.train.collapse_fc1 == "auto" and can_collapse(network, size):
+        network = collapse_for_training(network)
+
+    with oom_as_user_error(values.train.batch_size):
+        times = time_layers(network, size, values.train.batch_size, device_config)
+    write(paths.PROFILE, times)
+    write_json(paths.PROFILE_METRICS, {"device": str(device_config)})
+    forward = sum(row.forward_seconds for row in times)
+    backward = sum(row.backward_seconds for row in times)
+    logger.info(
+        "%s: %.2f ms forward and %.2f ms backward an image, layer by layer (%s)",
+        *(paths.PROFILE, 1e3 * forward, 1e3 * backward, device_config),
+    )
+
+
+if __name__ == "__main__":
+    run(profile)

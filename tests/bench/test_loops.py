@@ -1,0 +1,136 @@
+"""Both loops by the clock, and their counts of operations."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from alexnet.errors import UserError
+from alexnet.training.device import DeviceConfig
+from alexnet.training.layer_monitor import LayerMonitor
+from alexnet.training.loader import Split
+from bench import loops, tutorial
+from bench.loops import Workload, epoch_seconds, measure, run_seconds, take
+from bench.measure import WARM_UP_STEPS, run_in_subprocess
+
+from .conftest import CPU
+
+
+@pytest.mark.parametrize("loop", ["tutorial", "ours"])
+@pytest.mark.usefixtures("here")
+def test_a_loop_takes_the_warm_up_and_the_measured_steps(context, loop, monkeypatch):
+    taken = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda *arguments: (taken.append(1), step(*arguments))[1]
+    )
+    speed = measure(context, Workload(loop, 8, 40))
+    assert len(taken) == WARM_UP_STEPS["cpu"] + 2
+    assert (speed.steps, speed.images) == (2, 16)
+    assert speed.images_per_second == 16 / speed.seconds
+    assert speed.peak_bytes > 4 * 58_322_314, "the weights alone"
+
+
+@pytest.mark.usefixtures("here")
+def test_too_few_steps_are_an_error(context):
+    train = context.params.train.model_copy(update={"epochs": 1})
+    short = replace(context, params=context.params.model_copy(update={"train": train}))
+    with pytest.raises(UserError, match="3 steps are too few to measure"):
+        measure(short, Workload("tutorial", 16, 40))
+
+
+def test_a_split_that_is_too_small_is_repeated(digits):
+    split = Split(digits[0][:3], digits[1][:3])
+    assert take(split, 2).labels.tolist() == digits[1][:2].tolist()
+    repeated = take(split, 7)
+    assert repeated.labels.tolist() == (digits[1][:3].tolist() * 3)[:7]
+    assert torch.equal(repeated.images[5], split.images[2])
+
+
+def test_both_loops_train_on_the_same_images(context, monkeypatch):
+    given = {}
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def capture(name, position):
+        def replacement(*arguments, **named):
+            part = arguments[position]
+            given[name] = part.images if isinstance(part, Split) else part
+            raise Stopped
+
+        return replacement
+
+    monkeypatch.setattr(tutorial, "make_loader", capture("tutorial", 0))
+    monkeypatch.setattr(loops, "Trainer", capture("ours", 2))
+    for loop in ("tutorial", "ours"):
+        with pytest.raises(Stopped):
+            measure(context, Workload(loop, 8, 50))
+    assert torch.equal(given["tutorial"], given["ours"])
+    assert len(given["ours"]) == 50
+
+
+@pytest.mark.slow
+def test_an_epoch_is_monitored_or_not(context, monkeypatch):
+    recorded = []
+    record_gradients = LayerMonitor.record_gradients
+    monkeypatch.setattr(
+        LayerMonitor,
+        "record_gradients",
+        lambda self: (recorded.append(self.is_recording), record_gradients(self))[1],
+    )
+    assert 0 < epoch_seconds(context, 16, monitored=True) < 60
+    assert recorded == [False, True] * 4
+    recorded.clear()
+    assert 0 < epoch_seconds(context, 16, monitored=False) < 60
+    assert not any(recorded)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_on_a_gpu_both_loops_run_and_compiled_code_is_reused(context, tmp_path):
+    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16)
+    context = replace(context, device_config=device_config)
+    for loop in ("tutorial", "ours"):
+        speed = run_in_subprocess(measure, context, Workload(loop, 8, 40))
+        assert speed.images == 16
+        assert speed.peak_bytes > 0
+    cold = run_in_subprocess(run_seconds, context, 1, tmp_path)
+    assert any(tmp_path.iterdir()), "the compiled step is kept"
+    assert 0 < run_in_subprocess(run_seconds, context, 1, tmp_path) < cold
+
+
+# Operations
+
+
+def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
+    full = loops.network_flops(metadata, collapsed=False)
+    collapsed = loops.network_flops(metadata, collapsed=True)
+    assert full - collapsed == 3 * 2 * (9216 - 256) * 4096
+
+
+def test_the_optimizers_operations_are_muons_five_iterations(metadata, params):
+    """(rows, columns), rows the smaller: X X^T, its square, and both times X."""
+    shapes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
+    expected = sum(5 * (4 * rows**2 * columns + 2 * rows**3) for rows, columns in shapes)
+    assert params.train.muon_lr
+    assert loops.optimizer_flops(metadata, params.train) == expected
+    plain = params.train.model_copy(update={"muon_lr": None})
+    assert loops.optimizer_flops(metadata, plain) == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_the_computed_operations_are_a_share_of_the_peak(metadata, params):
+    costs = loops.costs(metadata, params.train, DeviceConfig(CPU, torch.float32))
+    assert costs["tutorial"].flops_per_step_of_optimizer == 0
+    figures = costs["ours"].at(images_per_second=100, batch_size=10)
+    per_step = costs["ours"].flops_per_image_done * 10 + figures["flops_per_step_of_optimizer"]
+    assert figures["flops_per_second_done"] == pytest.approx(per_step * 10)
+    share = figures["flops_per_second_done"] / figures["peak_flops_per_second"]
+    assert figures["share_of_peak"] == pytest.approx(share)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_peak_is_measured(dtype):
+    assert loops.product_peak(CPU, dtype) > 1e6
