@@ -4,11 +4,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 
-class QuietServer(ThreadingHTTPServer):
-    def handle_error(self, *_):
-        """A client that hangs up early is part of a test."""
-
-
 class Server:
     """A local file server with planned faults.
 
@@ -32,10 +27,9 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self.http = QuietServer(("127.0.0.1", 0), Handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.handle_error = lambda *_: None  # a client that hangs up is part of a test
         self.url = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,))
-        self.thread.start()
 
     def answer(self, request):
         requested = request.headers.get("Range")
@@ -66,17 +60,16 @@ class Server:
             request.send_header(name, value)
         request.end_headers()
 
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
 
 @pytest.fixture
 def server():
     server = Server()
+    thread = threading.Thread(target=server.http.serve_forever, args=(0.02,))
+    thread.start()
     yield server
-    server.close()
+    server.http.shutdown()
+    server.http.server_close()
+    thread.join()
 
 
 @pytest.fixture

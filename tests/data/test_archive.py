@@ -24,9 +24,7 @@ def write(path, kind, files=FILES):
 
 
 def read_all(root):
-    return {
-        str(member.path): member.read() for member in iter_members(root) if not member.is_folder
-    }
+    return {str(m.path): m.read() for m in iter_members(root) if not m.is_folder}
 
 
 @pytest.mark.parametrize("kind", [*ARCHIVES, "folder"])

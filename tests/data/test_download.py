@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -116,11 +115,6 @@ def test_uncompressed_idx_files_are_accepted_unverified(where, server, tmp_path,
     assert ["no published digest" in message for message in log.messages] == [True, False]
 
 
-def test_digits_are_copied_from_scikit_learn(raw):
-    assert list(fetch(raw, name="digits", source=None)) == ["digits.csv.gz"]
-    assert load_source(raw).source == "scikit-learn"
-
-
 def test_a_folder_is_copied_without_system_files(tmp_path, raw, log):
     files = make_files(2)
     mine = write_folder(tmp_path / "mine", files | {"cat/.DS_Store": b"", ".git/config": b""})
@@ -174,17 +168,3 @@ def test_a_folder_is_not_copied_into_itself(tmp_path):
     write_folder(tmp_path, make_files(1))
     with pytest.raises(UserError, match="where it would be copied to"):
         fetch(tmp_path / "data/raw", source=str(tmp_path))
-
-
-def test_a_full_disk_keeps_the_old_files(tmp_path, raw, monkeypatch):
-    mine = write_folder(tmp_path / "mine", make_files(1))
-    before = fetch(raw, source=str(mine))
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(OSError, match="No space left"):
-        fetch(raw, source=str(mine))
-    assert read_files(raw / "files") == before
-    assert sorted(os.listdir(tmp_path)) == ["mine", "raw"]
