@@ -9,7 +9,7 @@ import sys
 import pytest
 from safetensors.torch import save_file
 
-from alexnet.data.meta import Meta, save_meta
+from alexnet.data.dataset import Meta, save_meta
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.weights import ModelMetadata, save_weights
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
