@@ -1,5 +1,6 @@
-"""export: the folder that is handed over."""
+"""export: the model as ONNX, with its manifest, card and samples."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
+
+logger = logging.getLogger("stages.export")
 
 
 def export(params: ParamsFile = PARAMS) -> None:
@@ -20,7 +23,8 @@ def export(params: ParamsFile = PARAMS) -> None:
     digest = sha256(paths.WEIGHTS)
     if verdict["weights_sha256"] != digest:
         raise UserError(
-            f"{paths.GATE} is of other weights than {paths.WEIGHTS}; run evaluate and gate again"
+            f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; "
+            "run evaluate and gate again"
         )
 
     from alexnet.data.dataset import load_meta, load_split
@@ -30,7 +34,7 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
-    calibration, _ = load_split(paths.PROCESSED, "train")
+    calibration_images, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
     origin = provenance(
@@ -50,42 +54,43 @@ def export(params: ParamsFile = PARAMS) -> None:
         "counts": meta.counts,
         "duplicates": meta.duplicates,
     }
-    proof = export_bundle(
-        *(
-            paths.ARTIFACTS,
-            model,
-            metadata,
-            images,
-            labels,
-            metrics,
-            data,
-            origin,
-            values,
-            calibration,
-        )
+    results = export_bundle(
+        paths.ARTIFACTS,
+        model,
+        metadata,
+        images,
+        labels,
+        calibration_images=calibration_images,
+        metrics=metrics,
+        data=data,
+        provenance=origin,
+        params=values,
     )
-    write_json(paths.EXPORT_METRICS, proof)
-    for row in proof["precisions"].values():
-        print(_told(row))
-    print(
+    write_json(paths.EXPORT_METRICS, results)
+    for row in results["precisions"].values():
+        logger.info(_precision_text(row))
+    logger.info(
         f"{paths.ARTIFACTS / 'model.onnx'}: the same label as PyTorch on all "
-        f"{proof['num_images']:,} test images, largest logit difference "
-        f"{proof['max_logit_difference']:.1e}"
+        f"{results['num_images']:,} test images, largest logit difference "
+        f"{results['max_logit_difference']:.1e}"
     )
 
 
 def _calibration(values: config.Export) -> dict[str, str]:
-    """The digest of the images that int8 is shown; of many it takes a while."""
+    """The digest of the images that calibrate int8; slow for many images, so only then."""
     if "int8" not in values.precisions:
         return {}
     return {"train_images": sha256(paths.PROCESSED / "train.safetensors")}
 
 
-def _told(row: dict[str, Any]) -> str:
+def _precision_text(row: dict[str, Any]) -> str:
     file = f"{paths.ARTIFACTS / row['file']} ({row['bytes'] / 1e6:.1f} MB)"
-    if "refused" in row:
-        return f"{file} is not written: {row['refused']}"
-    return f"{file}: accuracy {row['accuracy']:.2%}, {row['changed']:.2%} of the labels changed"
+    if "rejected_reason" in row:
+        return f"{file} is rejected: {row['rejected_reason']}"
+    return (
+        f"{file}: accuracy {row['accuracy']:.2%}, {row['label_change_rate']:.2%} of the labels "
+        "differ from float32"
+    )
 
 
 if __name__ == "__main__":
