@@ -23,7 +23,7 @@ from bench.forms import (
     write_forms,
 )
 from tests.conftest import CLASSES, ROOT, write_params
-from tests.handing import confident
+from tests.artifacts import confident_model
 from tests.making import CPU
 
 
@@ -100,7 +100,7 @@ def test_every_form_gives_the_same_answers(tmp_path):
     """What is timed is the network, in every form; in fewer bits nearly."""
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     weights = tmp_path / "weights.safetensors"
-    save_weights(weights, confident(metadata), metadata)
+    save_weights(weights, confident_model(metadata), metadata)
     forms = write_forms(tmp_path, weights, opset=20, num_shown=64)
     assert [form.name for form in forms] == [
         "PyTorch eager, fp32, unfolded",
