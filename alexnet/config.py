@@ -141,7 +141,7 @@ class Export(Section):
     precisions: list[Literal["fp32", "fp16", "int8"]]
     num_calibration_images: Count
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
-    max_changed: Annotated[float, Field(ge=0, le=1)]
+    max_label_change: Annotated[float, Field(ge=0, le=1)]
     max_logit_difference: Positive
     num_samples: Annotated[int, Field(ge=1, le=100)]
 
