@@ -124,7 +124,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_it_resumes_after_sigkill_to_the_same_bytes(run):
-    folder, found = run
+    _, found = run
     assert "resuming at step" in found["log"]
     assert found["resumed"] == found["whole"]
 
