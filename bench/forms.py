@@ -101,8 +101,8 @@ def pytorch_answer(form: Backend) -> Answer:
     import torch
 
     from alexnet.network.collapse import collapse_for_inference
+    from alexnet.network.inputs import normalise
     from alexnet.network.weights import load_weights
-    from alexnet.training.augmentation import normalise
 
     model, metadata = load_weights(form.file)
     if form.folded:

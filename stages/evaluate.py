@@ -19,8 +19,8 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
         write_predictions,
     )
     from alexnet.files import sha256, write_json
+    from alexnet.network.inputs import centre_crop
     from alexnet.network.weights import load_weights
-    from alexnet.training.augmentation import centre_crop
     from alexnet.training.device import describe_device, resolve_device
 
     device = resolve_device(values.device)

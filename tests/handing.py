@@ -9,9 +9,9 @@ from torch import Tensor
 from alexnet import config
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.export.bundle import export_bundle
+from alexnet.network.inputs import centre_crop
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata, build
-from alexnet.training.augmentation import centre_crop
 from tests.conftest import CLASSES, ROOT, real_digits
 from tests.making import CPU, narrow
 

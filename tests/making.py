@@ -161,7 +161,7 @@ def draws_of(num_images, **given):
     none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
     none |= {"light": torch.zeros(num_images, 3)}
     none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
-    none |= {"color_jitter": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
+    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
     none |= {"patch": torch.zeros(num_images, 3, dtype=torch.long)}
     return AugmentationParams(**(none | given))
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from alexnet.errors import UserError
 from alexnet.evaluation import metrics
 from alexnet.files import atomic_write, require_file
+from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
-from alexnet.training.augmentation import normalise
 
 TOP = 5
 

@@ -26,10 +26,10 @@ from alexnet.inference.verification import (
     verify,
 )
 from alexnet.network.collapse import can_collapse
+from alexnet.network.inputs import centre_crop
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import num_parameters
 from alexnet.network.weights import ModelMetadata
-from alexnet.training.augmentation import centre_crop
 
 BATCH_SIZE = 256
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
-from alexnet.training.augmentation import normalise
 from alexnet.training.device import DeviceConfig
 
 BATCH = 250

@@ -17,6 +17,7 @@ from alexnet.evaluation import layer_profile as timing
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.files import read_json
 from alexnet.network.collapse import can_collapse, collapse_for_inference
+from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
 from alexnet.progress import progress
@@ -25,7 +26,7 @@ from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import Inside, look_inside, num_looked_at
 from alexnet.training import history
-from alexnet.training.augmentation import Augmentation, centre_crop, draw
+from alexnet.training.augmentation import Augmentation, draw
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 
 NUM_AUGMENTED = 4
@@ -161,10 +162,10 @@ def _augmented(
     prepare: Augmentation, images: Tensor, chosen: Tensor, size: int, params: config.Train
 ) -> NDArray[np.uint8]:
     """The chosen images as the first epochs see them: uint8 (epochs, N, H, W, C)."""
-    epochs = [
-        prepare.seen(images[chosen], draw(images, size, params, epoch).take(chosen))
-        for epoch in range(NUM_AUGMENTED)
-    ]
+    epochs = []
+    for epoch in range(NUM_AUGMENTED):
+        x = prepare(images[chosen], draw(images, size, params, epoch).take(chosen))
+        epochs.append(denormalise(x, prepare.mean, prepare.std))
     return torch.stack(epochs).numpy()
 
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet import config
+from alexnet.network.inputs import normalise
 from alexnet.seeding import generator_for
 
 
@@ -118,19 +119,6 @@ def _reflect(position: Tensor, size: int) -> Tensor:
     """Positions beyond either edge, mirrored back inside: -1 -> 1, size -> size - 2."""
     last = size - 1
     return last - (last - position.abs()).abs()
-
-
-def normalise(
-    images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
-) -> Tensor:
-    """uint8 (N, H, W, C) to float (N, C, H, W) of mean 0 and deviation 1 per channel.
-
-    mean, std: of pixel / 255, per channel. The result is a view in channels-last
-    order, which is how convolutions run fastest; no value is moved.
-    """
-    shift = torch.as_tensor(mean, device=images.device) * 255
-    scale = torch.as_tensor(std, device=images.device) * 255
-    return ((images.float() - shift) / scale).permute(0, 3, 1, 2)
 
 
 def hide(x: Tensor, draws: AugmentationParams, size: int) -> Tensor:
@@ -258,11 +246,6 @@ class Augmentation:
             return labels
         return mixed(labels, draws, num_classes, self.crop_size)
 
-    def seen(self, images: Tensor, draws: AugmentationParams) -> Tensor:
-        """The same as pixels for people: uint8 (N, crop_size, crop_size, C)."""
-        x = self(images, draws).permute(0, 2, 3, 1)
-        return ((x * self.std + self.mean) * 255).round().clamp(0, 255).to(torch.uint8)
-
 
 def colour_components(images: Tensor, std: Sequence[float], most: int = 10_000) -> Tensor:
     """The principal components of the images' pixels (3, 3), for `relight`.
@@ -273,9 +256,3 @@ def colour_components(images: Tensor, std: Sequence[float], most: int = 10_000) 
     pixels = sample.reshape(-1, 3).double() / 255 / torch.tensor(std, dtype=torch.float64)
     variances, directions = torch.linalg.eigh(torch.cov(pixels.T))
     return (directions * variances.clamp(min=0).sqrt()).float()
-
-
-def centre_crop(images: Tensor, size: int) -> Tensor:
-    """The middle `size` x `size` pixels of images (N, H, W, C): a view."""
-    top, left = (images.shape[1] - size) // 2, (images.shape[2] - size) // 2
-    return images[:, top : top + size, left : left + size]

@@ -24,6 +24,7 @@ from alexnet.network.collapse import (
     expand_pool_copies,
     num_copies,
 )
+from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
 from alexnet.network.weights import ModelMetadata
@@ -31,7 +32,6 @@ from alexnet.progress import progress
 from alexnet.seeding import generator_for, seed_for
 from alexnet.signals import GracefulShutdown, TrainingInterrupted
 from alexnet.training import augmentation as augment
-from alexnet.training.augmentation import normalise
 from alexnet.training.checkpoint import Checkpoints, State
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig
@@ -211,7 +211,7 @@ class Trainer:
             if start // VALIDATION_BATCH % self.distributed.world_size == self.distributed.rank:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
-                images = augment.centre_crop(split.images[rows], self.metadata.image_size)
+                images = centre_crop(split.images[rows], self.metadata.image_size)
                 x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
                 with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))

@@ -5,9 +5,10 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
+from alexnet.network.inputs import normalise
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
-from alexnet.training.augmentation import crop_and_flip, normalise
+from alexnet.training.augmentation import crop_and_flip
 from alexnet.training.loader import Split
 from bench import tutorial
 from tests.making import draws_of

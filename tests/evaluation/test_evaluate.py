@@ -13,8 +13,8 @@ from alexnet.evaluation.evaluate import (
     views_of,
     write_predictions,
 )
+from alexnet.network.inputs import normalise
 from alexnet.network.weights import build
-from alexnet.training.augmentation import normalise
 
 
 def test_logits_in_batches_equal_logits_at_once(metadata, digits):

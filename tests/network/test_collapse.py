@@ -13,10 +13,10 @@ from alexnet.network.collapse import (
     expand_pool_copies,
     num_copies,
 )
+from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
 from alexnet.network.summary import num_parameters
 from alexnet.training import optimizer
-from alexnet.training.augmentation import normalise
 from tests.making import narrow, settings
 
 

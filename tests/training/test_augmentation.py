@@ -5,15 +5,14 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import normalize
 
+from alexnet.network.inputs import centre_crop, denormalise, normalise
 from alexnet.training.augmentation import (
     Augmentation,
-    centre_crop,
     colour_components,
     crop_and_flip,
     draw,
     hide,
     mixed,
-    normalise,
     pca_lighting,
     trade,
 )
@@ -168,7 +167,7 @@ def test_what_is_hidden_is_the_mean_of_the_training_pixels(images):
     params = settings(cutout=8)
     prepare = Augmentation(images, 32, MEAN, STD, params, CPU)
     draws = draws_of(2, hole_top=torch.full((2,), 3), hole_left=torch.full((2,), 3))
-    seen = prepare.seen(images[:2], draws)
+    seen = denormalise(prepare(images[:2], draws), MEAN, STD)
     grey = torch.tensor(MEAN).mul(255).round().byte()
     assert torch.equal(seen[:, 3:11, 3:11], grey.expand(2, 8, 8, 3))
     seen[:, 3:11, 3:11] = images[:2, 3:11, 3:11]

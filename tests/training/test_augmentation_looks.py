@@ -5,12 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from alexnet.network.inputs import normalise
 from alexnet.training.augmentation import (
     Augmentation,
     color_jitter,
     colour_components,
     draw,
-    normalise,
     pca_lighting,
     random_affine,
 )
