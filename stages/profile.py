@@ -15,7 +15,6 @@ def profile(params: ParamsFile = PARAMS) -> None:
     values = config.load(params)
 
     from alexnet.data.dataset import load_meta
-
     from alexnet.evaluation.layer_profile import time_layers, write
     from alexnet.files import write_json
     from alexnet.network.collapse import can_collapse, collapse_for_training

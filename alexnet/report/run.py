@@ -21,12 +21,11 @@ from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
 from alexnet.progress import progress
-from alexnet.report.augmentation import describe_augmentation
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import Inside, look_inside, num_looked_at
 from alexnet.training import history
-from alexnet.training.augmentation import Augmentation, draw
+from alexnet.training.augmentation import Augmentation, describe_augmentation
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 
 NUM_AUGMENTED = 4
@@ -103,7 +102,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
 
     # Spread over the split, so that the samples are of several classes.
     chosen = torch.linspace(0, len(images) - 1, params.plot.num_samples).long()
-    prepare = Augmentation(images, size, metadata.mean, metadata.std, params.train, CPU)
+    augmentation = Augmentation(images, metadata.mean, metadata.std, params.train, CPU)
     device = resolve_device(params.evaluate.device)
     with progress("look inside", num_looked_at(len(test_images), len(images))) as advance:
         inside = look_inside(
@@ -145,7 +144,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
         },
         conv1_before=fresh.conv1.weight.detach().numpy(),
         samples=centre_crop(images[chosen], size).numpy(),
-        augmented=_augmented(prepare, images, chosen, size, params.train),
+        augmented=_augmented(augmentation, images, chosen),
         sample_labels=labels[chosen].numpy(),
         augmentation=describe_augmentation(params.train),
         test_images=test_images.numpy(),
@@ -158,14 +157,13 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
     )
 
 
-def _augmented(
-    prepare: Augmentation, images: Tensor, chosen: Tensor, size: int, params: config.Train
-) -> NDArray[np.uint8]:
-    """The chosen images as the first epochs see them: uint8 (epochs, N, H, W, C)."""
+def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> NDArray[np.uint8]:
+    """The chosen images as the first epochs change them: uint8 (epochs, N, H, W, C)."""
     epochs = []
     for epoch in range(NUM_AUGMENTED):
-        x = prepare(images[chosen], draw(images, size, params, epoch).take(chosen))
-        epochs.append(denormalise(x, prepare.mean, prepare.std))
+        sampled = augmentation.sample(len(images), epoch).index_select(chosen)
+        x = augmentation(images[chosen], sampled)
+        epochs.append(denormalise(x, augmentation.mean, augmentation.std))
     return torch.stack(epochs).numpy()
 
 
