@@ -1,4 +1,4 @@
-"""Where the stages put their files, seen from the project's folder."""
+"""The files of the stages, relative to the project's folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +17,15 @@ PROCESSED = Path("data/processed")
 WEIGHTS = Path("models/weights.safetensors")
 HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
-TIMING = Path("reports/train/timing.csv")
+TIMING = Path("reports/train/timing.json")
 TRAIN_METRICS = Path("reports/train/metrics.json")
 EVENTS = Path("runs")
+
+PROFILE = Path("reports/profile/layers.csv")
+PROFILE_METRICS = Path("reports/profile/metrics.json")
+
+PROFILE = Path("reports/profile/layers.csv")
+PROFILE_METRICS = Path("reports/profile/metrics.json")
 
 METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")
