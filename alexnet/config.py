@@ -85,11 +85,12 @@ class Train(Section):
     hflip: Literal["none", "random", "alternating"]
     scale: Fraction
     degrees: Annotated[float, Field(ge=0, le=180)]
-    cutout: Annotated[int, Field(ge=0)]
     color_jitter: Fraction
+    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cutout: Annotated[int, Field(ge=0)]
+    random_erasing_prob: Annotated[float, Field(ge=0, le=1)]
     cutmix_prob: Annotated[float, Field(ge=0, le=1)]
     cutmix_end: Annotated[float, Field(ge=0, le=1)]
-    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     num_processes: Literal["auto"] | Count
     data_location: Literal["auto", "device", "host"]
     checkpoint_seconds: Positive

@@ -101,8 +101,8 @@ def _caption(layers: list[Layer], input_shape: tuple[int, int, int]) -> str:
     side = input_shape[1]
     text = (
         f"Total: {total['parameters']:,} parameters and {total['flops'] / 1e6:,.0f} MFLOP for one "
-        f"forward pass of one image of {format_shape(input_shape)}. A block's width follows the cube root of "
-        "its number of maps or features, its height that of their side; activations, "
+        f"forward pass of an image of {format_shape(input_shape)}. A block's width follows the "
+        "cube root of its number of maps or features, its height that of their side; activations, "
         "normalisation and dropout are slices beneath it. Field: the receptive field, the square "
         "of input pixels that one value depends on, drawn as a part of the image"
     )

@@ -31,7 +31,7 @@ from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.seeding import generator_for, seed_for
 from alexnet.signals import GracefulShutdown, TrainingInterrupted
-from alexnet.training import augmentation as augment
+from alexnet.training.augmentation import Augmentation
 from alexnet.training.checkpoint import Checkpoints, State
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig
@@ -96,9 +96,7 @@ class Trainer:
         )
         self.metrics = RunningMetrics(device)
         self.layer_monitor = LayerMonitor(self.network)
-        self.prepare = augment.Augmentation(
-            train.images, metadata.image_size, metadata.mean, metadata.std, params, device
-        )
+        self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
 
         # Where the run has got to.
         self.step = 0
@@ -151,13 +149,13 @@ class Trainer:
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
         params = self.params
-        draws = augment.draw(self.train.images, self.metadata.image_size, params, epoch)
+        sampled = self.augmentation.sample(len(self.train), epoch)
         order = epoch_order(len(self.train), params.seed, epoch).split(params.batch_size)
         done = self.step - epoch * self.steps_per_epoch  # more than 0 after a resume
         start = last_log_time = time.perf_counter() - self.seconds
         self.network.train()
         with progress(f"epoch {epoch + 1}/{params.epochs}", len(order), done) as advance:
-            for batch in batches(self.train, draws, order[done:], self.device, self.distributed):
+            for batch in batches(self.train, sampled, order[done:], self.device, self.distributed):
                 torch.manual_seed(seed_for(params.seed, "step", self.step, self.distributed.rank))
                 set_learning_rate(self.optimizer, self.step, self.num_steps, params)
                 with self.layer_monitor.record_step((self.step + 1) % self.steps_per_epoch == 0):
@@ -177,13 +175,14 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One step of gradient descent: logits, loss, zero_grad, backward, step."""
-        x = self.prepare(batch.images, batch.draws)  # (N, C, H, W)
+        x = self.augmentation(batch.images, batch.augmentation_params)  # (N, C, H, W)
         with self.device_config.autocast():
             logits = self.forward(x)  #                (N, num_classes)
-        targets = self.prepare.targets(batch.labels, batch.draws, logits.shape[1])
+        params, num_classes = batch.augmentation_params, logits.shape[1]
+        targets = self.augmentation.targets(batch.labels, params, num_classes)
         loss = self.criterion(logits, targets)
         self.optimizer.zero_grad()
-        (loss / batch.share).backward()
+        (loss / batch.loss_divisor).backward()
         self.layer_monitor.record_gradients()
         clip_gradient(self.optimizer, self.params)
         self.optimizer.step()
@@ -212,7 +211,7 @@ class Trainer:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
                 images = centre_crop(split.images[rows], self.metadata.image_size)
-                x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
+                x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
                 with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))
                 metrics.add(

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from alexnet.seeding import seed_for
-from alexnet.training.augmentation import draw
 from alexnet.training.trainer import epoch_order
 from tests.making import EVERYTHING, ignore, seeded, settings, train, trainer_of
 
@@ -75,7 +74,7 @@ def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(metadata, dig
     seen = record_steps(trainer)
     trainer.fit(ignore)
     order = epoch_order(76, params.seed, 0)
-    expected = draw(digits[0][:76], 32, params, 0).take(order)
+    expected = trainer.augmentation.sample(76, 0).index_select(order)
     assert [row for _, _, draws in seen for row in draws] == rows_of(expected)
 
 
@@ -85,12 +84,12 @@ def record_steps(trainer):
 
     def recording(batch):
         images = [image.numpy().tobytes() for image in batch.images]
-        seen.append((torch.initial_seed(), images, rows_of(batch.draws)))
+        seen.append((torch.initial_seed(), images, rows_of(batch.augmentation_params)))
         step_fn(batch)
 
     trainer.step_fn = recording
     return seen
 
 
-def rows_of(draws):
-    return list(zip(*(map(str, tensor.tolist()) for tensor in draws.tensors()), strict=True))
+def rows_of(params):
+    return [tuple(row) for row in params.values.tolist()]
