@@ -21,6 +21,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a.txt", []
+    monkeypatch.setattr("alexnet.files.fsync", lambda file: synced.append((file, path.exists())))
+    write_text(path, "good")
+    (temporary, was_there), after = synced
+    assert temporary.parent == tmp_path
+    assert temporary != path
+    assert not was_there
+    assert after == (tmp_path, True)
+
+
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
     path = tmp_path / "folder"
     with atomic_directory(path) as new:
@@ -84,7 +95,7 @@ def test_no_room_on_the_disk(tmp_path, writer):
     what = {
         "text": "files.write_text(path, 'x' * 500_000)",
         "weights": "weights.save_weights(path, AlexNetCifar(), "
-        "weights.Card('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
+        "weights.ModelMetadata('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
     }[writer]
     script = f"""
 import resource
