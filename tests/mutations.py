@@ -111,7 +111,7 @@ MUTATIONS = [
         "alexnet/network/inputs.py",
         "    scale = torch.as_tensor(std, device=images.device) * 255\n",
         "    scale = torch.as_tensor(std, device=images.device) * 256\n",
-        "tests/training/test_augmentation.py",
+        "tests/network/test_inputs.py",
     ),
     Mutation(
         "BatchNorm buffers lost from the weights",
@@ -151,6 +151,20 @@ MUTATIONS = [
         "tests/inference/test_verification.py",
     ),
     # training
+    Mutation(
+        "crop off by one",
+        "alexnet/training/transforms.py",
+        "torch.randint(-padding, last + 1, (n, 2), generator=generator)",
+        "torch.randint(-padding, last, (n, 2), generator=generator)",
+        "tests/training/test_augmentation_transforms.py",
+    ),
+    Mutation(
+        "augmentations that are the same in every epoch: seed without the epoch",
+        "alexnet/training/transforms.py",
+        "generator_for(seed, self.name, epoch)",
+        "generator_for(seed, self.name)",
+        "tests/training/test_augmentation.py tests/training/test_augmentation_transforms.py",
+    ),
     Mutation(
         "average without its bias correction",
         "alexnet/training/averaging.py",
@@ -198,7 +212,7 @@ MUTATIONS = [
         "alexnet/training/trainer.py",
         "label_smoothing=params.label_smoothing)",
         "label_smoothing=0.0)",
-        "tests/training/test_golden_losses.py",
+        "tests/training/test_trainer.py -k gradient_of_the_mean",
     ),
 ]
 

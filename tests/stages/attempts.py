@@ -117,7 +117,7 @@ def counted(train_step):
 
     def step(self, batch):
         train_step(self, batch)
-        if self.processes.is_main_process:
+        if self.distributed.is_main_process:
             with open("steps", "a") as file:
                 file.write(".")
 
@@ -158,9 +158,9 @@ def forget() -> None:
         path.unlink()
 
 
-def completed(size: int = 1) -> dict:
+def completed(size: int = 1, before: Callable[[], None] | None = None) -> dict:
     """A run that nothing stands in the way of: its bytes, and what it said."""
-    attempt = Attempt(size)
+    attempt = Attempt(size, before)
     assert attempt.end() == [0] * size, attempt.said()
     return {"bytes": outcome(), "said": attempt.said()}
 

@@ -77,6 +77,7 @@ OTHER = {
     "color_jitter": 0.1,
     "cutmix_prob": 0.3,
     "cutmix_end": 0.5,
+    "random_erasing_prob": 0.5,
     "pca_lighting_std": 0.1,
     "num_processes": 2,
     "data_location": "host",
