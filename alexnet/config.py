@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Device = Literal["auto", "cpu", "cuda"]
-# The classes of alexnet.network.model by name, which is not imported here: it needs torch.
+# The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
 

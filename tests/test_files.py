@@ -22,6 +22,17 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a.txt", []
+    monkeypatch.setattr("alexnet.files.fsync", lambda file: synced.append((file, path.exists())))
+    write_text(path, "good")
+    (temporary, was_there), after = synced
+    assert temporary.parent == tmp_path
+    assert temporary != path
+    assert not was_there
+    assert after == (tmp_path, True)
+
+
 @pytest.mark.parametrize("failure", [ZeroDivisionError, OSError, None])
 def test_a_failure_keeps_the_old_directory_and_leaves_nothing_else(tmp_path, monkeypatch, failure):
     """A failure of the writer, one of the last rename, and none."""
