@@ -21,7 +21,12 @@ def commands(program: str) -> list[list[str]]:
 
 def test_no_command_is_left_out():
     known = {"git", "make", "source", "alexnet", "dvc", "gto", "torchrun", "export", "podman"}
-    known |= {"openssl", "model_signing", "npm", "python"}  # of the signature and the page, whose tests use them
+    known |= {
+        "openssl",
+        "model_signing",
+        "npm",
+        "python",
+    }  # of the signature and the page, whose tests use them
     assert {line[0] for line in LINES if line} <= known
 
 

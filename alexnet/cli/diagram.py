@@ -7,9 +7,9 @@ import typer
 
 
 def diagram(
-    out: Annotated[
-        Path, typer.Argument(help="Output file: .png, .svg or .pdf.")
-    ] = Path("alexnet.png"),
+    out: Annotated[Path, typer.Argument(help="Output file: .png, .svg or .pdf.")] = Path(
+        "alexnet.png"
+    ),
     variant: Annotated[
         str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
     ] = "cifar",
@@ -22,7 +22,9 @@ def diagram(
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
     horizontal: Annotated[
         bool,
-        typer.Option("--horizontal", help="Left to right, with the activations as volumes to scale."),
+        typer.Option(
+            "--horizontal", help="Left to right, with the activations as volumes to scale."
+        ),
     ] = False,
 ) -> None:
     """Draw the layers from the image to the logits, with their shapes and costs."""

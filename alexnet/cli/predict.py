@@ -18,7 +18,9 @@ Predictions = dict[Path, list["Prediction"]]
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="The exported artifact (a folder), or its model.onnx.")],
+    model: Annotated[
+        Path, typer.Argument(help="The exported artifact (a folder), or its model.onnx.")
+    ],
     images: Annotated[
         list[Path],
         typer.Argument(help="Image files, directories, quoted patterns.", metavar="IMAGE..."),

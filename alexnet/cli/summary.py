@@ -22,9 +22,7 @@ def summary(
         int | None, typer.Option(help="Number of classes.", show_default="the variant's")
     ] = None,
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
-    batch_size: Annotated[
-        int, typer.Option(help="Images in a batch.")
-    ] = 1,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:

@@ -58,7 +58,9 @@ def installed_lock(lock: Path) -> str | None:
 
 def _revision_from_environment() -> tuple[str | None, bool | None]:
     value = _variable(
-        REVISION, "[0-9a-f]{7,64}(-dirty)?", "what `git describe --always --abbrev=40 --dirty` prints"
+        REVISION,
+        "[0-9a-f]{7,64}(-dirty)?",
+        "what `git describe --always --abbrev=40 --dirty` prints",
     )
     if value is None:
         return None, None

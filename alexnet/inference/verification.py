@@ -79,7 +79,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(path)
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if type(schema) is not int or schema < 1:
-        raise UserError(f"{path} has no schema number; it is damaged, or not a manifest of this project")
+        raise UserError(
+            f"{path} has no schema number; it is damaged, or not a manifest of this project"
+        )
     if schema > SCHEMA:
         raise UserError(
             f"{path} has schema {schema}, and this version supports up to {SCHEMA}; "

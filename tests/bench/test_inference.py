@@ -22,8 +22,8 @@ from bench.forms import (
     random_images,
     write_forms,
 )
-from tests.conftest import CLASSES, ROOT, write_params
 from tests.artifacts import confident_model
+from tests.conftest import CLASSES, ROOT, write_params
 from tests.making import CPU
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
-from tests.conftest import ROOT
 from tests.artifacts import LAX, export_small
+from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = ROOT / "deploy" / "browser"
@@ -86,7 +86,9 @@ def assert_shows(shown, row, tolerance=1e-5):
     assert shown["visible"]
     assert shown["best"].startswith(row["label"])
     best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[:5]
-    assert [shown_row["label"] for shown_row in shown["predictions"]] == [label for label, _ in best]
+    assert [shown_row["label"] for shown_row in shown["predictions"]] == [
+        label for label, _ in best
+    ]
     for shown_row, (_, probability) in zip(shown["predictions"], best, strict=True):
         assert shown_row["probability"] == pytest.approx(probability, abs=tolerance)
 

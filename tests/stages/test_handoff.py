@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from alexnet.data.meta import Meta, save_meta
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.weights import ModelMetadata, save_weights
-from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.artifacts import confident_model
+from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.making import CPU
 
 pytestmark = pytest.mark.slow

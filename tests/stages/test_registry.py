@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from alexnet.inference.verification import verify
-from tests.conftest import ROOT
 from tests.artifacts import export_small
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
