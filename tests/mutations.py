@@ -102,8 +102,8 @@ MUTATIONS = [
     Mutation(
         "wrong sign in the update",
         "alexnet/network/reference/descent.py",
-        "weight.sub_(learning_rate * ahead)",
-        "weight.add_(learning_rate * ahead)",
+        "weight.sub_(learning_rate * lookahead)",
+        "weight.add_(learning_rate * lookahead)",
         "tests/network/test_reference.py -k nesterov",
     ),
     Mutation(
