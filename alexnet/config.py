@@ -172,8 +172,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _augmentation_fits_image(self) -> "Params":
         stored = (self.data.image_size, "data.image_size")
-        seen = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
-        limits = {"crop_padding": stored, "crop_size": stored, "cutout": seen}
+        cropped = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
+        limits = {"crop_padding": stored, "crop_size": stored, "cutout": cropped}
         for key, (size, given_by) in limits.items():
             value = getattr(self.train, key) or 0
             if value > size or (value == size and key != "crop_size"):

@@ -107,7 +107,7 @@ def test_values_at_their_limits_are_valid(tmp_path, change):
 
 
 def test_every_key_of_train_reruns_the_stage_or_is_execution_only():
-    """Else a change of it would be neither seen by dvc nor promised to change nothing."""
+    """DVC tracks a key, or a change of it does not change the result; never neither."""
     stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]
     tracked = {name.removeprefix("train.") for name in stage["params"] if "." in name}
     assert tracked | config.EXECUTION_ONLY == set(config.Train.model_fields)

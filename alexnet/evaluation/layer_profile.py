@@ -49,14 +49,14 @@ def time_layers(
     for number, (name, layer) in enumerate(network.named_children()):
         forward, backward = [], []
         for _ in range(1 + ROUNDS):  # the first one warms up
-            given = x.detach().requires_grad_(number > 0)  # images need no gradient
+            inputs = x.detach().requires_grad_(number > 0)  # images need no gradient
             start = _now(device_config)
             with device_config.autocast():
-                output: Tensor = layer(given)
+                output: Tensor = layer(inputs)
             middle = _now(device_config)
             if output.requires_grad:
-                wanted = [value for value in (given, *layer.parameters()) if value.requires_grad]
-                torch.autograd.grad(output, wanted, torch.ones_like(output))
+                sources = [value for value in (inputs, *layer.parameters()) if value.requires_grad]
+                torch.autograd.grad(output, sources, torch.ones_like(output))
             end = _now(device_config)
             forward.append((middle - start) / n)
             backward.append((end - middle) / n)
