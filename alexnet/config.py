@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Device = Literal["auto", "cpu", "cuda"]
-# The classes of alexnet.network.model by name, which is not imported here: it needs torch.
+# The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
 
@@ -89,11 +89,12 @@ class Train(Section):
     hflip: Literal["none", "random", "alternating"]
     scale: Fraction
     degrees: Annotated[float, Field(ge=0, le=180)]
-    cutout: Annotated[int, Field(ge=0)]
     color_jitter: Fraction
+    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cutout: Annotated[int, Field(ge=0)]
+    random_erasing_prob: Annotated[float, Field(ge=0, le=1)]
     cutmix_prob: Annotated[float, Field(ge=0, le=1)]
     cutmix_end: Annotated[float, Field(ge=0, le=1)]
-    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     num_processes: Literal["auto"] | Count
     data_location: Literal["auto", "device", "host"]
     checkpoint_seconds: Positive
@@ -141,7 +142,7 @@ class Export(Section):
     precisions: list[Literal["fp32", "fp16", "int8"]]
     num_calibration_images: Count
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
-    max_changed: Annotated[float, Field(ge=0, le=1)]
+    max_label_change: Annotated[float, Field(ge=0, le=1)]
     max_logit_difference: Positive
     num_samples: Annotated[int, Field(ge=1, le=100)]
 

@@ -1,8 +1,7 @@
-"""Files that are either whole or not there.
+"""Atomic writes: a file or directory is complete, or it is not there.
 
-Everything is written to a temporary name beside its destination, synced to disk,
-then renamed, so that a crash or a full disk never leaves half a file in place of
-a good one.
+Everything is written to a temporary name beside its destination, synced to disk and then
+renamed, so a crash or a full disk never leaves half a file in place of a good one.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; rename it to `path` if the block succeeds."""
+    """Yield a temporary path to write to, which is renamed to `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,9 +35,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder; put it in the place of `path` if the block succeeds.
+    """Yield an empty temporary directory, which replaces `path` if the block succeeds.
 
-    What stood at `path` before is removed only after its successor is complete.
+    The old contents of `path` are removed only after that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -63,7 +62,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def fsync(path: Path) -> None:
-    """Ask the operating system to put a file (or a folder's entries) on the disk."""
+    """Flush a file, or the entries of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -93,23 +92,23 @@ def read_json(path: Path) -> Any:
 
 
 def require_file(path: Path) -> Path:
-    """`path` itself; raises UserError if nothing is there."""
+    """Return `path`. Raises UserError if it does not exist."""
     if not path.exists():
         raise UserError(f"{path} does not exist; run the stage that writes it, or `dvc repro`")
     return path
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """The SHA-256 of a file's contents, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def preallocate(path: Path, num_bytes: int) -> None:
-    """Create a file of `num_bytes` whose space on the disk is really reserved.
+    """Create a file of `num_bytes` zeros and reserve its space on the disk.
 
-    Without it a full disk would show up as a fatal signal on a write through a
-    memory map instead of as an error.
+    Raises OSError if there is no room. Without the reservation a full disk would kill the
+    process with SIGBUS when it writes to a memory map.
     """
     with path.open("wb") as file:
         if num_bytes:

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal; silence in a log, where a line at the end says more."""
+"""A progress bar on a terminal; nothing in a log, where one line at the end is enough."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ from rich.progress import (
 
 class Advance(Protocol):
     def __call__(self, num_done: int = 1, note: str = "") -> None:
-        """Say that `num_done` more are done; a `note` replaces the text behind the bar."""
+        """Advance the bar by `num_done` units; a `note` replaces the text after it."""
 
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Yield a function that advances a bar of `total` units; the bar goes when it ends.
+    """Yield a function that advances a bar of `total` units, which is removed at the end.
 
-    `done` of the units were done before.
+    done: units that were complete before, such as the bytes of a resumed download.
     """
     console = Console(stderr=True)
     columns = (

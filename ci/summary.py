@@ -47,7 +47,7 @@ def _verdicts(comparison: dict[str, Any] | None) -> list[str]:
         gate = read_json(paths.GATE)
         checks = [
             f"{check['metric']} {check['value']:.4f}, "
-            f"{'at least' if check['at_least'] else 'at most'} {check['bar']:.4f}"
+            f"{'at least' if check['minimum'] else 'at most'} {check['threshold']:.4f}"
             for check in gate["checks"]
         ]
         lines.append(f"- Gate: **{_word(gate['passed'])}** ({'; '.join(checks)})")

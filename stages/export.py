@@ -34,7 +34,7 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
-    calibration, _ = load_split(paths.PROCESSED, "train")
+    calibration_images, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
     metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
     origin = provenance(
@@ -54,27 +54,25 @@ def export(params: ParamsFile = PARAMS) -> None:
         "counts": meta.counts,
         "duplicates": meta.duplicates,
     }
-    proof = export_bundle(
-        *(
-            paths.ARTIFACTS,
-            model,
-            metadata,
-            images,
-            labels,
-            metrics,
-            data,
-            origin,
-            values,
-            calibration,
-        )
+    results = export_bundle(
+        paths.ARTIFACTS,
+        model,
+        metadata,
+        images,
+        labels,
+        calibration_images=calibration_images,
+        metrics=metrics,
+        data=data,
+        provenance=origin,
+        params=values,
     )
-    write_json(paths.EXPORT_METRICS, proof)
-    for row in proof["precisions"].values():
+    write_json(paths.EXPORT_METRICS, results)
+    for row in results["precisions"].values():
         logger.info(_precision_text(row))
     logger.info(
         f"{paths.ARTIFACTS / 'model.onnx'}: the same label as PyTorch on all "
-        f"{proof['num_images']:,} test images, largest logit difference "
-        f"{proof['max_logit_difference']:.1e}"
+        f"{results['num_images']:,} test images, largest logit difference "
+        f"{results['max_logit_difference']:.1e}"
     )
 
 
@@ -87,9 +85,12 @@ def _calibration(values: config.Export) -> dict[str, str]:
 
 def _precision_text(row: dict[str, Any]) -> str:
     file = f"{paths.ARTIFACTS / row['file']} ({row['bytes'] / 1e6:.1f} MB)"
-    if "refused" in row:
-        return f"{file} is not written: {row['refused']}"
-    return f"{file}: accuracy {row['accuracy']:.2%}, {row['changed']:.2%} of the labels changed"
+    if "rejected_reason" in row:
+        return f"{file} is rejected: {row['rejected_reason']}"
+    return (
+        f"{file}: accuracy {row['accuracy']:.2%}, {row['label_change_rate']:.2%} of the labels "
+        "differ from float32"
+    )
 
 
 if __name__ == "__main__":

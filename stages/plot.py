@@ -9,46 +9,40 @@ from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.plot")
 
-SETTINGS = ("data", "model", "train", "evaluate")  # sections of params.yaml shown on the page
+SETTINGS = ("data", "model", "train", "evaluate")  # the sections that decide the results
 
 
 def plot(params: ParamsFile = PARAMS) -> None:
-    """Draw the training curves, the mistakes and the network's layers; write the page."""
+    """Draw the training, the results and the inside of the network; write the page."""
     values = config.load(params)
-
-    import time
 
     from alexnet.files import atomic_directory, read_json
     from alexnet.report.draw import draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
 
-    start = time.monotonic()
-
-    def say(line: str) -> None:
-        logger.info(f"{time.monotonic() - start:5.1f} s  {line}")
-
     files = Files(
         processed=paths.PROCESSED,
         weights=paths.WEIGHTS,
         history=paths.HISTORY,
         layers=paths.LAYERS,
-        timing=paths.PROFILE,
-        metrics=paths.TRAIN_METRICS,
+        train_metrics=paths.TRAIN_METRICS,
+        profile=paths.PROFILE,
+        profile_metrics=paths.PROFILE_METRICS,
         predictions=paths.PREDICTIONS,
     )
-    drawn = read_run(files, values, say)
+    data = read_run(files, values)
     with atomic_directory(paths.FIGURES) as folder:
-        names = draw_all(folder, drawn, say)
+        names = draw_all(folder, data)
     write_report(
         paths.REPORT,
-        title=drawn.title,
-        summary=drawn.conditions,
+        title=data.title,
+        conditions=data.conditions,
         settings=values.model_dump(include=set(SETTINGS)),
         metrics=read_json(paths.METRICS),
-        layers=drawn.layers,
-        input_shape=drawn.input_shape,
-        history=drawn.history,
+        layers=data.layers,
+        input_shape=data.input_shape,
+        history=data.history,
         figures=paths.FIGURES,
     )
     logger.info(f"{len(names)} pictures in {paths.FIGURES}, the page in {paths.REPORT}")

@@ -14,7 +14,7 @@ def profile(params: ParamsFile = PARAMS) -> None:
     """Time each layer of a fresh network: the times depend on shapes, not on weights."""
     values = config.load(params)
 
-    from alexnet.data.meta import load_meta
+    from alexnet.data.dataset import load_meta
     from alexnet.evaluation.layer_profile import time_layers, write
     from alexnet.files import write_json
     from alexnet.network.collapse import can_collapse, collapse_for_training

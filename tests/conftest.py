@@ -70,6 +70,14 @@ def tinted_digits(digits):
     return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
 
 
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory) -> Path:
+    """A small exported artifact; tests that change it copy it first."""
+    from tests.artifacts import export_small
+
+    return export_small(tmp_path_factory.mktemp("small") / "artifacts")
+
+
 @pytest.fixture
 def checkpoints(tmp_path):
     checkpoints = Checkpoints(tmp_path, {"seed": 0})

@@ -11,7 +11,6 @@ from torch import nn
 
 from alexnet import config
 from alexnet.network.model import AlexNetCifar
-from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
@@ -51,6 +50,7 @@ PLAIN: dict[str, Any] = {
     "cutmix_prob": 0.0,
     "cutmix_end": 0.0,
     "pca_lighting_std": 0.0,
+    "random_erasing_prob": 0.0,
     "num_processes": "auto",
     "data_location": "auto",
     "checkpoint_seconds": 1e6,
@@ -75,6 +75,7 @@ EVERYTHING: dict[str, Any] = {
     "cutmix_prob": 0.5,
     "cutmix_end": 0.9,
     "pca_lighting_std": 0.1,
+    "random_erasing_prob": 0.25,
 }
 
 
@@ -188,20 +189,6 @@ def logged(lines: list[str]) -> Iterator[None]:
     yield
     logger.removeHandler(handler)
     logger.setLevel(level)
-
-
-def draws_of(num_images, **given):
-    """Draws that do nothing but what is given."""
-    none = {
-        name: torch.zeros(num_images, dtype=torch.long)
-        for name in ("top", "left", "hole_top", "hole_left")
-    }
-    none |= {"mirrored": torch.zeros(num_images, dtype=torch.bool)}
-    none |= {"light": torch.zeros(num_images, 3)}
-    none |= {"frame": torch.eye(2).repeat(num_images, 1, 1)}
-    none |= {"tone": torch.tensor([1.0, 1.0, 0.0]).repeat(num_images, 1)}
-    none |= {"patch": torch.zeros(num_images, 3, dtype=torch.long)}
-    return AugmentationParams(**(none | given))
 
 
 def ignore(*arguments):

@@ -1,8 +1,9 @@
-"""Files are whole or not there."""
+"""Files and directories are complete or not there."""
 
 import hashlib
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from alexnet.files import atomic_directory, atomic_write, read_json, sha256, wri
 from tests.conftest import ROOT
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "good")
     with pytest.raises(ZeroDivisionError), atomic_write(path) as temporary:
@@ -21,35 +22,37 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
-    path = tmp_path / "folder"
-    with atomic_directory(path) as new:
-        (new / "a").write_text("good")
-    with pytest.raises(ZeroDivisionError), atomic_directory(path) as new:
-        (new / "a").write_text(f"ha{1 / 0}")
-    assert (path / "a").read_text() == "good"
-    assert list(tmp_path.iterdir()) == [path]
-    with atomic_directory(path) as new:
-        (new / "b").write_text("better")
-    assert [file.name for file in path.iterdir()] == ["b"]
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a.txt", []
+    monkeypatch.setattr("alexnet.files.fsync", lambda file: synced.append((file, path.exists())))
+    write_text(path, "good")
+    (temporary, was_there), after = synced
+    assert temporary.parent == tmp_path
+    assert temporary != path
+    assert not was_there
+    assert after == (tmp_path, True)
 
 
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [ZeroDivisionError, OSError, None])
+def test_a_failure_keeps_the_old_directory_and_leaves_nothing_else(tmp_path, monkeypatch, failure):
+    """A failure of the writer, one of the last rename, and none."""
     path = tmp_path / "folder"
     with atomic_directory(path) as new:
         (new / "a").write_text("good")
     rename = Path.rename
 
     def refuse(source, target):
-        if source.name == "new":
+        if failure is OSError and source.name == "new":
             raise OSError("no")
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(OSError, match="no"), atomic_directory(path) as new:
+    with pytest.raises(failure) if failure else nullcontext(), atomic_directory(path) as new:
         (new / "b").write_text("better")
-    assert (path / "a").read_text() == "good"
+        if failure is ZeroDivisionError:
+            raise ZeroDivisionError
+    assert [file.name for file in path.iterdir()] == ["a" if failure else "b"]
+    assert (path / "a" if failure else path / "b").read_text() == ("good" if failure else "better")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -58,7 +61,7 @@ def test_json_round_trip(tmp_path):
     assert read_json(tmp_path / "a.json") == {"näme": [1, 2.5, None]}
 
 
-def test_json_that_is_not(tmp_path):
+def test_invalid_or_missing_json_is_an_error(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(UserError, match=r"a.json is not valid JSON"):
         read_json(tmp_path / "a.json")
@@ -66,7 +69,7 @@ def test_json_that_is_not(tmp_path):
         read_json(tmp_path / "b.json")
 
 
-def test_a_figure_that_is_not_a_number_is_never_written(tmp_path):
+def test_nan_is_never_written_as_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"accuracy": float("nan")})
     assert not list(tmp_path.iterdir())
@@ -78,13 +81,13 @@ def test_sha256(tmp_path):
 
 
 @pytest.mark.parametrize("writer", ["weights", "text"])
-def test_no_room_on_the_disk(tmp_path, writer):
-    """A limit on the size of files stands for a full disk: the write fails in the middle."""
+def test_a_full_disk_is_one_message_and_keeps_the_old_file(tmp_path, writer):
+    """A limit on the size of files stands for the full disk: the write fails in the middle."""
     (tmp_path / "out").write_text("good")
-    what = {
+    statement = {
         "text": "files.write_text(path, 'x' * 500_000)",
-        "weights": "weights.save_weights(path, AlexNetCifar(), "
-        "weights.Card('cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
+        "weights": "weights.save_weights(path, AlexNetCifar(), weights.ModelMetadata("
+        "'cifar', tuple('abcdefghij'), 32, (0.5,) * 3, (0.5,) * 3))",
     }[writer]
     script = f"""
 import resource
@@ -97,17 +100,12 @@ from alexnet.cli.app import run
 def write() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     path = Path("out")
-    {what}
+    {statement}
 
 run(write)
 """
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-    )
+    command, environment = [sys.executable, "-c", script], {"PYTHONPATH": str(ROOT), "PATH": ""}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr

@@ -5,6 +5,7 @@ import hashlib
 import torch
 
 from alexnet.seeding import generator_for, seed_for
+from alexnet.training.augmentation import TRANSFORMS
 
 
 def test_a_seed_is_a_digest_of_what_it_is_for():
@@ -14,16 +15,17 @@ def test_a_seed_is_a_digest_of_what_it_is_for():
 
 
 def test_every_purpose_has_a_seed_of_its_own():
+    names = ["order", *(kind.name for kind in TRANSFORMS)]
     seeds = {
         seed_for(seed, *purpose)
         for seed in range(10)
         for purpose in [
-            ("mirrored first",),
-            *[(kind, epoch) for kind in ("order", "augmentation") for epoch in range(200)],
+            *[(kind.name,) for kind in TRANSFORMS],
+            *[(name, epoch) for name in names for epoch in range(200)],
             *[("step", step, rank) for step in range(500) for rank in range(4)],
         ]
     }
-    assert len(seeds) == 10 * (1 + 2 * 200 + 500 * 4)
+    assert len(seeds) == 10 * (len(TRANSFORMS) + len(names) * 200 + 500 * 4)
     assert min(seeds) < 0 < max(seeds)
     for seed in list(seeds)[:100]:
         torch.manual_seed(seed)  # accepts it

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page, text_width
+from alexnet.report.canvas import MARGIN, Canvas, text_width
 from alexnet.report.style import (
     BLUE,
     FAINT,
@@ -48,18 +48,18 @@ def thumbnails(
     columns = max(len(pictures) for _, pictures in rows)
     size = min(LARGEST, (WIDTH - 2 * MARGIN - words) / columns - GAP)
     header = 0.2 if names else 0.0
-    page = Page(header + len(rows) * (size + ROW_GAP) - ROW_GAP, title, caption)
-    canvas = page.canvas()
+    canvas = Canvas(header + len(rows) * (size + ROW_GAP) - ROW_GAP, title, caption)
+    body = canvas.body()
     for column, name in enumerate(names):
         x = MARGIN + words + column * (size + GAP) + size / 2
-        canvas.text(x, 0.06, name, fontsize=SMALL, ha="center", va="center")
+        body.text(x, 0.06, name, fontsize=SMALL, ha="center", va="center")
     for row, (label, pictures) in enumerate(rows):
         top = header + row * (size + ROW_GAP)
-        canvas.text(MARGIN, top + size / 2, label, fontsize=SMALL, color=MUTED, va="center")
+        body.text(MARGIN, top + size / 2, label, fontsize=SMALL, color=MUTED, va="center")
         for column, picture in enumerate(pictures):
             left = MARGIN + words + column * (size + GAP)
-            _thumbnail(page.axes(left, top, size, size), picture, pictures)
-    return page.figure
+            _thumbnail(canvas.axes(left, top, size, size), picture, pictures)
+    return canvas.figure
 
 
 @applied()
@@ -78,8 +78,8 @@ def bars(
     """
     left = MARGIN + max(text_width(name, SMALL) for name in names) + 0.14
     width = (WIDTH - MARGIN - left) / len(values)
-    page = Page(0.28 + BAR_ROW * len(names), title, caption)
-    axes = page.canvas()
+    canvas = Canvas(0.28 + BAR_ROW * len(names), title, caption)
+    axes = canvas.body()
     for row, name in enumerate(names):
         axes.text(MARGIN, _middle(row), name, fontsize=SMALL, va="center")
     for column, (heading, numbers) in enumerate(values.items()):
@@ -92,28 +92,28 @@ def bars(
             colour = (BLUE, VERMILLION)[column % 2]
             axes.barh(_middle(row), length, 0.6 * BAR_ROW, left=x, color=colour)
             axes.text(x + length + 0.06, _middle(row), text, fontsize=SMALL, va="center")
-    return page.figure
+    return canvas.figure
 
 
 @applied()
 def curve(title: str, caption: str, x_label: str, y_label: str, values: Sequence[float]) -> Figure:
     """One value after the other, from 1 on."""
-    page = Page(2.1, title, caption)
-    axes = page.axes(0.6, 0.02, WIDTH - MARGIN - 0.6, 1.65)
+    canvas = Canvas(2.1, title, caption)
+    axes = canvas.axes(0.6, 0.02, WIDTH - MARGIN - 0.6, 1.65)
     axes.plot(range(1, len(values) + 1), values, color=TRAINING)
     axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.05 * max(values)))
     axes.grid(True)
-    return page.figure
+    return canvas.figure
 
 
 @applied()
 def pixels_and_numbers(title: str, caption: str, picture: Pixels, numbers: Pixels) -> Figure:
     """A picture, and beside it the numbers (H, W) that it is made of, each in its place."""
     size = 2.4
-    page = Page(size, title, caption)
+    canvas = Canvas(size, title, caption)
     left = (WIDTH - 2 * size - 0.4) / 2
-    _thumbnail(page.axes(left, 0, size, size), picture, [picture])
-    axes = page.axes(left + size + 0.4, 0, size, size)
+    _thumbnail(canvas.axes(left, 0, size, size), picture, [picture])
+    axes = canvas.axes(left + size + 0.4, 0, size, size)
     height, width = numbers.shape
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
@@ -121,7 +121,7 @@ def pixels_and_numbers(title: str, caption: str, picture: Pixels, numbers: Pixel
         colour = INK if number else "#c3c9d0"
         where = (column + 0.5, row + 0.5)
         axes.text(*where, f"{number:.0f}", color=colour, ha="center", va="center")
-    return page.figure
+    return canvas.figure
 
 
 def faded(picture: NDArray[np.uint8], reached: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""The tools for people: `alexnet summary`, `diagram`, `report`, `predict`, `verify`."""
+"""The command-line tools: `alexnet summary`, `diagram`, `report`, `predict`, `verify`."""

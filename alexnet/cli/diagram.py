@@ -1,4 +1,4 @@
-"""diagram: the network as a picture."""
+"""diagram: a drawing of the network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 
 def diagram(
-    out: Annotated[
-        Path, typer.Argument(help="Where to write it: a .png, .svg or .pdf file.")
-    ] = Path("alexnet.png"),
+    out: Annotated[Path, typer.Argument(help="Output file: .png, .svg or .pdf.")] = Path(
+        "alexnet.png"
+    ),
     variant: Annotated[
         str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
     ] = "cifar",
@@ -22,14 +22,16 @@ def diagram(
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
     horizontal: Annotated[
         bool,
-        typer.Option("--horizontal", help="From left to right, as volumes drawn to scale."),
+        typer.Option(
+            "--horizontal", help="Left to right, with the activations as volumes to scale."
+        ),
     ] = False,
 ) -> None:
-    """Draw the layers from the image down to the logits, with a table of their numbers."""
+    """Draw the layers from the image to the logits, with their shapes and costs."""
     from alexnet.errors import UserError
 
     if out.suffix not in {".png", ".svg", ".pdf"}:
-        raise UserError(f"{out}: name a file that ends in .png, .svg or .pdf")
+        raise UserError(f"{out}: the file name has to end in .png, .svg or .pdf")
 
     from alexnet.cli.inspection import inspect
     from alexnet.report.diagram import architecture

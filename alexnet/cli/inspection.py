@@ -1,4 +1,4 @@
-"""The network that summary and diagram are asked for, built on the meta device."""
+"""The network that summary and diagram show, built on the meta device."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -35,8 +35,8 @@ class Network:
         return training_memory(self.model, self.input_shape[1], self.batch_size)
 
     @cached_property
-    def training_folded(self) -> TrainingMemory | None:
-        """Where fc1 sees copies only, as `train.collapse_fc1` leaves them out; else None."""
+    def training_collapsed(self) -> TrainingMemory | None:
+        """With fc1 collapsed, as `train.collapse_fc1` trains; None where it does not apply."""
         size = self.input_shape[1]
         if not can_collapse(self.model, size):
             return None
@@ -56,7 +56,7 @@ class Network:
         return training_flops(self.layers)
 
     def as_dict(self) -> dict[str, Any]:
-        folded = self.training_folded
+        collapsed = self.training_collapsed
         return {
             "variant": self.variant,
             "input_shape": self.input_shape,
@@ -66,7 +66,9 @@ class Network:
             "training_step": {
                 "flops": self.batch_size * self.training_flops,
                 "memory_bytes": asdict(self.training) | {"total": self.training.total},
-                "memory_bytes_folded": folded and asdict(folded) | {"total": folded.total},
+                "memory_bytes_fc1_collapsed": (
+                    collapsed and asdict(collapsed) | {"total": collapsed.total}
+                ),
             },
             "layers": [
                 layer | asdict(cost)
@@ -82,19 +84,22 @@ def inspect(
     channels: int,
     batch_size: int = 1,
 ) -> Network:
-    """Raises UserError for an unknown variant or what it does not take."""
+    """A variant for square images; None stands for the variant's own size and classes.
+
+    Raises UserError for an unknown variant and for values that it does not take.
+    """
     if variant not in VARIANTS:
-        raise UserError(f"--variant {variant}: there are {', '.join(VARIANTS)}")
+        raise UserError(f"--variant {variant}: choose one of {', '.join(VARIANTS)}")
     if channels < 1:
         raise UserError(f"--channels {channels}: an image has at least 1 channel")
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size}: a batch has at least 1 image")
-    chosen = VARIANTS[variant]
-    size = chosen.image_size if image_size is None else image_size
+    cls = VARIANTS[variant]
+    size = cls.image_size if image_size is None else image_size
     options = {} if num_classes is None else {"num_classes": num_classes}
     try:
-        with torch.device("meta"):  # shapes without numbers: instant, and no memory
-            model = chosen(in_channels=channels, **options)
+        with torch.device("meta"):  # shapes only: instant, and no memory
+            model = cls(in_channels=channels, **options)
         layers = summarize(model, size)
     except ValueError as error:
         raise UserError(str(error)) from None

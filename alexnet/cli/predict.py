@@ -14,65 +14,67 @@ from alexnet.errors import UserError
 if TYPE_CHECKING:  # the command line starts without onnxruntime
     from alexnet.inference.predictor import Prediction
 
-Guesses = dict[Path, list["Prediction"]]
+Predictions = dict[Path, list["Prediction"]]
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="The folder handed over, or its model.onnx.")],
+    model: Annotated[
+        Path, typer.Argument(help="The exported artifact (a folder), or its model.onnx.")
+    ],
     images: Annotated[
         list[Path],
         typer.Argument(help="Image files, directories, quoted patterns.", metavar="IMAGE..."),
     ],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
-        typer.Option(help="Which of a folder's models.", show_default="fp32"),
+        typer.Option(help="The model of that precision in the folder.", show_default="fp32"),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per class.")] = False,
 ) -> None:
-    """Say what is in the images, with probabilities. Needs no PyTorch."""
+    """Classify images, with probabilities. Needs no PyTorch."""
     if as_json and as_csv:
         raise UserError("--json and --csv: give one of them")
 
-    from alexnet.inference.image_paths import gather
+    from alexnet.inference.image_paths import find_images
     from alexnet.inference.predictor import Predictor
     from alexnet.progress import progress
 
     predictor = Predictor(model, precision or "fp32")
-    if precision and predictor.precision != precision:  # a file was given
+    if precision and predictor.precision != precision:  # the argument is a file
         raise UserError(f"{model} is in {predictor.precision}, not in {precision}; give its folder")
-    paths = gather(images)
+    paths = find_images(images)
     with progress("predict", len(paths)) as advance:
-        guesses, failed = predictor.classify_all(paths, top, advance)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is not text goes out as it is
+        predictions, failed = predictor.classify_all(paths, top, advance)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be valid text
         sys.stdout.reconfigure(errors="surrogateescape")
     write = _write_json if as_json else _write_csv if as_csv else _write_text
-    write(guesses)
+    write(predictions)
     if failed:
-        sys.stdout.flush()  # the list is to stand behind what could be read
+        sys.stdout.flush()  # the errors come after the predictions
         listed = "\n".join(f"  {message}" for message in failed.values())
         raise UserError(f"{len(failed)} of {len(paths)} images could not be read:\n{listed}")
 
 
-def _write_text(guesses: Guesses) -> None:
-    width = max((len(str(path)) for path in guesses), default=0)
-    for path, row in guesses.items():
-        named = "   ".join(f"{guess.label} {guess.probability:.1%}" for guess in row)
-        print(f"{path!s:<{width}}   {named}")
+def _write_text(predictions: Predictions) -> None:
+    width = max((len(str(path)) for path in predictions), default=0)
+    for path, row in predictions.items():
+        classes = "   ".join(f"{best.label} {best.probability:.1%}" for best in row)
+        print(f"{path!s:<{width}}   {classes}")
 
 
-def _write_json(guesses: Guesses) -> None:
+def _write_json(predictions: Predictions) -> None:
     rows = [
-        {"file": str(path), "predictions": [vars(guess) for guess in row]}
-        for path, row in guesses.items()
+        {"file": str(path), "predictions": [vars(prediction) for prediction in row]}
+        for path, row in predictions.items()
     ]
     print(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
-def _write_csv(guesses: Guesses) -> None:
+def _write_csv(predictions: Predictions) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file", "rank", "label", "probability"])
-    for path, row in guesses.items():
-        for rank, guess in enumerate(row, start=1):
-            writer.writerow([path, rank, guess.label, f"{guess.probability:.6f}"])
+    for path, row in predictions.items():
+        for rank, prediction in enumerate(row, start=1):
+            writer.writerow([path, rank, prediction.label, f"{prediction.probability:.6f}"])

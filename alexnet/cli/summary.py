@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from alexnet.cli.tables import Table
 
-WIDTH = 90  # columns of text; a narrow terminal or a pipe must not lose any of it
+WIDTH = 90  # columns; a narrow terminal or a pipe must not cut anything off
 
 
 def summary(
@@ -22,13 +22,11 @@ def summary(
         int | None, typer.Option(help="Number of classes.", show_default="the variant's")
     ] = None,
     channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
-    batch_size: Annotated[
-        int, typer.Option(help="Images that pass through the network together.")
-    ] = 1,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Print what each layer does, sees and costs, and what a step of training takes."""
+    """Print each layer's shape, receptive field and cost, and the cost of a training step."""
     from alexnet.cli.inspection import inspect
     from alexnet.cli.tables import costs, notes, shapes
     from alexnet.errors import UserError
@@ -49,12 +47,12 @@ def summary(
     console = Console()
     wide = Console(width=max(console.width, WIDTH))
     for table in tables:
-        wide.print(_laid_out(table), "")
+        wide.print(_rich_table(table), "")
     for note in notes(network):
         console.print(note, highlight=False, soft_wrap=not console.is_terminal)
 
 
-def _laid_out(table: "Table") -> object:
+def _rich_table(table: "Table") -> object:
     from rich.table import Table as RichTable
 
     from alexnet.cli.tables import TEXT
@@ -65,8 +63,8 @@ def _laid_out(table: "Table") -> object:
         side = "left" if heading in TEXT else "right"
         grid.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for row in table.rows:
-        learns = row[0].startswith(("conv", "fc"))
-        grid.add_row(*row, style="" if learns else "dim")
+        has_weights = row[0].startswith(("conv", "fc"))
+        grid.add_row(*row, style="" if has_weights else "dim")
     if table.total:
         grid.add_section()
         grid.add_row(*table.total, style="bold")

@@ -1,4 +1,4 @@
-"""The tables that summary prints: in words, before they are laid out."""
+"""The tables that summary prints, as text cells without layout."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from alexnet.cli.inspection import Network
 from alexnet.network.summary import Layer
 
-TEXT = {"layer", "kind"}  # columns that are read from the left
+TEXT = {"layer", "kind"}  # left-aligned columns; the others hold numbers
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Table:
 
 
 def shapes(network: Network) -> Table:
-    """What each layer does, and what one of its values sees of the image."""
-    headings = ["layer", "kind", "output", "kernel", "stride", "pad", "sees", "every", "centre"]
+    """Each layer's kind, output shape, window and receptive field."""
+    headings = ["layer", "kind", "output", "kernel", "stride", "pad", "field", "step", "centre"]
     return Table(network.title, headings, [_shape(layer) for layer in network.layers])
 
 
 def costs(network: Network) -> Table:
-    """What each layer costs, in numbers and as a share of the network's."""
-    headings = ["layer", "parameters", "share", "MACs", "share", "output", "kept", "FLOP/byte"]
+    """Each layer's parameters, operations and memory, with its share of the network's."""
+    headings = ["layer", "parameters", "share", "MACs", "share", "output", "saved", "FLOP/byte"]
     rows = [
         [
             layer.name,
@@ -45,44 +45,44 @@ def costs(network: Network) -> Table:
     ]
     totals = network.totals
     output = in_bytes(sum(cost.activation_bytes for cost in network.costs))
-    kept = in_bytes(network.training.activations)
-    total = ["total", f"{totals['parameters']:,}", "", f"{totals['macs']:,}", "", output, kept, ""]
+    saved = in_bytes(network.training.activations)
+    total = ["total", f"{totals['parameters']:,}", "", f"{totals['macs']:,}", "", output, saved, ""]
     number = network.batch_size
-    batch = "a batch of one image" if number == 1 else f"a batch of {number} images"
-    return Table(f"What {batch} costs in float32", headings, rows, total)
+    batch = "one image" if number == 1 else f"a batch of {number} images"
+    return Table(f"Cost of {batch} in float32", headings, rows, total)
 
 
 def notes(network: Network) -> Iterator[str]:
-    """What the columns mean, and what a step of training takes."""
+    """The meaning of the columns, and the cost of a training step."""
     flops, memory = network.training_flops, network.training
     yield (
-        "sees: the side of the input square that one value depends on; every: from the square of "
-        "one value to the next one's; centre: of the first, from the image's edge; in pixels."
+        "field: the side of the receptive field, the input square that one value depends on; "
+        "step: from one value's field to the next one's; centre: of the first field, from the "
+        "image's edge; in pixels."
     )
     yield (
-        "MACs: multiply-adds for one image; output and kept: bytes of the batch, of which kept is "
-        "what backward will need and no layer before it keeps; FLOP/byte: operations for each "
-        "byte of input, weights and output."
+        "MACs: multiply-adds for one image; output: bytes of the batch's activations; saved: bytes "
+        "that the layer saves for backward and no layer before it does; FLOP/byte: operations per "
+        "byte of input, weights and output (arithmetic intensity)."
     )
     yield (
-        f"{network.totals['flops'] / 1e6:.2f} MFLOP for an image forward (a multiply-add is two), "
+        f"{network.totals['flops'] / 1e6:.2f} MFLOP for one image forward (a multiply-add is two), "
         f"{flops / 1e6:.2f} forward and backward."
     )
     yield (
-        f"A step of training takes {network.batch_size * flops / 1e9:.2f} GFLOP and "
+        f"A training step takes {network.batch_size * flops / 1e9:.2f} GFLOP and "
         f"{in_bytes(memory.total)}: weights, gradients and momentum {in_bytes(memory.weights)} "
-        f"each, kept activations {in_bytes(memory.activations)}; workspaces come on top."
+        f"each, saved activations {in_bytes(memory.activations)}; workspaces come on top."
     )
-    if (folded := network.training_folded) is not None:
+    if (collapsed := network.training_collapsed) is not None:
         yield (
-            f"Where train.collapse_fc1 leaves out fc1's copies it takes "
-            f"{in_bytes(folded.total)}: three times {in_bytes(folded.weights)}, "
-            f"and {in_bytes(folded.activations)}."
+            f"With train.collapse_fc1 it takes {in_bytes(collapsed.total)}: three times "
+            f"{in_bytes(collapsed.weights)}, and {in_bytes(collapsed.activations)}."
         )
 
 
 def in_bytes(number: int) -> str:
-    """Two or three digits: "812 B", "24.6 kB", "233 MB"."""
+    """Bytes with two or three digits: "812 B", "24.6 kB", "233 MB"."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= size:
             return f"{number / size:.{0 if number >= 100 * size else 1}f} {unit}"
@@ -92,7 +92,7 @@ def in_bytes(number: int) -> str:
 def _shape(layer: Layer) -> list[str]:
     groups = layer.groups or 1
     window = [layer.kernel, layer.stride, layer.padding]
-    sees = [layer.receptive_field, layer.receptive_field_stride, layer.receptive_field_centre]
+    receptive = [layer.receptive_field, layer.receptive_field_stride, layer.receptive_field_centre]
     return [
         layer.name,
         layer.kind if groups == 1 else f"{layer.kind}, {groups} groups",
@@ -100,8 +100,8 @@ def _shape(layer: Layer) -> list[str]:
         *("" if value is None else str(value) for value in window),
         *(
             ["all", "", ""]
-            if None in sees
-            else [f"{value:g}" for value in sees if value is not None]
+            if None in receptive
+            else [f"{value:g}" for value in receptive if value is not None]
         ),
     ]
 

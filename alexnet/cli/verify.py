@@ -1,4 +1,4 @@
-"""verify: hold a folder that was handed over to its manifest, and its model to its samples."""
+"""verify: check an exported artifact against its manifest, samples and signature."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,29 +9,30 @@ from alexnet.errors import UserError
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The folder that was handed over.")],
+    folder: Annotated[Path, typer.Argument(help="The exported artifact.")],
     key: Annotated[
-        Path | None, typer.Option(help="The sender's public key, to check who it is from.")
+        Path | None, typer.Option(help="The sender's public key (PEM), to check the signature.")
     ] = None,
     signature: Annotated[
-        Path | None, typer.Option(help="Of `alexnet sign`.", show_default="FOLDER.sig")
+        Path | None,
+        typer.Option(help="Written by `model_signing sign key`.", show_default="FOLDER.sig"),
     ] = None,
 ) -> None:
-    """Say whether a folder is whole and its model does what it says. Needs no PyTorch."""
+    """Verify every file of an exported artifact and its model's outputs. Needs no PyTorch."""
     from alexnet.inference.verification import verify
 
     if signature and not key:
         raise UserError("--signature: give the sender's public key, too (--key)")
-    proof = verify(folder)
-    differences = ", ".join(f"{name} {value:.1e}" for name, value in proof.max_difference.items())
+    result = verify(folder)
+    differences = ", ".join(f"{name} {value:.1e}" for name, value in result.max_difference.items())
     print(
-        f"{folder} is whole: {proof.num_files} files as listed, model and manifest agree, "
-        f"{proof.num_samples} samples reproduce (largest difference of a probability: "
+        f"{folder} is verified: {result.num_files} files match the manifest, the model matches its "
+        f"metadata, {result.num_samples} samples reproduce (largest difference of a probability: "
         f"{differences})\n"
-        f"variant {proof.variant}, SHA-256 of the manifest {proof.manifest_sha256}"
+        f"variant {result.variant}, SHA-256 of the manifest {result.manifest_sha256}"
     )
     if key:
-        from alexnet.inference import signature as signing
+        from alexnet.inference.signature import signature_path, verify_signature
 
-        signing.check(folder, key, signature or signing.signature_of(folder))
-        print(f"signed with the private key of {key}")
+        verify_signature(folder, key, signature or signature_path(folder))
+        print(f"signature verified: made with the private key of {key}")

@@ -1,1 +1,1 @@
-"""Data sets: fetch one, check it, decode it once, and read it back without copying."""
+"""Data sets: download, verify, decode and split one, and read it back by memory map."""

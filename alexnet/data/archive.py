@@ -1,8 +1,8 @@
-"""The files of a folder or an archive, one after the other.
+"""Read the files of a folder or an archive, one after the other.
 
-Nothing is ever extracted to disk: an archive is read as a stream, and a member
-that is not a plain file inside the archive's own folder is refused by name, so
-that a hostile archive can neither write nor read anything elsewhere.
+Nothing is extracted to disk: an archive is read as a stream, and a member that is a link,
+a device, or outside the archive's folder fails with an error that names it. So a hostile
+archive can neither write nor read another file.
 """
 
 import bz2
@@ -26,7 +26,7 @@ from alexnet.files import CHUNK_BYTES
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A file, or a folder. `read` works only until the next member is asked for."""
+    """A file or a folder. `read` works only until the iterator advances."""
 
     path: PurePosixPath
     is_folder: bool
@@ -34,7 +34,7 @@ class ArchiveMember:
 
 
 def abbreviate(names: list[str]) -> str:
-    """The first few of many names, and how many more there are."""
+    """The first three names, and the number of the others."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
@@ -42,9 +42,8 @@ def abbreviate(names: list[str]) -> str:
 def iter_members(root: Path) -> Iterator[ArchiveMember]:
     """Every file and folder in a folder, tar, tar.gz, tar.xz, tar.bz2 or zip.
 
-    A folder comes sorted, an archive in its own order. Raises UserError that names
-    the archive if it is damaged, or the member if it is a link, a device, or lies
-    outside.
+    A folder is sorted by name; an archive keeps its order. Raises UserError that names
+    the archive if it is damaged, or the member if it is a link, a device, or outside.
     """
     if root.is_dir():
         return _walk_folder(root, PurePosixPath())
@@ -55,29 +54,29 @@ def iter_members(root: Path) -> Iterator[ArchiveMember]:
 
 def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[ArchiveMember]:
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
-        path = _checked(root, str(inside / entry.name))
+        path = _checked_path(root, str(inside / entry.name))
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_system_file(path):
-            yield ArchiveMember(path, is_folder, lambda: b"")  # not even entered
+            yield ArchiveMember(path, is_folder, lambda: b"")  # a system folder is not entered
         elif is_folder:
             yield ArchiveMember(path, is_folder, lambda: b"")
             yield from _walk_folder(root, path)
         elif entry.is_file(follow_symlinks=False):
             yield ArchiveMember(path, is_folder, Path(entry.path).read_bytes)
         else:
-            raise _refused(root, path)
+            raise _not_a_file_error(root, path)
 
 
 def _walk_zip(root: Path) -> Iterator[ArchiveMember]:
-    with _naming_damage(root), zipfile.ZipFile(root) as archive:
+    with _damage_as_user_error(root), zipfile.ZipFile(root) as archive:
         for info in archive.infolist():
-            inside = _checked(root, info.filename)
+            inside = _checked_path(root, info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where made on Windows
             if kind not in (0, stat.S_IFDIR, stat.S_IFREG):
-                raise _refused(root, inside)
+                raise _not_a_file_error(root, inside)
 
             def read(info: zipfile.ZipInfo = info) -> bytes:
-                with _naming_damage(root):
+                with _damage_as_user_error(root):
                     _check_size(root, info.filename, info.file_size)
                     return archive.read(info)
 
@@ -85,42 +84,42 @@ def _walk_zip(root: Path) -> Iterator[ArchiveMember]:
 
 
 def _walk_tar(root: Path) -> Iterator[ArchiveMember]:
-    with _naming_damage(root), _decompressed(root) as stream:
+    with _damage_as_user_error(root), _open_decompressed(root) as stream:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive:
             while (info := archive.next()) is not None:
-                inside = _checked(root, info.name)
+                inside = _checked_path(root, info.name)
                 if not (info.isfile() or info.isdir()):
-                    raise _refused(root, inside)
+                    raise _not_a_file_error(root, inside)
 
                 def read(info: tarfile.TarInfo = info) -> bytes:
-                    with _naming_damage(root):
+                    with _damage_as_user_error(root):
                         _check_size(root, info.name, info.size)
                         file = archive.extractfile(info)
                         assert file is not None, "it is a plain file"
                         return file.read()
 
                 yield ArchiveMember(inside, info.isdir(), read)
-                archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-        # The checksum of the compressed stream stands behind the archive's end.
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
+        # The compressed stream's checksum comes after the end of the archive.
         while stream.read(CHUNK_BYTES):
             pass
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """tarfile takes a damaged header behind the first for the archive's end; we don't."""
+    """Raises on a damaged header after the first, where tarfile would end the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictTarInfo":
         try:
             return super().fromtarfile(archive)
-        # Not in typeshed: what the zeros at the end raise.
+        # Not in typeshed. Raised at the zeros that end an archive.
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
 
 
-def _decompressed(path: Path) -> IO[bytes]:
+def _open_decompressed(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         magic = file.read(6)
     openers: dict[bytes, Callable[[Path], Any]] = {
@@ -136,8 +135,8 @@ def _decompressed(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
-    """Whatever a decompressor or unpacker stumbles over is said once, in our words."""
+def _damage_as_user_error(path: Path) -> Iterator[None]:
+    """Turn any error of a decompressor or unpacker into a UserError that names the archive."""
     try:
         yield
     except UserError:
@@ -152,10 +151,10 @@ def _naming_damage(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _checked(root: Path, name: str) -> PurePosixPath:
+def _checked_path(root: Path, name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{root.name}: {name} would lie outside the archive; this is refused")
+        raise UserError(f"{root.name}: {name} is outside the archive; remove it")
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -163,9 +162,9 @@ def _checked(root: Path, name: str) -> PurePosixPath:
     return path
 
 
-def _refused(root: Path, path: PurePosixPath) -> UserError:
+def _not_a_file_error(root: Path, path: PurePosixPath) -> UserError:
     return UserError(
-        f"{root.name}: {path} is a link or a device; only plain files and folders are taken"
+        f"{root.name}: {path} is a link or a device; only plain files and folders are accepted"
     )
 
 

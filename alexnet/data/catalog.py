@@ -1,12 +1,12 @@
-"""The data sets known by name: where they are published, and what they must hold."""
+"""The published data sets: their addresses, digests and contents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class File:
-    """A file to receive; None where nothing is published to hold it to."""
+class PublishedFile:
+    """A file to download; None where no size or digest is published to check it against."""
 
     name: str
     num_bytes: int | None = None
@@ -17,11 +17,12 @@ class File:
 class DatasetSpec:
     """A published data set.
 
-    `mirrors` are the addresses of the folder that holds `files`, tried in order;
-    `counts` the number of images in each split as published.
+    mirrors: URLs of the folder of `files`, tried in order.
+    counts: the published number of images in each split.
+    image_size, channels: of an image as published, in pixels.
     """
 
-    files: tuple[File, ...]
+    files: tuple[PublishedFile, ...]
     mirrors: tuple[str, ...]
     classes: tuple[str, ...]
     counts: Mapping[str, int]
@@ -32,10 +33,10 @@ class DatasetSpec:
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"
 _DIGITS = tuple("0123456789")
 
-KNOWN: dict[str, DatasetSpec] = {
+DATASETS: dict[str, DatasetSpec] = {
     "cifar10": DatasetSpec(
         files=(
-            File(
+            PublishedFile(
                 "cifar-10-binary.tar.gz",
                 170052171,
                 "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -49,7 +50,7 @@ KNOWN: dict[str, DatasetSpec] = {
     ),
     "cifar100": DatasetSpec(
         files=(
-            File(
+            PublishedFile(
                 "cifar-100-binary.tar.gz",
                 168513733,
                 "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
@@ -75,22 +76,22 @@ KNOWN: dict[str, DatasetSpec] = {
     ),
     "mnist": DatasetSpec(
         files=(
-            File(
+            PublishedFile(
                 "train-images-idx3-ubyte.gz",
                 9912422,
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             ),
-            File(
+            PublishedFile(
                 "train-labels-idx1-ubyte.gz",
                 28881,
                 "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
             ),
-            File(
+            PublishedFile(
                 "t10k-images-idx3-ubyte.gz",
                 1648877,
                 "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             ),
-            File(
+            PublishedFile(
                 "t10k-labels-idx1-ubyte.gz",
                 4542,
                 "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
@@ -107,22 +108,22 @@ KNOWN: dict[str, DatasetSpec] = {
     ),
     "fashion-mnist": DatasetSpec(
         files=(
-            File(
+            PublishedFile(
                 "train-images-idx3-ubyte.gz",
                 26421880,
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             ),
-            File(
+            PublishedFile(
                 "train-labels-idx1-ubyte.gz",
                 29515,
                 "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
             ),
-            File(
+            PublishedFile(
                 "t10k-images-idx3-ubyte.gz",
                 4422102,
                 "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
             ),
-            File(
+            PublishedFile(
                 "t10k-labels-idx1-ubyte.gz",
                 5148,
                 "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
@@ -139,9 +140,9 @@ KNOWN: dict[str, DatasetSpec] = {
         image_size=28,
         channels=1,
     ),
-    # Comes with scikit-learn, whose version is locked: nothing to fetch, nothing to hold it to.
+    # Comes with scikit-learn, whose version is locked: nothing to download or to check.
     "digits": DatasetSpec(
-        files=(File("digits.csv.gz"),),
+        files=(PublishedFile("digits.csv.gz"),),
         mirrors=(),
         classes=_DIGITS,
         counts={"train": 1797},

@@ -1,44 +1,161 @@
-"""The preprocessed data set as tensors, mapped from disk rather than copied."""
+"""The preprocessed data set on disk: meta.json, and a safetensors file for each split.
 
+A split's file is laid out first and then filled through a memory map, so that a split never
+has to fit in memory. The format is eight bytes with the header's length, a JSON header, and
+the values: https://github.com/huggingface/safetensors#format.
+
+Preprocessing must not load torch, so this module does not import it: safetensors does, where
+`load_split` asks for tensors.
+"""
+
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
-from alexnet.data.meta import Meta, load_meta
+from alexnet.data.images import Pixels
 from alexnet.errors import UserError
-from alexnet.files import require_file
+from alexnet.files import preallocate, read_json, require_file, write_json
 
-__all__ = ["Meta", "load_meta", "load_split"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Meta:
+    """The contents of meta.json.
+
+    mean, std: of pixel / 255, per channel, over the train split alone.
+    counts: images of each class, for each split.
+    duplicates: for a pair of splits such as `train-test`, the number of images of the
+        second that are also in the first, pixel by pixel.
+    source, source_sha256: the origin and the digest that data/raw/source.json records.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    counts: dict[str, dict[str, int]]
+    duplicates: dict[str, int]
+    source: str
+    source_sha256: str
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def title(self) -> str:
+        """The name for people: that of the data set, or of the source of a user's own images."""
+        if self.name != "folder":
+            return self.name
+        return self.source.rstrip("/").rsplit("/", 1)[-1].split("?")[0]
+
+    def num_images(self, split: str) -> int:
+        return sum(self.counts[split].values())
+
+
+def save_meta(folder: Path, meta: Meta) -> None:
+    write_json(folder / "meta.json", asdict(meta))
+
+
+def load_meta(folder: Path) -> Meta:
+    """Raises UserError if meta.json is missing or lacks a field of Meta."""
+    path = folder / "meta.json"
+    try:
+        return TypeAdapter(Meta).validate_python(read_json(path))
+    except ValidationError as error:
+        detail = error.errors()[0]
+        key = ".".join(str(part) for part in detail["loc"])
+        raise UserError(f"{path}: {key}: {detail['msg']}; preprocess again") from None
+
+
+def load_split(folder: Path, split: str) -> tuple["Tensor", "Tensor"]:
     """Images uint8 (N, H, W, C) and labels int64 (N) of `train`, `val` or `test`.
 
-    Both lie in the file's own memory map: nothing is read until it is used. Raises
-    UserError if the file is missing, damaged, or not what meta.json says.
+    Both are views of the memory-mapped file: a page is read when it is used. Raises
+    UserError if the file is missing, damaged, or differs from meta.json.
     """
     meta = load_meta(folder)
     if split not in meta.counts:
         raise UserError(f"no split {split!r} in {folder}; there are {', '.join(meta.counts)}")
     path = require_file(folder / f"{split}.safetensors")
+    expected = _layout(meta.num_images(split), meta.image_size, meta.channels)
     try:
         with safe_open(path, framework="pt") as file:
+            found = _read_layout(file)
             images, labels = file.get_tensor("images"), file.get_tensor("labels")
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}); preprocess again") from None
-    num_images = meta.num_images(split)
-    expected = {
-        "images": (torch.uint8, (num_images, meta.image_size, meta.image_size, meta.channels)),
-        "labels": (torch.int64, (num_images,)),
-    }
-    found = {
-        "images": (images.dtype, tuple(images.shape)),
-        "labels": (labels.dtype, tuple(labels.shape)),
-    }
     if found != expected:
-        raise UserError(f"{path} holds {found}, meta.json says {expected}; preprocess again")
+        raise UserError(f"{path} has {found}, meta.json {expected}; preprocess again")
     if not bool(((labels >= 0) & (labels < meta.num_classes)).all()):
         raise UserError(f"{path} has labels outside 0..{meta.num_classes - 1}; preprocess again")
     return images, labels
+
+
+def create_split(
+    path: Path, num_images: int, size: int, channels: int
+) -> tuple[Pixels, NDArray[np.int64]]:
+    """Create a split's file and map it: values assigned to the arrays go to the file.
+
+    Returns images uint8 (N, size, size, channels) and labels int64 (N). Raises OSError
+    if the disk has no room for all of it.
+    """
+    shape = (num_images, size, size, channels)
+    label_bytes, image_bytes = 8 * num_images, num_images * size * size * channels
+    entries = {
+        "__metadata__": {"format": "pt"},
+        # Labels first: their eight bytes each must start at a multiple of eight.
+        "labels": {"dtype": "I64", "shape": [num_images], "data_offsets": [0, label_bytes]},
+        "images": {
+            "dtype": "U8",
+            "shape": shape,
+            "data_offsets": [label_bytes, label_bytes + image_bytes],
+        },
+    }
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    start = 8 + len(header)
+    preallocate(path, start + label_bytes + image_bytes)
+    with path.open("r+b") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+    labels = np.memmap(path, "<i8", "r+", offset=start, shape=(num_images,))
+    images = np.memmap(path, np.uint8, "r+", offset=start + label_bytes, shape=shape)
+    return images, labels
+
+
+def check_split(path: Path, size: int, channels: int, counts: list[int]) -> None:
+    """Read a written split back with the safetensors library and check it.
+
+    counts: images of each class. Raises UserError if the file differs.
+    """
+    expected = _layout(sum(counts), size, channels)
+    try:
+        with safe_open(path, framework="np") as file:
+            found, labels = _read_layout(file), file.get_tensor("labels")
+    except SafetensorError as error:
+        raise UserError(f"{path.name} cannot be read back ({error}); try again") from None
+    if found != expected:
+        raise UserError(f"{path.name} has {found} where {expected} was written; try again")
+    classes = np.bincount(labels, minlength=len(counts)).tolist()
+    if classes != counts:
+        raise UserError(f"{path.name} has {classes} labels where {counts} was written; try again")
+
+
+def _layout(num_images: int, size: int, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The safetensors dtype and shape of both arrays of a split."""
+    return {"images": ("U8", (num_images, size, size, channels)), "labels": ("I64", (num_images,))}
+
+
+def _read_layout(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    slices = {name: file.get_slice(name) for name in ("images", "labels")}
+    return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.catalog import KNOWN
+from alexnet.data.catalog import DATASETS
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
 
 def read_digits(path: Path) -> DatasetIndex:
-    """List digits.csv.gz: 64 greys from 0 to 16 and a label in each line.
+    """The index of digits.csv.gz: 64 greys from 0 to 16 and a label in each line.
 
-    Grey g becomes round(g * 255 / 16). All are given as train; the pipeline draws
-    the test split. Raises UserError if the file is anything else.
+    Grey g becomes round(g * 255 / 16). All images are in `train`; the pipeline draws the
+    other splits. Raises UserError if the file has another format.
     """
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
@@ -29,4 +29,4 @@ def read_digits(path: Path) -> DatasetIndex:
         for index, image in enumerate(images):
             yield Item(index, f"digit {index}", image)
 
-    return DatasetIndex(KNOWN["digits"].classes, labels, np.full(len(labels), "train"), items)
+    return DatasetIndex(DATASETS["digits"].classes, labels, np.full(len(labels), "train"), items)

@@ -1,6 +1,7 @@
-"""Images in folders: `<split>/<class>/<image>`, or `<class>/<image>` to be split by us."""
+"""Images in folders: `<split>/<class>/<image>`, or `<class>/<image>`, split by the pipeline."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -10,19 +11,21 @@ from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
 
-_EXPECTED = "expected train/<class>/<image>, test/ and val/ alike, or <class>/<image>"
+log = logging.getLogger(__name__)
+
+_EXPECTED = "expected train/<class>/<image>, the same for test/ and val/, or <class>/<image>"
 
 
-def read_folder(files: Path, say: Callable[[str], None]) -> DatasetIndex:
-    """List a folder of images, or the one archive of them that `files` holds.
+def read_folder(files: Path) -> DatasetIndex:
+    """The index of a folder of images, or of the one archive in `files`.
 
-    Classes are sorted by name and images by path, so neither the order in an archive
-    nor that of a file system shows. One folder around everything is looked through.
-    Raises UserError that names what does not fit: stray files, a class without
-    images, a single class, splits of unlike classes.
+    Classes are sorted by name and images by path, so the index does not depend on the order
+    in an archive or a file system. A single folder around everything is skipped. Raises
+    UserError that names the misplaced files, a class without images, a single class, or the
+    classes that are not in all splits.
     """
     root = _root(files)
-    paths, folders = _list(root, say)
+    paths, folders = _list_members(root)
     top = _wrapping_folder(paths | folders)
     places = {path: path.relative_to(top).parts for path in sorted(paths)}
     parents = {path.relative_to(top).parts for path in folders if path.is_relative_to(top)}
@@ -43,7 +46,7 @@ def read_folder(files: Path, say: Callable[[str], None]) -> DatasetIndex:
     if not has_splits:
         places = {path: ("train", *parts) for path, parts in places.items()}
         parents = {("train", *parts) for parts in parents}
-    classes = _classes(root.name, parents, {parts[:2] for parts in places.values()})
+    classes = _check_classes(root.name, parents, {parts[:2] for parts in places.values()})
 
     label_of = {name: label for label, name in enumerate(classes)}
     index_of = {path: index for index, path in enumerate(places)}
@@ -56,19 +59,19 @@ def read_folder(files: Path, say: Callable[[str], None]) -> DatasetIndex:
     return DatasetIndex(
         classes,
         labels=np.array([label_of[parts[1]] for parts in places.values()], np.int64),
-        given=np.array([parts[0] for parts in places.values()]),
+        split=np.array([parts[0] for parts in places.values()]),
         items=items,
     )
 
 
 def _root(files: Path) -> Path:
-    """`files` itself, or the only file in it: an archive, under whatever name it came."""
+    """`files` itself, or the only file in it: an archive, whatever its name."""
     entries = list(files.iterdir())
     return entries[0] if len(entries) == 1 and entries[0].is_file() else files
 
 
-def _list(root: Path, say: Callable[[str], None]) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
-    """The files and the folders that count."""
+def _list_members(root: Path) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
+    """The paths of the files and of the folders, without system files."""
     paths: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     num_skipped = 0
@@ -83,7 +86,7 @@ def _list(root: Path, say: Callable[[str], None]) -> tuple[set[PurePosixPath], s
             paths.add(member.path)
             folders.update(member.path.parents)
     if num_skipped:
-        say(f"{root.name}: skipped {num_skipped} hidden or system file(s)")
+        log.info("%s: skipped %d hidden or system file(s)", root.name, num_skipped)
     if not paths:
         raise UserError(f"{root.name}: holds no images; {_EXPECTED}")
     return paths, folders
@@ -101,7 +104,7 @@ def _check_top(root: str, tops: set[str], has_splits: bool) -> None:
     others = sorted(tops - set(SPLITS))
     if has_splits and others:
         raise UserError(
-            f"{root}: {abbreviate(others)} beside train/; only test/ and val/ may be there"
+            f"{root}: {abbreviate(others)} beside train/; only test/ and val/ are accepted"
         )
     if has_splits and "train" not in tops:
         raise UserError(f"{root}: has {abbreviate(sorted(tops))} but no train/; {_EXPECTED}")
@@ -111,7 +114,7 @@ def _check_top(root: str, tops: set[str], has_splits: bool) -> None:
         )
 
 
-def _classes(
+def _check_classes(
     root: str, folders: set[tuple[str, ...]], filled: set[tuple[str, ...]]
 ) -> tuple[str, ...]:
     """The classes, sorted. `folders` holds (split,) and (split, class) for each folder."""
@@ -126,7 +129,9 @@ def _classes(
             f"{root}: holds only the class {abbreviate(sorted(classes))}; two are needed"
         )
     for split in sorted(parts[0] for parts in folders if len(parts) == 1):
-        unlike = sorted(classes ^ {name for other, name in filled if other == split})
-        if unlike:
-            raise UserError(f"{root}: {abbreviate(unlike)} is in only one of train/ and {split}/")
+        different = sorted(classes ^ {name for other, name in filled if other == split})
+        if different:
+            raise UserError(
+                f"{root}: {abbreviate(different)} is in only one of train/ and {split}/"
+            )
     return tuple(sorted(classes))

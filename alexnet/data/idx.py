@@ -1,4 +1,4 @@
-"""MNIST and its kin: IDX files, http://yann.lecun.com/exdb/mnist/, gzipped or not.
+"""MNIST and Fashion-MNIST: IDX files, http://yann.lecun.com/exdb/mnist/, gzipped or not.
 
 Two zero bytes, the type (8: uint8), the number of dimensions, each dimension as a
 big-endian uint32, then the values.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.catalog import KNOWN
+from alexnet.data.catalog import DATASETS
 from alexnet.data.images import Pixels
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
@@ -20,9 +20,9 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_idx(name: str, files: Path) -> DatasetIndex:
-    """List `mnist` or `fashion-mnist`. Raises UserError for files that are not whole IDX."""
-    classes = KNOWN[name].classes
-    images, labels, given = [], [], []
+    """The index of `mnist` or `fashion-mnist`. Raises UserError for a file that is not valid."""
+    classes = DATASETS[name].classes
+    images, labels, splits = [], [], []
     for split, prefix in _PREFIXES.items():
         pixels = parse_idx(_file(files, f"{prefix}-images-idx3-ubyte"), num_dims=3)
         split_labels = parse_idx(_file(files, f"{prefix}-labels-idx1-ubyte"), num_dims=1)
@@ -36,18 +36,18 @@ def read_idx(name: str, files: Path) -> DatasetIndex:
             )
         images.append(pixels)
         labels.append(split_labels)
-        given += [split] * len(pixels)
+        splits += [split] * len(pixels)
 
     def items() -> Iterator[Item]:
         rows = (row for pixels in images for row in pixels)
         for index, row in enumerate(rows):
             yield Item(index, f"image {index}", row[:, :, None])
 
-    return DatasetIndex(classes, np.concatenate(labels).astype(np.int64), np.array(given), items)
+    return DatasetIndex(classes, np.concatenate(labels).astype(np.int64), np.array(splits), items)
 
 
 def parse_idx(path: Path, num_dims: int) -> Pixels:
-    """uint8 of the file's own shape, which must have `num_dims` dimensions."""
+    """The values of an IDX file, uint8 in its shape. Raises UserError unless it has `num_dims`."""
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
@@ -57,14 +57,14 @@ def parse_idx(path: Path, num_dims: int) -> Pixels:
     head = 4 + 4 * num_dims
     if content[:4] != bytes([0, 0, 8, num_dims]) or len(content) < head:
         raise UserError(
-            f"{path.name} is no IDX file of uint8 in {num_dims} dimension(s): "
+            f"{path.name} is not an IDX file of uint8 with {num_dims} dimension(s): "
             f"it starts with {content[:4].hex()}"
         )
     shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
     values = np.frombuffer(content, np.uint8, offset=head)
     if values.size != np.prod(shape, dtype=object):
         raise UserError(
-            f"{path.name} should hold {shape} values, but holds {values.size:,}; download again"
+            f"{path.name} should have {shape} values, but has {values.size:,}; download again"
         )
     return values.reshape(shape)
 

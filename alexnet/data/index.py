@@ -1,4 +1,4 @@
-"""What every kind of source is read into, before a single image is decoded."""
+"""The index of a data set: its classes, labels and splits, before any image is decoded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Image `index` of a listing: an encoded file, or pixels uint8 (H, W, C)."""
+    """Image `index` of a data set: an encoded file, or pixels uint8 (H, W, C).
+
+    name: its path or number, for error messages.
+    """
 
     index: int
     name: str
@@ -24,14 +27,14 @@ class Item:
 class DatasetIndex:
     """The images of a source.
 
-    `labels` int64 (N) and `given` str (N): the class and the split that the source
-    gives each image; `items` reads the images, each once, in whatever order the
-    source has them.
+    labels: int64 (N), the class of each image.
+    split: str (N), the split of each image in the source; `train` where it has no splits.
+    items: reads the images, each once, in the order in which the source stores them.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
-    given: NDArray[np.str_]
+    split: NDArray[np.str_]
     items: Callable[[], Iterator[Item]]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What is said of a split's pixels: mean, deviation, duplicates."""
+"""Statistics of the pixels of a split: mean, standard deviation, duplicates."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _BLOCK_PIXELS = 1 << 22
 
 
 def mean_and_std(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of pixel / 255, per channel, exactly: images uint8 (N, H, W, C).
+    """Mean and standard deviation of pixel / 255, per channel, of images uint8 (N, H, W, C).
 
-    How often each of the 256 values occurs is all that both need, so the sums are of
-    whole numbers, in any order. Raises UserError for a channel of one value only,
-    by whose deviation nothing can be divided.
+    Both follow from a histogram of the 256 values, in integers, so they are exact and do not
+    depend on an order of summation. Raises UserError for a channel that is constant, by
+    whose deviation nothing can be divided.
     """
     channels = images.shape[3]
     histogram = np.zeros((channels, 256), np.int64)
@@ -39,14 +39,14 @@ def mean_and_std(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean), tuple(std)
 
 
-def num_duplicates(images: Pixels, others: Pixels) -> int:
-    """How many of `others` are, pixel by pixel, among `images`."""
+def count_duplicates(images: Pixels, others: Pixels) -> int:
+    """The number of `others` that equal one of `images`, pixel by pixel."""
     seen = set(_digests(images))
     return sum(digest in seen for digest in _digests(others))
 
 
 def _digests(images: Pixels) -> Iterator[bytes]:
-    """16 bytes stand for an image, so that the images need not be held."""
+    """A digest of 16 bytes for each image, so that no image has to stay in memory."""
     for image in images:
         yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 

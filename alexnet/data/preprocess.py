@@ -1,56 +1,55 @@
 """Preprocess: decode every image of data/raw once, at one size, into three splits."""
 
+import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet import config
-from alexnet.data.catalog import KNOWN
+from alexnet.data.catalog import DATASETS
 from alexnet.data.cifar import read_cifar
+from alexnet.data.dataset import Meta, check_split, create_split, save_meta
 from alexnet.data.decode import decode_items
 from alexnet.data.digits import read_digits
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import read_idx
 from alexnet.data.images import Pixels
 from alexnet.data.index import SPLITS, DatasetIndex
-from alexnet.data.meta import Meta, save_meta
-from alexnet.data.pixel_stats import mean_and_std, num_duplicates
+from alexnet.data.pixel_stats import count_duplicates, mean_and_std
 from alexnet.data.source import load_source
-from alexnet.data.splits import count, split_dataset
-from alexnet.data.storage import check_split, create_split
+from alexnet.data.splits import count_images, split_dataset
 from alexnet.errors import UserError
 from alexnet.files import atomic_directory
 from alexnet.progress import progress
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
-def preprocess(
-    data: config.Data, raw: Path, folder: Path, say: Say = print, num_workers: int | None = None
-) -> Meta:
-    """Write train, val and test.safetensors and meta.json to `folder`, all or nothing.
+def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | None = None) -> Meta:
+    """Write train, val and test.safetensors and meta.json to `folder`, all or none.
 
     Each split holds images uint8 (N, size, size, channels) and labels int64 (N). The
-    same source and parameters give the same bytes, however many workers decode (by
-    default one for each processor). Raises UserError for a source that is not a data
-    set as data.name says.
+    same source and parameters give the same bytes, whatever the number of workers (by
+    default one for each CPU). Raises UserError if `raw` does not hold a valid data set
+    of the kind of data.name.
     """
     source = load_source(raw)
     if source.name != data.name:
         raise UserError(
             f"{raw} holds {source.name}, but data.name is {data.name}; run the download stage"
         )
-    listing = read(data.name, raw / "files", say)
-    splits = split_dataset(listing, data)
-    counts = count(splits, listing.labels, listing.classes)
+    index = read_index(data.name, raw / "files")
+    splits = split_dataset(index, data)
+    counts = count_images(splits, index.labels, index.classes)
     with atomic_directory(folder) as new:
-        images = _write(new, listing, splits, data, num_workers or len(os.sched_getaffinity(0)))
+        images = _write_splits(
+            new, index, splits, data, num_workers or len(os.sched_getaffinity(0))
+        )
         mean, std = mean_and_std(images["train"])
         duplicates = {
-            f"train-{split}": num_duplicates(images["train"], images[split])
+            f"train-{split}": count_duplicates(images["train"], images[split])
             for split in ("test", "val")
         }
         for split in SPLITS:
@@ -58,7 +57,7 @@ def preprocess(
             check_split(new / f"{split}.safetensors", data.image_size, data.channels, numbers)
         meta = Meta(
             name=data.name,
-            classes=listing.classes,
+            classes=index.classes,
             image_size=data.image_size,
             channels=data.channels,
             mean=mean,
@@ -69,78 +68,77 @@ def preprocess(
             source_sha256=source.sha256,
         )
         save_meta(new, meta)
-    _report(meta, say)
+    _log_summary(meta)
     return meta
 
 
-def read(name: str, files: Path, say: Say) -> DatasetIndex:
-    """List data set `name` in `files`, which holds it as received.
+def read_index(name: str, files: Path) -> DatasetIndex:
+    """The index of data set `name`, whose source files lie in `files`.
 
-    Raises UserError if a known data set has not the images that it was published with.
+    Raises UserError if a published data set has not its published number of images.
     """
     if name == "folder":
-        return read_folder(files, say)
+        return read_folder(files)
     if name in ("mnist", "fashion-mnist"):
-        listing = read_idx(name, files)
+        index = read_idx(name, files)
     else:
         (file,) = files.iterdir()
-        listing = read_digits(file) if name == "digits" else read_cifar(name, file)
-    check_published(name, listing.given)
-    return listing
+        index = read_digits(file) if name == "digits" else read_cifar(name, file)
+    check_published_counts(name, index.split)
+    return index
 
 
-def check_published(name: str, given: NDArray[np.str_]) -> None:
-    """Raises UserError unless each split has as many images as were published."""
-    names, numbers = np.unique(given, return_counts=True)
+def check_published_counts(name: str, split: NDArray[np.str_]) -> None:
+    """Raises UserError unless each split, str (N), has the published number of images."""
+    names, numbers = np.unique(split, return_counts=True)
     found = dict(zip(names.tolist(), numbers.tolist(), strict=True))
-    if found != dict(KNOWN[name].counts):
-        raise UserError(f"{name} should have {dict(KNOWN[name].counts)} images, but has {found}")
+    published = dict(DATASETS[name].counts)
+    if found != published:
+        raise UserError(f"{name} should have {published} images, but has {found}")
 
 
-def _write(
+def _write_splits(
     folder: Path,
-    listing: DatasetIndex,
+    index: DatasetIndex,
     splits: NDArray[np.str_],
     data: config.Data,
     num_workers: int,
 ) -> dict[str, Pixels]:
-    """Decode into the files of the three splits; images keep their order in the listing."""
+    """Decode into the files of the three splits; images keep their order in the index."""
     size, channels = data.image_size, data.channels
     images: dict[str, Pixels] = {}
-    row = np.empty(len(listing), np.int64)  # of an image in its split
+    row = np.empty(len(index), np.int64)  # of an image in its split
     for split in SPLITS:
-        mine = np.flatnonzero(splits == split)
-        row[mine] = np.arange(len(mine))
+        members = np.flatnonzero(splits == split)
+        row[members] = np.arange(len(members))
         path = folder / f"{split}.safetensors"
-        images[split], labels = create_split(path, len(mine), size, channels)
-        labels[:] = listing.labels[mine]
+        images[split], labels = create_split(path, len(members), size, channels)
+        labels[:] = index.labels[members]
     num_done = 0
-    with progress("decode", len(listing)) as advance:
-        for indices, decoded in decode_items(
-            listing.items(), len(listing), size, channels, num_workers
-        ):
+    with progress("decode", len(index)) as advance:
+        decoded = decode_items(index.items(), len(index), size, channels, num_workers)
+        for indices, chunk in decoded:
             for split in SPLITS:
-                mine = splits[indices] == split
-                images[split][row[indices][mine]] = decoded[mine]
+                in_split = splits[indices] == split
+                images[split][row[indices][in_split]] = chunk[in_split]
             num_done += len(indices)
             advance(len(indices))
-    assert num_done == len(listing), "every image listed was read"
+    assert num_done == len(index), "every image of the index was read"
     return images
 
 
-def _report(meta: Meta, say: Say) -> None:
-    known = KNOWN.get(meta.name)
-    if known and (known.image_size, known.channels) != (meta.image_size, meta.channels):
-        say(
-            f"{meta.name}: {known.image_size}x{known.image_size}x{known.channels} as published, "
-            f"{meta.image_size}x{meta.image_size}x{meta.channels} by data.image_size and channels"
+def _log_summary(meta: Meta) -> None:
+    spec = DATASETS.get(meta.name)
+    shape = f"{meta.image_size}x{meta.image_size}x{meta.channels}"
+    if spec and (spec.image_size, spec.channels) != (meta.image_size, meta.channels):
+        published = f"{spec.image_size}x{spec.image_size}x{spec.channels}"
+        log.info(
+            "%s: published as %s, written as %s by data.image_size and data.channels",
+            *(meta.name, published, shape),
         )
     sizes = ", ".join(f"{split} {meta.num_images(split):,}" for split in SPLITS)
-    say(
-        f"{meta.name}: {meta.num_classes} classes, {sizes} images of "
-        f"{meta.image_size}x{meta.image_size}x{meta.channels}"
-    )
+    log.info("%s: %d classes, %s images of %s", meta.name, meta.num_classes, sizes, shape)
     for pair, num in meta.duplicates.items():
         if num:
             first, second = pair.split("-")
-            say(f"{num} image(s) of {second} are also in {first}, pixel by pixel")
+            log.info("%d image(s) of %s are also in %s, pixel by pixel", num, second, first)

@@ -1,4 +1,4 @@
-"""What data/raw holds: files/, exactly as received, and source.json, their listing."""
+"""The contents of data/raw: files/, exactly as received, and source.json, their list."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -22,10 +22,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set came from and what came.
+    """The origin of a data set, and its files.
 
-    `source` is the path as given or the address that answered. `sha256` is of the
-    lines `<sha256>  <path>`, sorted by path: what `sha256sum` prints for the files.
+    source: the path or URL that the files came from.
+    sha256: of the lines `<sha256>  <path>`, sorted by path: what `sha256sum` prints
+        for the files.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Source:
 
 
 def list_source(raw: Path, name: str, source: str) -> Source:
-    """Measure every file under raw/files."""
+    """List every file under raw/files with its size and digest."""
     root = raw / "files"
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     received = tuple(
@@ -49,26 +50,26 @@ def list_source(raw: Path, name: str, source: str) -> Source:
     return Source(name, source, received, hashlib.sha256(lines.encode()).hexdigest())
 
 
-def write_source(raw: Path, source: Source) -> None:
+def save_source(raw: Path, source: Source) -> None:
     files.write_json(raw / "source.json", asdict(source))
 
 
 def load_source(raw: Path) -> Source:
-    """Read source.json and compare it with the files that are there.
+    """Read source.json and check the files against it.
 
     Raises UserError if it is missing or malformed, or if a file was added, removed
-    or changed since it was received.
+    or changed since the download.
     """
     path = raw / "source.json"
     try:
-        noted = TypeAdapter(Source).validate_python(files.read_json(path))
+        recorded = TypeAdapter(Source).validate_python(files.read_json(path))
     except ValidationError as error:
-        raise UserError(f"{path} is not a listing of ours ({error}); download again") from None
-    found = list_source(raw, noted.name, noted.source)
-    if found != noted:
-        changed = {file.path for file in set(found.files) ^ set(noted.files)}
+        raise UserError(f"{path} is not a valid list of files ({error}); download again") from None
+    found = list_source(raw, recorded.name, recorded.source)
+    if found != recorded:
+        changed = {file.path for file in set(found.files) ^ set(recorded.files)}
         raise UserError(
-            f"{raw / 'files'}: not as it was received: {abbreviate(sorted(changed))}; "
+            f"{raw / 'files'}: changed since the download: {abbreviate(sorted(changed))}; "
             "download again"
         )
-    return noted
+    return recorded

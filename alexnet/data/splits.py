@@ -1,4 +1,4 @@
-"""Which image goes to which split."""
+"""Assign each image to train, val or test."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.errors import UserError
 
 
-def split_dataset(listing: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
+def split_dataset(index: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
     """The split of every image, str (N).
 
-    A split that the source does not give is drawn from its training images, in equal
-    share from each class, by `split_seed` alone. Raises UserError for a class with
-    too few images for every split to get one.
+    A split that the source lacks is drawn from its training images, stratified by class,
+    as a function of `split_seed` alone. Raises UserError for a class with fewer images
+    than splits.
     """
-    splits = listing.given.astype("<U5")
-    drawn = {"test": data.test_fraction, "val": data.val_fraction}
-    drawn = {split: share for split, share in drawn.items() if split not in listing.given}
-    random = np.random.Generator(np.random.PCG64(data.split_seed))
-    for label, name in enumerate(listing.classes):
-        pool = np.flatnonzero((listing.labels == label) & (listing.given == "train"))
-        shuffled = random.permutation(pool)
+    splits = index.split.astype("<U5")
+    fractions = {"test": data.test_fraction, "val": data.val_fraction}
+    drawn = {split: share for split, share in fractions.items() if split not in index.split}
+    generator = np.random.Generator(np.random.PCG64(data.split_seed))
+    for label, name in enumerate(index.classes):
+        pool = np.flatnonzero((index.labels == label) & (index.split == "train"))
+        shuffled = generator.permutation(pool)
         start = 0
         for split, share in drawn.items():
             stop = start + max(1, round(len(pool) * share))
@@ -37,12 +37,12 @@ def split_dataset(listing: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
     return splits
 
 
-def count(
+def count_images(
     splits: NDArray[np.str_], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """How many images of each class are in each split.
+    """The number of images of each class, for each split.
 
-    Raises UserError if a split has none of some class: nothing could be said of it.
+    Raises UserError if a split has no image of a class: it could not be evaluated.
     """
     counts = {}
     for split in SPLITS:

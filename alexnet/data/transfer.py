@@ -1,8 +1,12 @@
-"""One file over HTTPS: retried, resumed where it broke off, never trusted.
+"""Download one file over HTTPS, with retries and resume.
 
-What has arrived so far lies in a partial file, with the server's mark of the
-version (its ETag or date) beside it. The next attempt, in this run or a later one,
-asks for the rest of that same version; a server that cannot give it sends the whole.
+The bytes received so far are kept in a partial file, beside the validator of their version
+(ETag or date). The next attempt, in this run or a later one, requests the rest of that
+version; a server that cannot send it sends the whole file.
+
+The `pooch` package would not shorten this: it cannot resume, limit the size, check where a
+redirect leads, or try a second mirror, and it retries what cannot succeed (a 404). What
+would be left to it is a loop over `requests` and a digest, a few lines of ours.
 """
 
 import hashlib
@@ -23,16 +27,16 @@ NUM_ATTEMPTS = 5
 TIMEOUT_SECONDS = (10, 60)  # to connect; between two packets
 
 
-class NotThereError(UserError):
-    """Nothing is at this address: trying again will not help, another address may."""
+class NotFoundError(UserError):
+    """Nothing is at this address. A retry does not help; another address may."""
 
 
-class _InterruptedError(Exception):
-    """This attempt failed in a way that the next one may not."""
+class _TransientError(Exception):
+    """This attempt failed, but the next one may succeed."""
 
 
 class _Session(requests.Session):
-    """Follows a redirect only to where we would go ourselves."""
+    """Follows a redirect only to an address that `check_url` accepts."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
@@ -46,28 +50,28 @@ def is_url(source: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raises UserError unless it is https (or http on this very machine) without a password."""
+    """Raises UserError unless it is https (or http to this machine), without a password."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http"):
         raise UserError(f"{url}: give an https:// address or a local path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise UserError(f"{url}: anyone on the way could change what http brings; use https")
+        raise UserError(f"{url}: http is not protected against changes on the way; use https")
     if parts.username or parts.password:
         raise UserError(
-            f"https://{parts.hostname}{parts.path}: carries a password, which would end up in "
-            "what this pipeline writes; put it in ~/.netrc"
+            f"https://{parts.hostname}{parts.path}: has a password, which would end up in "
+            "the files that the pipeline writes; put it in ~/.netrc"
         )
 
 
 def partial_path(url: str, folder: Path) -> Path:
-    """Where the partial download of `url` lies in `folder`."""
+    """The path in `folder` of the partial download of `url`."""
     return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
 
 
 def discard_partial(partial: Path) -> None:
-    """Remove a partial download, so that the next attempt starts afresh."""
+    """Remove a partial download, so that the next attempt starts over."""
     partial.unlink(missing_ok=True)
-    partial.with_suffix(".version").unlink(missing_ok=True)
+    partial.with_suffix(".validator").unlink(missing_ok=True)
 
 
 def fetch(
@@ -76,11 +80,11 @@ def fetch(
     num_bytes: int | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Fill `partial` with what `url` holds, going on from what is there already.
+    """Download `url` to `partial`, resuming from the bytes that are already there.
 
-    With `num_bytes`, the published size, it reads hardly more than that; the caller
-    checks size and digest. Raises NotThereError for an address that holds nothing and
-    UserError for one that is refused, or that fails NUM_ATTEMPTS times.
+    num_bytes: the published size; the download stops soon after it. The caller verifies
+    size and digest. Raises NotFoundError for HTTP 404 or 410, and UserError for a URL or
+    a response that is not accepted, or after NUM_ATTEMPTS failures.
     """
     check_url(url)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +97,7 @@ def fetch(
                 _attempt(session, url, partial, num_bytes)
             return
         except (
-            _InterruptedError,
+            _TransientError,
             requests.ConnectionError,
             requests.Timeout,
             urllib3.exceptions.HTTPError,
@@ -102,62 +106,61 @@ def fetch(
         except requests.RequestException as error:
             raise UserError(f"{url}: {error}") from None
     raise UserError(
-        f"{url}: failed {NUM_ATTEMPTS} times, last with: {reason}. What has arrived is kept; "
-        "run again to go on from there, or name a mirror or a local copy in data.source"
+        f"{url}: failed {NUM_ATTEMPTS} times, last with: {reason}. The part received is kept; "
+        "run again to resume, or name a mirror or a local copy in data.source"
     )
 
 
 def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int | None) -> None:
-    version = partial.with_suffix(".version")
-    start = partial.stat().st_size if partial.exists() and version.exists() else 0
+    validator = partial.with_suffix(".validator")
+    start = partial.stat().st_size if partial.exists() and validator.exists() else 0
     if start and start == num_bytes:
         return
-    # A server that compresses on the way would spoil both sizes and digests.
+    # A server that compresses on the way would change size and digest.
     headers = {"Accept-Encoding": "identity"}
     if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": version.read_text(encoding="latin-1")}
+        headers |= {"Range": f"bytes={start}-", "If-Range": validator.read_text(encoding="latin-1")}
     with session.get(url, stream=True, timeout=TIMEOUT_SECONDS, headers=headers) as response:
         if response.status_code == 416 and _content_range(response) == f"*/{start}":
-            return  # all of it had arrived
+            return  # the partial file was complete
         if response.status_code == 416 or (
             response.status_code == 206 and not _content_range(response).startswith(f"{start}-")
         ):
             discard_partial(partial)
-            raise _InterruptedError(f"the server does not go on at byte {start}")
+            raise _TransientError(f"the server does not resume at byte {start}")
         _check_status(response, url)
         if response.status_code == 200:
             start = 0
             discard_partial(partial)
-            _note_version(response, version)
+            _save_validator(response, validator)
         total = start + int(response.headers.get("Content-Length", 0))
         with (
             partial.open("ab") as file,
-            progress(f"{urlsplit(url).path.rpartition('/')[2]} (bytes)", total) as advance,
+            progress(f"{urlsplit(url).path.rpartition('/')[2]} (bytes)", total, start) as advance,
         ):
-            advance(start)
             for block in response.raw.stream(CHUNK_BYTES, decode_content=False):
                 file.write(block)
                 advance(len(block))
                 if num_bytes is not None and file.tell() > num_bytes:
-                    return  # not the file we want: don't fill the disk with it
+                    return  # not the published file: don't fill the disk with it
 
 
 def _check_status(response: requests.Response, url: str) -> None:
     status = response.status_code
     if status in (408, 429) or status >= 500:
-        raise _InterruptedError(f"HTTP {status} {response.reason}")
+        raise _TransientError(f"HTTP {status} {response.reason}")
     if status in (404, 410):
-        raise NotThereError(f"{url}: HTTP {status} {response.reason}")
+        raise NotFoundError(f"{url}: HTTP {status} {response.reason}")
     if status not in (200, 206):
         raise UserError(f"{url}: HTTP {status} {response.reason}")
 
 
-def _note_version(response: requests.Response, version: Path) -> None:
-    """Keep what If-Range takes: a strong ETag or a date. Without it nothing is resumed."""
+def _save_validator(response: requests.Response, path: Path) -> None:
+    """Save a strong ETag or a date, for If-Range. Without one, nothing is resumed."""
     tag = response.headers.get("ETag", "W/")
-    mark = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
-    if mark:
-        version.write_text(mark, encoding="latin-1")
+    validator = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
+    if validator:
+        path.write_text(validator, encoding="latin-1")
 
 
 def _content_range(response: requests.Response) -> str:

@@ -1,1 +1,1 @@
-"""How good the trained network is, and whether that is enough."""
+"""Metrics of the trained network on the test split, and the gate that they have to pass."""

@@ -1,4 +1,4 @@
-"""How good the trained network is on images that had no part in its training."""
+"""Logits, metrics and predictions of the trained network on the test split."""
 
 import csv
 from collections.abc import Iterator
@@ -23,34 +23,40 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Predictions:
-    """One entry for each image: the class it has, the class it was given, how surely."""
+    """True class, predicted class and confidence of each image; arrays of shape (N,)."""
 
     actual: NDArray[np.int64]
     predicted: NDArray[np.int64]
     confidence: NDArray[np.float64]  # probability of the predicted class
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: parameters moved and tensors made there cannot train
 def logits_of(
     model: AlexNet, metadata: ModelMetadata, images: Tensor, device: torch.device, batch_size: int
 ) -> Tensor:
-    """Logits (N, K), float32 on the CPU, of images uint8 (N, H, W, C), in full precision."""
+    """Logits (N, K), float32 on the CPU, of images uint8 (N, H, W, C), in full precision.
+
+    The model is moved to `device` and stays there; its layers' training modes are restored.
+    """
+    modes = {layer: layer.training for layer in model.modules()}
     model.to(device).eval()
     results = []
     with progress("evaluate", len(images)) as advance:
-        for batch in batches(images, batch_size):
+        for batch in images.split(batch_size):
             x = normalise(batch.to(device), metadata.mean, metadata.std)
             results.append(model(x).cpu())
             advance(len(batch))
+    for layer, mode in modes.items():
+        layer.training = mode
     return torch.cat(results)
 
 
 def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
-    """Images (N, H, W, C) as several views (N, size, size, C).
+    """Views (N, size, size, C) of images (N, H, W, C), for test-time augmentation.
 
-    `mirrored`: the middle and its mirror image. `ten-crop`: the four corners and the
-    middle, and their mirror images (the 2012 paper, section 4.1). Raises UserError if
-    the images leave no room for corners.
+    `mirrored`: the centre crop and its mirror image. `ten-crop`: the crops of the four
+    corners and the centre, and their mirror images (the 2012 paper, section 4.1). Raises
+    UserError if ten-crop is asked for and the images are not larger than `size`.
     """
     top, left = images.shape[1] - size, images.shape[2] - size
     places = [(top // 2, left // 2)]
@@ -68,37 +74,39 @@ def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
 
 
 def accuracy_of_views(logits: list[Tensor], labels: Tensor) -> float:
-    """Accuracy of the mean of the views' probabilities; logits: (N, K) for each view."""
+    """Accuracy of the views' mean probabilities (the paper's section 4.1).
+
+    logits: one tensor (N, K) for each view. labels: int64 (N,).
+    """
     mean = torch.stack([view.double().softmax(dim=1) for view in logits]).mean(dim=0)
     return float((mean.argmax(dim=1) == labels).double().mean())
-
-
-def batches(images: Tensor, batch_size: int) -> Iterator[Tensor]:
-    for start in range(0, len(images), batch_size):
-        yield images[start : start + batch_size]
 
 
 def compute_metrics(
     logits: Tensor, labels: Tensor, classes: tuple[str, ...], num_bins: int
 ) -> tuple[dict[str, object], Predictions]:
-    """The figures of reports/evaluate/metrics.json, and each prediction."""
+    """The metrics, as reports/evaluate/metrics.json holds them, and the predictions.
+
+    logits: float (N, K); labels: int64 (N,); classes: K names; num_bins: of the calibration
+    error.
+    """
     log_probabilities = torch.log_softmax(logits.double(), dim=1).numpy()
     probabilities = np.exp(log_probabilities)
     actual = labels.numpy()
-    predicted = logits.argmax(dim=1).numpy()  # of equals the first, as onnx's ArgMax
+    predicted = logits.argmax(dim=1).numpy()  # the first of equals, as ONNX's ArgMax
     confidence = probabilities[np.arange(len(actual)), predicted]
 
     matrix = metrics.confusion(actual, predicted, len(classes))
     precision, recall = metrics.precision_and_recall(matrix)
-    figures: dict[str, object] = {
+    results: dict[str, object] = {
         "n": len(actual),
         "accuracy": metrics.accuracy(actual, predicted),
         "loss": metrics.cross_entropy(actual, log_probabilities),
         "calibration_error": metrics.calibration_error(actual == predicted, confidence, num_bins),
     }
     if len(classes) > TOP:  # with 5 classes or fewer it would always be 1
-        figures["top5_accuracy"] = metrics.top_accuracy(actual, probabilities, TOP)
-    figures["per_class"] = {
+        results["top5_accuracy"] = metrics.top_accuracy(actual, probabilities, TOP)
+    results["per_class"] = {
         name: {
             "precision": float(precision[k]),
             "recall": float(recall[k]),
@@ -106,14 +114,14 @@ def compute_metrics(
         }
         for k, name in enumerate(classes)
     }
-    return figures, Predictions(actual, predicted, confidence)
+    return results, Predictions(actual, predicted, confidence)
 
 
 COLUMNS = ["index", "actual", "predicted", "confidence"]
 
 
 def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, ...]) -> None:
-    """A row for each test image, in the split's order, with class names."""
+    """Write a CSV with a row for each test image, in the split's order, with class names."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -123,7 +131,10 @@ def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, 
 
 
 def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
-    """Raises UserError if the file is missing or does not fit the classes."""
+    """The predictions that `write_predictions` wrote.
+
+    Raises UserError if the file is missing or its classes are not `classes`.
+    """
     numbers = {name: k for k, name in enumerate(classes)}
     with require_file(path).open(newline="", encoding="utf-8") as file:
         try:
@@ -133,7 +144,7 @@ def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
             ]
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"{path} does not fit the data set's classes ({error}); evaluate again"
+                f"{path} does not fit the data set's classes ({error}); run evaluate again"
             ) from None
     actual, predicted, confidence = zip(*rows, strict=True)
     return Predictions(np.array(actual), np.array(predicted), np.array(confidence))

@@ -1,4 +1,4 @@
-"""Where the time goes: each layer alone by the clock, forward and backward."""
+"""The wall-clock time of each layer, run by itself, forward and backward."""
 
 import csv
 import statistics
@@ -20,7 +20,7 @@ LARGEST_BATCH = 128
 
 @dataclass(frozen=True)
 class LayerTime:
-    """A row of reports/train/timing.csv: seconds for one image of a batch, the median of rounds."""
+    """A row of the table: seconds for one image of a batch, the median of the rounds."""
 
     layer: str
     forward_seconds: float
@@ -30,22 +30,26 @@ class LayerTime:
 def time_layers(
     network: AlexNet, image_size: int, batch_size: int, device_config: DeviceConfig
 ) -> list[LayerTime]:
-    """Time the layers in the order they run, one by one, on random images.
+    """Time the layers one by one, in the order they run, on random images.
 
-    Their sum is more than a step takes for an image where layers are compiled into one
-    another. batch_size: at most 128 images are taken. The network stays as it is.
+    Where layers are compiled together, a training step takes less than their sum.
+    batch_size: capped at 128 images. The network is moved to the device and stays there; its
+    parameters, buffers and training modes are as before.
     """
     n = min(batch_size, LARGEST_BATCH)
     generator = torch.Generator().manual_seed(0)
     shape = (n, network.in_channels, image_size, image_size)
     x = torch.randn(shape, generator=generator).to(device_config.device)
     x = x.contiguous(memory_format=torch.channels_last)
+    modes = {layer: layer.training for layer in network.modules()}
     network.to(device_config.device).train()
+    # A batch normalisation changes its running mean in every forward.
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     rows = []
-    for name, layer in network.named_children():
+    for number, (name, layer) in enumerate(network.named_children()):
         forward, backward = [], []
         for _ in range(1 + ROUNDS):  # the first one warms up
-            given = x.detach().requires_grad_(x.is_floating_point() and name != "conv1")
+            given = x.detach().requires_grad_(number > 0)  # images need no gradient
             start = _now(device_config)
             with device_config.autocast():
                 output: Tensor = layer(given)
@@ -58,6 +62,10 @@ def time_layers(
             backward.append((end - middle) / n)
         rows.append(LayerTime(name, *(statistics.median(t[1:]) for t in (forward, backward))))
         x = output.detach()
+    for buffer, before in buffers:
+        buffer.copy_(before)
+    for layer, mode in modes.items():
+        layer.training = mode
     return rows
 
 
@@ -68,6 +76,7 @@ def _now(device_config: DeviceConfig) -> float:
 
 
 def write(path: Path, rows: list[LayerTime]) -> None:
+    """Write the rows as CSV."""
     with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         names = [field.name for field in fields(LayerTime)]
         writer = csv.DictWriter(file, names, lineterminator="\n")
@@ -79,7 +88,7 @@ def write(path: Path, rows: list[LayerTime]) -> None:
 
 
 def read(path: Path) -> list[LayerTime]:
-    """Raises UserError if the file is missing or is not such a table."""
+    """The rows that `write` wrote. Raises UserError if the file is missing or no such table."""
     with require_file(path).open(newline="") as file:
         try:
             return [
@@ -89,4 +98,6 @@ def read(path: Path) -> list[LayerTime]:
                 for row in csv.DictReader(file)
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is not a table of times ({error}); train again") from None
+            raise UserError(
+                f"{path} is not a table of layer times ({error}); write it again"
+            ) from None

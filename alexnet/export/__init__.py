@@ -1,1 +1,1 @@
-"""The ONNX graph, its smaller precisions, and the folder that is handed over."""
+"""The ONNX graph, its lower precisions, and the exported artifact."""

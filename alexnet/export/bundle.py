@@ -1,4 +1,4 @@
-"""The folder that is handed over: the model, what it is, and proof that it is whole."""
+"""The exported artifact: the model, its documentation, and what its receiver verifies it by."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from PIL import Image
 from alexnet import config
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import logits_of
-from alexnet.export import graph as export
+from alexnet.export import graph
 from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_int8
 from alexnet.files import atomic_directory, sha256, write_json, write_text
@@ -40,79 +40,87 @@ def export_bundle(
     metadata: ModelMetadata,
     images: torch.Tensor,
     labels: torch.Tensor,
+    *,
+    calibration_images: torch.Tensor,
     metrics: dict[str, Any],
     data: dict[str, Any],
     provenance: dict[str, Any],
     params: config.Export,
-    calibration: torch.Tensor,
 ) -> dict[str, Any]:
-    """Export, verify on all test images, and write the folder.
+    """Export the model, check it against PyTorch on all test images, and write the folder.
 
-    images: uint8 (N, H, W, C) as stored, of which the network sees the middle; labels:
-    int64 (N). metrics: of the evaluate stage. data: name, source digest and counts of
-    the data set. calibration: training images, as stored, some of which int8 is shown.
-    Returns the figures of the verification; a precision beside fp32 that costs more than
-    is allowed has `refused`, the reason, and is not in the folder. Raises UserError if the
-    exported model does not agree with PyTorch; then whatever stood in `folder` stays.
+    images: test images, uint8 (N, H, W, C) as stored; the network takes their centre.
+    labels: int64 (N). calibration_images: training images as stored, of which
+    `params.num_calibration_images` calibrate int8. metrics: of the evaluate stage. data:
+    name, kind, counts and duplicates of the data set.
+
+    Returns the results of the checks. A precision that costs more accuracy than `params`
+    allows has a `rejected_reason` and is not in the folder. Raises UserError if the exported
+    model does not agree with PyTorch, or PyTorch with `metrics`; `folder` then stays as it was.
     """
-    collapse_fc1 = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
-    middle = centre_crop(images, metadata.image_size)
-    logits = logits_of(model, metadata, middle, torch.device("cpu"), BATCH_SIZE).numpy()
+    size = metadata.image_size
+    collapse_fc1 = params.collapse_fc1 == "auto" and can_collapse(model, size)
+    cropped = centre_crop(images, size)
+    logits = logits_of(model, metadata, cropped, torch.device("cpu"), BATCH_SIZE).numpy()
     _check_accuracy(logits, labels.numpy(), metrics["accuracy"])
-    reference = AccuracyReference(middle.numpy(), labels.numpy(), logits)
-    shown = centre_crop(spread(calibration, params.num_calibration_images), metadata.image_size)
-    preprocessing = export.preprocessing_of(metadata, images.shape[1])
+    reference = AccuracyReference(cropped.numpy(), labels.numpy(), logits)
+    preprocessing = graph.preprocessing_of(metadata, images.shape[1])
 
-    def write(file: Path, precision: str, dtype: torch.dtype) -> None:
-        properties = export.properties_of(metadata, precision, preprocessing, provenance)
-        export.write_onnx(
-            file,
-            model,
-            metadata,
-            properties,
-            opset=params.opset,
-            collapse_fc1=collapse_fc1,
-            dtype=dtype,
-        )
+    def write_model(path: Path, precision: str) -> None:
+        if precision == "int8":
+            chosen = spread(calibration_images, params.num_calibration_images)
+            full = path.with_name(MODEL_FILENAMES["fp32"])
+            write_int8(path, full, centre_crop(chosen, size).numpy())
+        else:
+            graph.write_onnx(
+                path,
+                model,
+                metadata,
+                graph.properties_of(metadata, precision, preprocessing, provenance),
+                opset=params.opset,
+                collapse_fc1=collapse_fc1,
+                dtype=torch.float16 if precision == "fp16" else torch.float32,
+            )
 
     with atomic_directory(folder) as new:
-        full, half, quarter = (new / MODEL_FILENAMES[name] for name in ("fp32", "fp16", "int8"))
-        write(full, "fp32", torch.float32)
-        proof = export.verify(full, reference.images, logits, params.max_logit_difference)
-        figures = {"fp32": reference.measure(full)}
-        if "fp16" in params.precisions:
-            write(half, "fp16", torch.float16)
-            figures["fp16"] = reference.check_precision(half, params)
-        if "int8" in params.precisions:
-            write_int8(quarter, full, shown.numpy())
-            figures["int8"] = reference.check_precision(quarter, params)
-        written = {name: row for name, row in figures.items() if "refused" not in row}
+        path = new / MODEL_FILENAMES["fp32"]
+        write_model(path, "fp32")
+        verification = graph.verify_against_pytorch(
+            path, reference.images, logits, params.max_logit_difference
+        )
+        results = {"fp32": reference.measure(path)}
+        for precision in ("fp16", "int8"):
+            if precision in params.precisions:
+                path = new / MODEL_FILENAMES[precision]
+                write_model(path, precision)
+                results[precision] = reference.check_precision(path, params)
+        accepted = {name: row for name, row in results.items() if "rejected_reason" not in row}
 
         write_json(new / "labels.json", list(metadata.classes))
-        write_samples(new, list(written), metadata, spread(images, params.num_samples))
-        facts = {
+        write_samples(new, list(accepted), metadata, spread(images, params.num_samples))
+        manifest = {
             "schema": SCHEMA,
             "variant": metadata.variant,
             "parameters": num_parameters(model),
-            "folded": collapse_fc1,
+            "fc1_collapsed": collapse_fc1,
             "opset": params.opset,
-            "precisions": written,
+            "precisions": accepted,
             "preprocessing": preprocessing,
             **_interface(metadata),
             "data": data,
             "metrics": {"split": "test"} | metrics,
-            "verification": proof,
+            "verification": verification,
             "provenance": provenance,
         }
-        write_text(new / "MODEL_CARD.md", model_card(metadata, facts))
-        write_text(new / "config.pbtxt", rendered("config.pbtxt.j2", **facts))
-        write_manifest(new, facts)
+        write_text(new / "MODEL_CARD.md", model_card(metadata, manifest))
+        write_text(new / "config.pbtxt", render("config.pbtxt.j2", **manifest))
+        write_manifest(new, manifest)
         verify(new)  # as its receiver will
-    return proof | {"folded": collapse_fc1, "precisions": figures}
+    return verification | {"fc1_collapsed": collapse_fc1, "precisions": results}
 
 
 def _interface(metadata: ModelMetadata) -> dict[str, Any]:
-    """What the model takes and gives, the same in every precision."""
+    """Input and outputs of the model, the same in every precision."""
     scores = {"type": "float32", "shape": ["batch", len(metadata.classes)]}
     return {
         "input": {
@@ -130,9 +138,9 @@ def _interface(metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def spread(images: torch.Tensor, num_images: int) -> torch.Tensor:
-    """So many images, or all, from the first to the last: of several classes, if sorted by them."""
-    chosen = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
-    return images[chosen]
+    """`num_images` images (or all) at even distances: of several classes, if sorted by class."""
+    indices = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
+    return images[indices]
 
 
 def _check_accuracy(
@@ -147,8 +155,8 @@ def _check_accuracy(
         )
 
 
-def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
-    """Write the manifest, with the digest of every file, and the digest of the manifest."""
+def write_manifest(folder: Path, metadata: dict[str, Any]) -> None:
+    """Write manifest.json, `metadata` with the digest of every file, and SHA256SUMS."""
     files = {
         file.relative_to(folder).as_posix(): {
             "bytes": file.stat().st_size,
@@ -157,7 +165,7 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
-    write_json(folder / MANIFEST, facts | {"files": files})
+    write_json(folder / MANIFEST, metadata | {"files": files})
     digests = {name: str(entry["sha256"]) for name, entry in files.items()}
     write_text(folder / CHECKSUMS, checksums(digests | {MANIFEST: sha256(folder / MANIFEST)}))
 
@@ -165,17 +173,15 @@ def write_manifest(folder: Path, facts: dict[str, Any]) -> None:
 def write_samples(
     folder: Path, precisions: list[str], metadata: ModelMetadata, images: torch.Tensor
 ) -> None:
-    """A few images as they are stored, as PNG, and what each model says of them."""
+    """Write images (N, H, W, C) as stored, as PNG, and the expected outputs of each precision."""
     (folder / "samples").mkdir()
     names = [f"{index:02d}.png" for index in range(len(images))]
     for name, image in zip(names, images.numpy(), strict=True):
         picture = Image.fromarray(image.squeeze(-1) if metadata.channels == 1 else image)
         picture.save(folder / "samples" / name)
-    middle = centre_crop(images, metadata.image_size).numpy()
+    cropped = centre_crop(images, metadata.image_size).numpy()
     for precision in precisions:
-        outputs = export.run_onnx(
-            folder / MODEL_FILENAMES[precision], middle, batch_size=len(middle)
-        )
+        outputs = graph.run_onnx(folder / MODEL_FILENAMES[precision], cropped, len(cropped))
         rows = zip(names, outputs["label"], outputs["probabilities"].tolist(), strict=True)
         expected = [
             {
@@ -188,18 +194,20 @@ def write_samples(
         write_json(folder / expected_outputs_path(precision), expected)
 
 
-def model_card(metadata: ModelMetadata, facts: dict[str, Any]) -> str:
-    preprocessing = facts["preprocessing"]
-    return rendered(
+def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
+    """The text of MODEL_CARD.md."""
+    preprocessing = manifest["preprocessing"]
+    return render(
         "MODEL_CARD.md.j2",
         metadata=metadata,
-        about=DATASET_CARDS[facts["data"]["kind"]],
+        dataset_card=DATASET_CARDS[manifest["data"]["kind"]],
         start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
-        **facts,
+        **manifest,
     )
 
 
-def rendered(template: str, **facts: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A template of alexnet/export/templates, filled in; a missing value is an error."""
     environment = Environment(
         loader=PackageLoader("alexnet.export", "templates"),
         undefined=StrictUndefined,
@@ -207,4 +215,4 @@ def rendered(template: str, **facts: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**facts)
+    return environment.get_template(template).render(**values)

@@ -1,6 +1,6 @@
-"""What is known of the data sets beside their images: flaws, terms and whom to cite.
+"""Limitations, terms and citations of each data set, for the model card.
 
-For the model's card: who receives a model should know what its figures rest on.
+The receiver of a model should know what its test figures rest on.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """Sentences in Markdown."""
+    """Documentation of a data set; each text is a sentence in Markdown."""
 
     limitations: tuple[str, ...]
     terms: str
@@ -23,12 +23,12 @@ _TINY = (
 _CIFAR_TERMS = (
     "Its publishers ask to be cited and state no licence; the photographs are others' work."
 )
-_CIFAR_CITE = (
+_CIFAR_CITATIONS = (
     "A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*. 2009.",
     "B. Barz, J. Denzler: *Do We Train on Test Data? Purging CIFAR of Near-Duplicates*. "
     "Journal of Imaging 6(6), 2020.",
 )
-_LABELS_CITE = (
+_LABEL_ERRORS_CITATION = (
     "C. G. Northcutt, A. Athalye, J. Mueller: *Pervasive Label Errors in Test Sets Destabilize "
     "Machine Learning Benchmarks*. NeurIPS Datasets and Benchmarks, 2021."
 )
@@ -42,7 +42,7 @@ DATASET_CARDS: dict[str, DatasetCard] = {
             "About 0.5 % of the test labels are wrong (Northcutt et al., 2021).",
         ),
         terms=_CIFAR_TERMS,
-        citations=(*_CIFAR_CITE, _LABELS_CITE),
+        citations=(*_CIFAR_CITATIONS, _LABEL_ERRORS_CITATION),
     ),
     "cifar100": DatasetCard(
         limitations=(
@@ -52,7 +52,7 @@ DATASET_CARDS: dict[str, DatasetCard] = {
             "About 5.9 % of the test labels are wrong (Northcutt et al., 2021).",
         ),
         terms=_CIFAR_TERMS,
-        citations=(*_CIFAR_CITE, _LABELS_CITE),
+        citations=(*_CIFAR_CITATIONS, _LABEL_ERRORS_CITATION),
     ),
     "mnist": DatasetCard(
         limitations=(
@@ -63,7 +63,7 @@ DATASET_CARDS: dict[str, DatasetCard] = {
         citations=(
             "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: *Gradient-Based Learning Applied to "
             "Document Recognition*. Proceedings of the IEEE 86(11), 1998.",
-            _LABELS_CITE,
+            _LABEL_ERRORS_CITATION,
         ),
     ),
     "fashion-mnist": DatasetCard(
@@ -79,10 +79,10 @@ DATASET_CARDS: dict[str, DatasetCard] = {
     ),
     "digits": DatasetCard(
         limitations=(
-            "8x8 pixels in 17 greys, enlarged: it shows that the pipeline works, and is no "
-            "measure of reading handwriting.",
-            "Training and test images are drawn from the same few writers, so that the accuracy "
-            "says little of others' hands.",
+            "8x8 pixels in 17 greys, enlarged: the data set shows that the pipeline works; it "
+            "does not measure how well handwriting is read.",
+            "Training and test images come from the same few writers, so the accuracy says little "
+            "about other people's handwriting.",
         ),
         terms="CC BY 4.0 (UCI Machine Learning Repository).",
         citations=(
@@ -92,10 +92,10 @@ DATASET_CARDS: dict[str, DatasetCard] = {
     ),
     "folder": DatasetCard(
         limitations=(
-            "These are the sender's own images; their flaws are known to the sender alone: ask "
+            "These are the sender's own images, and only the sender knows their limitations: ask "
             "how they were collected and labelled.",
         ),
-        terms="The sender has to name it.",
+        terms="Ask the sender.",
         citations=(),
     ),
 }

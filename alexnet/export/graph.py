@@ -1,7 +1,7 @@
-"""Handing the network over: an ONNX file that needs nothing of this project to run.
+"""The ONNX graph: one file that runs without this project.
 
-The graph takes images as they are decoded from a file and gives names to what comes
-out, so that its receiver neither normalises nor applies a softmax:
+The graph takes images as decoded from a file and has named outputs, so that its receiver
+neither normalises nor applies a softmax:
 
     images         uint8 (batch, height, width, channels)
     logits         float32 (batch, num_classes)
@@ -34,7 +34,7 @@ BATCH_SIZES = (1, 2, 7, 256)
 
 
 class DeploymentModel(nn.Module):
-    """The network with the steps before and behind it that its receiver would get wrong."""
+    """The network with normalisation before it, and softmax and argmax after it."""
 
     shift: Tensor
     scale: Tensor
@@ -42,7 +42,7 @@ class DeploymentModel(nn.Module):
     def __init__(self, model: AlexNet, metadata: ModelMetadata, dtype: torch.dtype) -> None:
         super().__init__()
         self.model = model
-        self.dtype = dtype  # of the model; all around it is float32
+        self.dtype = dtype  # of the network; everything around it is float32
         self.register_buffer("shift", torch.tensor(metadata.mean) * 255)
         self.register_buffer("scale", torch.tensor(metadata.std) * 255)
 
@@ -63,9 +63,10 @@ def write_onnx(
     collapse_fc1: bool,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Export `model` as one file, with `properties` (see `properties_of`) in its metadata.
+    """Export `model`, in eval mode, as one file with `properties` as its metadata.
 
-    dtype: of its weights and of what it computes.
+    collapse_fc1: replace fc1 as `collapse_for_inference` does. dtype: of weights and
+    activations. The model itself stays as it is.
     """
     model = copy.deepcopy(model).cpu().eval()
     if collapse_fc1:  # before the weights are rounded
@@ -74,11 +75,11 @@ def write_onnx(
     side = metadata.image_size
     example = torch.zeros(2, side, side, metadata.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
-        # The exporter warns of its own internals; what matters is checked in `verify`.
+        # The exporter warns of its own internals; `verify_against_pytorch` checks the result.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            DeploymentModel(model, metadata, dtype),
+            DeploymentModel(model, metadata, dtype).eval(),
             (example,),
             dynamo=True,
             opset_version=opset,
@@ -88,21 +89,21 @@ def write_onnx(
             verbose=False,
         )
     assert program is not None
-    save(program.model_proto, path, properties)
+    save_model(program.model_proto, path, properties)
 
 
-def save(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> None:
-    """Write a model without its makers' notes, and with `properties`."""
-    _strip(exported)
+def save_model(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> None:
+    """Write a model with `properties`, and without the exporter's own metadata."""
+    _strip_metadata(exported)
     onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
 
 
 def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any]:
-    """What training did to an image before the network saw it, for its receiver to do too."""
+    """How a receiver has to prepare an image: as preprocessing and training did. In pixels."""
     return {
-        "resize": stored_size,  # the middle square, to this many pixels (bicubic, antialiased)
-        "crop": metadata.image_size,  # the middle of that
+        "resize": stored_size,  # of the centre square, bicubic with antialiasing
+        "crop": metadata.image_size,  # the centre of the resized square
         "channels": metadata.channels,
     }
 
@@ -113,17 +114,17 @@ def properties_of(
     preprocessing: dict[str, Any],
     provenance: dict[str, Any],
 ) -> dict[str, str]:
-    """What the file says of itself, for programs that have nothing else of this project.
+    """The metadata of the file, for programs that read nothing else.
 
-    The keys that begin with `Image.` are those of the ONNX specification
-    (docs/MetadataProps.md); the others' values are JSON, but for variant and precision.
+    Keys that begin with `Image.` are the ONNX specification's (docs/MetadataProps.md). The
+    values of the others are JSON, except for variant and precision.
     """
     return {
         "variant": metadata.variant,
         "precision": precision,
         "classes": json.dumps(metadata.classes, ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing),
-        # Done in the graph; said here for people.
+        # The graph normalises; these two are for people.
         "mean": json.dumps(metadata.mean),
         "std": json.dumps(metadata.std),
         "provenance": json.dumps(provenance),
@@ -133,8 +134,8 @@ def properties_of(
     }
 
 
-def _strip(exported: onnx.ModelProto) -> None:
-    """Remove the exporter's notes on where in the source (and on whose disk) nodes came from."""
+def _strip_metadata(exported: onnx.ModelProto) -> None:
+    """Remove the exporter's metadata, which holds source lines and paths of this machine."""
     exported.producer_name = "alexnet"
     exported.producer_version = __version__
     del exported.metadata_props[:]
@@ -147,7 +148,7 @@ def _strip(exported: onnx.ModelProto) -> None:
 
 
 def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray[Any]]:
-    """Every output of the file for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
+    """All outputs (N, ...) by name for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -162,20 +163,20 @@ def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str
     return {name: np.concatenate(column) for name, column in zip(names, columns, strict=True)}
 
 
-def verify(
+def verify_against_pytorch(
     path: Path, images: NDArray[np.uint8], expected: NDArray[np.float32], max_difference: float
 ) -> dict[str, float]:
-    """Hold the file to PyTorch's logits (N, K) on all `images`, at each of BATCH_SIZES.
+    """Check the file against PyTorch's logits (N, K) on all `images`, at each of BATCH_SIZES.
 
-    Raises UserError if a weight is not finite (see `check`), a label differs, or a logit
-    differs by more than `max_difference`.
+    Raises UserError if a weight is not finite (see `check_graph`), a label differs, or a
+    logit differs by more than `max_difference`.
     """
-    check(path)
+    check_graph(path)
     largest = 0.0
     for batch_size in BATCH_SIZES:
         outputs = run_onnx(path, images, batch_size)
         wrong = int((outputs["label"] != expected.argmax(axis=1)).sum())
-        # not (a <= b): a difference that is not a number must not pass.
+        # not (a <= b): NaN must not pass.
         difference = float(np.abs(outputs["logits"] - expected).max())
         if wrong or not difference <= max_difference:
             raise UserError(
@@ -187,11 +188,11 @@ def verify(
     return {"num_images": len(images), "num_labels_differing": 0, "max_logit_difference": largest}
 
 
-def check(path: Path) -> None:
-    """Raises UserError that names the weights that hold a number that is none.
+def check_graph(path: Path) -> None:
+    """Raises UserError that names the weights with a value that is not finite.
 
-    A comparison of outputs would not find all: a ReLU or a max pool can hide them. A graph
-    that is not valid raises onnx's own error: none is ever written on purpose.
+    Comparing outputs would not find all of them: a ReLU or a max pool can hide one. An
+    invalid graph raises onnx's own error, for that would be our defect.
     """
     onnx.checker.check_model(path, full_check=True)
     broken = [

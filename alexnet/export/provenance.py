@@ -1,7 +1,7 @@
-"""Where a model comes from: facts that are the same wherever and whenever it is exported.
+"""The provenance of a model: revision, digests and versions.
 
-No time, no path and no name of a machine: the same weights exported twice are the same
-bytes.
+It has no time, no path and no host name, so that exporting the same weights again gives
+the same bytes.
 """
 
 import os
@@ -18,7 +18,7 @@ from alexnet.errors import UserError
 from alexnet.files import sha256
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "torch")
-# What the outside knows: of the project where there is no git, and of the container.
+# Set from outside: the project's revision where there is no git, and the container image.
 REVISION = "ALEXNET_REVISION"
 IMAGE_DIGEST = "ALEXNET_IMAGE_DIGEST"
 LOCK_DIGEST = "ALEXNET_LOCK_DIGEST"
@@ -27,12 +27,12 @@ LOCK_DIGEST = "ALEXNET_LOCK_DIGEST"
 def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any]:
     """Revision of the project in `folder`, versions, container image, and `digests` (SHA-256).
 
-    What is not known is null. Raises UserError for an environment variable that is set
-    to something else than it should say.
+    An unknown value is None. Raises UserError for an environment variable with a value of
+    the wrong form.
     """
     revision, dirty = _git_revision(folder)
     if revision is None:
-        revision, dirty = _given_revision()
+        revision, dirty = _revision_from_environment()
     return {
         "revision": revision,
         "dirty": dirty,
@@ -47,35 +47,37 @@ def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any
 
 
 def installed_lock(lock: Path) -> str | None:
-    """The SHA-256 of what the installed packages were pinned by: in a container the image's.
+    """The SHA-256 of the lock file that pinned the installed packages.
 
-    None if `lock`, which holds outside of one, does not exist. Raises UserError as above.
+    In a container that of its image, else that of `lock`; None if `lock` does not exist.
+    Raises UserError as `provenance` does.
     """
-    built_from = _variable(LOCK_DIGEST, "[0-9a-f]{64}", "the SHA-256 of requirements.lock")
-    return built_from or (sha256(lock) if lock.exists() else None)
+    digest_of_image = _variable(LOCK_DIGEST, "[0-9a-f]{64}", "the SHA-256 of requirements.lock")
+    return digest_of_image or (sha256(lock) if lock.exists() else None)
 
 
-def _given_revision() -> tuple[str | None, bool | None]:
-    given = _variable(
-        REVISION, "[0-9a-f]{7,64}(-dirty)?", "what `git describe --always --abbrev=40 --dirty` says"
+def _revision_from_environment() -> tuple[str | None, bool | None]:
+    value = _variable(
+        REVISION,
+        "[0-9a-f]{7,64}(-dirty)?",
+        "what `git describe --always --abbrev=40 --dirty` prints",
     )
-    if given is None:
+    if value is None:
         return None, None
-    return given.removesuffix("-dirty"), given.endswith("-dirty")
+    return value.removesuffix("-dirty"), value.endswith("-dirty")
 
 
-def _variable(name: str, pattern: str, should_be: str) -> str | None:
+def _variable(name: str, pattern: str, expected: str) -> str | None:
     value = os.environ.get(name, "")
     if value and not re.fullmatch(pattern, value):
-        raise UserError(f"the environment's {name} is {value!r}; it should be {should_be}")
+        raise UserError(f"the environment's {name} is {value!r}; it should be {expected}")
     return value or None
 
 
 def _git_revision(folder: Path) -> tuple[str | None, bool | None]:
-    """The commit that is checked out around `folder`, and whether something differs from it.
+    """The commit checked out in `folder`, and whether the working tree differs from it.
 
-    dvc.lock does not count: the run itself writes it. Of files that git does not know
-    only those among the code do.
+    dvc.lock is left out: the run itself writes it. Untracked files count among the code alone.
     """
     revision = _git(folder, "rev-parse", "--verify", "HEAD")
     changed = _git(
@@ -92,7 +94,7 @@ def _git_revision(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None without git, a repository or a commit."""
+    """The output of git; None without git, a repository or a commit."""
     try:
         result = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True

@@ -1,12 +1,12 @@
-"""The exported network in fewer bits: half of the bytes in float16, a quarter in int8.
+"""Lower precisions of the exported network: float16 halves the file, int8 quarters it.
 
-What it costs is measured on the whole test split and held to what params.yaml allows;
-what costs more is not handed over.
+The loss of accuracy is measured on the whole test split. A precision that loses more than
+params.yaml allows is not exported.
 
-int8 is static: QDQ nodes, one scale for each output channel of a weight, activations
-in ranges that a fixed number of training images reach. Weights take 7 of their 8 bits:
-processors without VNNI add two products of 8 bits in 16, which then cannot overflow
-(2 x 255 x 64 < 2^15), so that the sums are the same on every processor.
+int8 is static quantisation: QDQ nodes, one scale for each output channel of a weight, and
+ranges of activations calibrated on training images. Weights use 7 of their 8 bits:
+processors without VNNI add two products in 16 bits, which then cannot overflow
+(2 x 255 x 64 < 2^15), so the sums are the same on every processor.
 """
 
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ from onnxruntime.quantization import (
 )
 
 from alexnet import config
-from alexnet.export.graph import check, run_onnx, save
+from alexnet.export.graph import check_graph, run_onnx, save_model
 
 BATCH_SIZE = 256
-# All behind the normalisation, but for the layer of the logits (`write_int8`).
+# Everything after the normalisation, except for the last layer (see `write_int8`).
 QUANTIZED = ["Conv", "Relu", "MaxPool", "Reshape", "Gemm"]
 
 
 class _Batches(CalibrationDataReader):
-    """Images as the quantizer asks for them."""
+    """Batches of calibration images, in the quantizer's protocol."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self.batches: Iterator[NDArray[np.uint8]] = (
@@ -48,13 +48,13 @@ class _Batches(CalibrationDataReader):
 def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
     """Quantize the float32 model `full`, calibrated on images uint8 (N, H, W, C).
 
-    The last layer stays in float32: it is small, and its logits would come in 256 steps,
-    of which two classes often share the highest.
+    The last layer stays in float32: it is small, and with logits in 256 steps two classes
+    would often share the highest.
     """
     model = onnx.load(full)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     last = [node.name for node in model.graph.node if "logits" in node.output]
-    # Else it advises to have the graph optimized first, which onnxruntime does on loading.
+    # Without this it warns that the graph is not optimized, which onnxruntime does on loading.
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     quantize_static(
         model,
@@ -68,35 +68,38 @@ def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
-    save(onnx.load(path), path, properties | {"precision": "int8"})
+    save_model(onnx.load(path), path, properties | {"precision": "int8"})
 
 
 @dataclass(frozen=True)
 class AccuracyReference:
-    """The whole test split, and what the network in float32 makes of it."""
+    """The whole test split with the logits of the float32 network in PyTorch."""
 
     images: NDArray[np.uint8]  # (N, H, W, C)
     labels: NDArray[np.int64]  # (N)
     logits: NDArray[np.float32]  # (N, K)
 
     def measure(self, path: Path) -> dict[str, Any]:
-        """How good an exported model is, and how much it differs from the network in float32."""
-        check(path)
+        """Size and accuracy of an exported model, and its difference from the float32 network.
+
+        label_change_rate is the share of images whose label differs from that of float32.
+        """
+        check_graph(path)
         outputs = run_onnx(path, self.images, BATCH_SIZE)
-        label, wanted = outputs["label"], self.logits.argmax(axis=1)
-        num_right = int((label == self.labels).sum())
+        label, expected = outputs["label"], self.logits.argmax(axis=1)
+        num_correct = int((label == self.labels).sum())
         num_images = len(self.images)
         return {
             "file": path.name,
             "bytes": path.stat().st_size,
-            "accuracy": num_right / num_images,
-            "accuracy_drop": (int((wanted == self.labels).sum()) - num_right) / num_images,
-            "changed": float((label != wanted).mean()),
+            "accuracy": num_correct / num_images,
+            "accuracy_drop": (int((expected == self.labels).sum()) - num_correct) / num_images,
+            "label_change_rate": float((label != expected).mean()),
             "max_logit_difference": float(np.abs(outputs["logits"] - self.logits).max()),
         }
 
     def check_precision(self, path: Path, params: config.Export) -> dict[str, Any]:
-        """The same; a model that differs too much is removed, and `refused` says why."""
+        """As `measure`; a model that exceeds a limit is removed and gets a `rejected_reason`."""
         figures = self.measure(path)
         reasons = []
         if figures["accuracy_drop"] > params.max_accuracy_drop:
@@ -104,15 +107,15 @@ class AccuracyReference:
                 f"its accuracy is {100 * figures['accuracy_drop']:.2f} points lower "
                 f"(export.max_accuracy_drop allows {100 * params.max_accuracy_drop:.2f})"
             )
-        if figures["changed"] > params.max_changed:
+        if figures["label_change_rate"] > params.max_label_change:
             reasons.append(
-                f"{figures['changed']:.2%} of its labels are others "
-                f"(export.max_changed allows {params.max_changed:.2%})"
+                f"{figures['label_change_rate']:.2%} of its labels differ from those of fp32 "
+                f"(export.max_label_change allows {params.max_label_change:.2%})"
             )
         if not np.isfinite(figures["max_logit_difference"]):
             figures["max_logit_difference"] = None
             reasons.append("its logits are not finite")
         if reasons:
             path.unlink()
-            figures["refused"] = " and ".join(reasons)
+            figures["rejected_reason"] = " and ".join(reasons)
         return figures

@@ -1,1 +1,1 @@
-"""What a receiver needs: onnxruntime, numpy and Pillow, no torch."""
+"""Run and verify an exported model: onnxruntime, numpy and Pillow, no torch."""

@@ -8,13 +8,13 @@ from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.errors import UserError
 
 
-def gather(arguments: Iterable[Path]) -> list[Path]:
-    """Each file once: arguments in their order, what a directory or pattern holds by name.
+def find_images(arguments: Iterable[Path]) -> list[Path]:
+    """The image files of `arguments` in their order, each once.
 
-    A directory gives the images in it and below it, known by their suffix; a pattern
-    (with *, ?, [...] or **) the files that it matches. A file that is named itself is
-    taken as it is, so that its reader can say what is wrong with it. Raises UserError
-    for a directory or a pattern without images.
+    A directory stands for the images in it and below it, known by their suffix and sorted
+    by name; a pattern (with *, ?, [...] or **) for the files that it matches. A file that
+    is named itself is returned unchecked: whoever reads it reports what is wrong with it.
+    Raises UserError for a directory or a pattern without images.
     """
     found: dict[Path, None] = {}
     for argument in arguments:
@@ -27,7 +27,7 @@ def _expand(argument: Path) -> list[Path]:
         images = _images_in(argument)
         if not images:
             raise UserError(
-                f"{argument} holds no images, nor do the folders in it "
+                f"{argument} contains no images, nor do its subfolders "
                 f"(files that end in {', '.join(IMAGE_SUFFIXES)})"
             )
         return images

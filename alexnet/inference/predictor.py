@@ -1,7 +1,6 @@
 """Classify image files with an exported model: onnxruntime, numpy and Pillow, no PyTorch.
 
-What to do with an image (its size, its middle, its colours) and what the classes are
-called is read from the model file, not from this code.
+The preprocessing of an image and the names of the classes are read from the model file.
 """
 
 import json
@@ -20,7 +19,7 @@ from alexnet.data.images import MAX_IMAGE_BYTES, decode_image
 from alexnet.errors import UserError
 
 BATCH_SIZE = 64
-# What a folder that was handed over can hold: the model's file by its precision.
+# In an exported artifact, by precision.
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
@@ -35,14 +34,14 @@ class Prediction:
 class Predictor:
     """An exported model, ready to classify images.
 
-    path: its file, or its folder, of which the one in `precision` is taken. Raises
-    UserError if the file is missing, is not ONNX or does not say what it takes.
+    path: the model file, or the artifact's folder with the file in `precision`. Raises
+    UserError if the file is missing, is not ONNX or lacks the metadata of an export.
     """
 
     def __init__(self, path: Path, precision: str = "fp32") -> None:
         model = path if path.suffix == ".onnx" else path / MODEL_FILENAMES[precision]
         if not model.is_file():
-            raise UserError(f"{model} does not exist; {_what_else(path)}")
+            raise UserError(f"{model} does not exist; {_available(path)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -63,11 +62,12 @@ class Predictor:
             self.channels = int(self.preprocessing["channels"])
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                f"{model} does not name its classes and image size; was it exported by `alexnet`?"
+                f"{model} has no metadata for classes and preprocessing; "
+                "was it exported by this project?"
             ) from None
 
     def prepare(self, path: Path) -> NDArray[np.uint8]:
-        """(crop, crop, channels) of an image file of any size and mode, as for training.
+        """An image file of any size and mode as uint8 (crop, crop, channels), as in training.
 
         Raises UserError that names the file if it is missing or is not an image.
         """
@@ -80,8 +80,8 @@ class Predictor:
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
         with warnings.catch_warnings():
-            # Of an image that could be meant to fill the memory: Pillow refuses those that
-            # are twice as large, and what it only warns of fits.
+            # Pillow warns of a large image and fails for one of twice that size
+            # (decompression bombs). What it only warns of fits into memory.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = decode_image(content, str(path), self.resize, self.channels)
         start = (self.resize - self.crop) // 2
@@ -99,8 +99,11 @@ class Predictor:
     def classify_all(
         self, paths: Sequence[Path], top: int, advance: Callable[[int], None] = lambda _: None
     ) -> tuple[dict[Path, list[Prediction]], dict[Path, str]]:
-        """The classes of every image that can be read, and what is wrong with the others."""
-        guesses: dict[Path, list[Prediction]] = {}
+        """(predictions, errors): the `top` classes of each readable image, and why others failed.
+
+        `advance` is called with the number of images after each batch.
+        """
+        predictions: dict[Path, list[Prediction]] = {}
         failed: dict[Path, str] = {}
         for start in range(0, len(paths), BATCH_SIZE):
             batch: dict[Path, NDArray[np.uint8]] = {}
@@ -112,17 +115,18 @@ class Predictor:
             if batch:
                 probabilities = self.run(np.stack(list(batch.values())))
                 for path, row in zip(batch, probabilities, strict=True):
-                    guesses[path] = self._best(row, top)
+                    predictions[path] = self._best(row, top)
             advance(min(BATCH_SIZE, len(paths) - start))
-        return guesses, failed
+        return predictions, failed
 
     def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Prediction]:
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [Prediction(self.classes[k], float(probabilities[k])) for k in best]
 
 
-def _what_else(path: Path) -> str:
-    there = [precision for precision, name in MODEL_FILENAMES.items() if (path / name).is_file()]
-    if there:
-        return f"of precisions {path} holds {', '.join(there)}"
+def _available(path: Path) -> str:
+    """A hint for a missing file: the precisions that the folder does have."""
+    precisions = [name for name, file in MODEL_FILENAMES.items() if (path / file).is_file()]
+    if precisions:
+        return f"{path} has the precisions {', '.join(precisions)}"
     return "give the path of an exported model"

@@ -1,8 +1,8 @@
-"""Whether a folder that was handed over is whole and does what it says, seen by its receiver.
+"""Verification of an exported artifact by its receiver.
 
 Needs onnxruntime, numpy and Pillow, no PyTorch. The manifest holds the digest of every
-other file and SHA256SUMS that of the manifest too, so that no byte of the folder can
-change unnoticed, and `sha256sum --check SHA256SUMS` finds it without this package.
+other file, and SHA256SUMS that of the manifest too: no byte of the folder can change
+unnoticed, and `sha256sum --check SHA256SUMS` detects it without this package.
 """
 
 import json
@@ -16,17 +16,17 @@ from alexnet.errors import UserError
 from alexnet.files import sha256
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
-# Of a sample's probability. Other processors round otherwise, and a probability moves at
-# most half as far as a logit. In fewer bits a value may be rounded to its other neighbour.
+# Tolerance for the probabilities of the samples. Processors round differently, and a
+# probability changes at most half as much as a logit. Lower precisions round more coarsely.
 MAX_DIFFERENCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 5e-2}
 
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What was found to be in order."""
+    """What was verified of an artifact."""
 
     variant: str
     num_files: int
@@ -36,26 +36,26 @@ class VerificationResult:
 
 
 def verify(folder: Path) -> VerificationResult:
-    """Hold a folder to its own manifest, and its model to its own samples.
+    """Check a folder against its manifest, and its models against its samples.
 
-    Raises UserError that lists everything that is not as it should be.
+    Raises UserError that lists everything that is wrong.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; give the one that was handed over")
+        raise UserError(f"{folder} is not a folder; give the folder of an exported artifact")
     manifest = _manifest(folder)
     try:
-        _raise(folder, _wrong_files(folder, manifest["files"]))
+        _raise_if_any(folder, _file_errors(folder, manifest["files"]))
         differences = {}
         for precision in manifest["precisions"]:
             predictor = Predictor(folder, precision)
-            _raise(folder, _wrong_facts(folder, manifest, predictor, precision))
+            _raise_if_any(folder, _metadata_errors(folder, manifest, predictor, precision))
             differences[precision] = _differences(folder, predictor)
         num_samples = len(differences["fp32"])
     except UserError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{folder} does not say of itself what it has to ({type(error).__name__}: {error}); "
+            f"{folder}: its metadata is incomplete or damaged ({type(error).__name__}: {error}); "
             "ask its sender for it again"
         ) from None
     return VerificationResult(
@@ -68,7 +68,7 @@ def verify(folder: Path) -> VerificationResult:
 
 
 def checksums(digests: dict[str, str]) -> str:
-    """The text of SHA256SUMS, as `sha256sum` itself would write it."""
+    """The text of SHA256SUMS for {file: digest}, in the format of `sha256sum`."""
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
@@ -79,10 +79,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest = _json(path)
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if type(schema) is not int or schema < 1:
-        raise UserError(f"{path} names no schema; it is damaged, or not of a model of ours")
+        raise UserError(
+            f"{path} has no schema number; it is damaged, or not a manifest of this project"
+        )
     if schema > SCHEMA:
         raise UserError(
-            f"{path} has schema {schema}, and this version knows {SCHEMA} at most; "
+            f"{path} has schema {schema}, and this version supports up to {SCHEMA}; "
             "install a newer version of this package"
         )
     return dict(manifest)
@@ -95,59 +97,59 @@ def _json(path: Path) -> Any:
         raise UserError(f"{path} is damaged: it is not valid JSON ({error})") from None
 
 
-def _raise(folder: Path, faults: list[str]) -> None:
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise UserError(f"{folder} is not what its sender made:\n{listed}")
+def _raise_if_any(folder: Path, errors: list[str]) -> None:
+    if errors:
+        listed = "\n".join(f"  {error}" for error in errors)
+        raise UserError(f"{folder} differs from what its sender exported:\n{listed}")
 
 
-def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> list[str]:
-    """What is missing, was added or has changed."""
+def _file_errors(folder: Path, listed: dict[str, dict[str, Any]]) -> list[str]:
+    """Files that are missing, were added or have changed."""
     present = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
         if path.is_symlink() or not path.is_dir()
     }
     known = set(listed) | {MANIFEST, CHECKSUMS}
-    faults = [f"{name}: is missing" for name in sorted(known - set(present))]
-    faults += [f"{name}: is not in the manifest" for name in sorted(set(present) - known)]
+    errors = [f"{name}: is missing" for name in sorted(known - set(present))]
+    errors += [f"{name}: is not in the manifest" for name in sorted(set(present) - known)]
     for name in sorted(known & set(present)):
         path = present[name]
         if path.is_symlink() or not path.is_file():
-            faults.append(f"{name}: is not a plain file")
+            errors.append(f"{name}: is not a plain file")
         elif name in listed:
-            faults += _wrong_content(name, path, listed[name])
-    if not faults:
+            errors += _content_errors(name, path, listed[name])
+    if not errors:
         digests = {name: entry["sha256"] for name, entry in listed.items()}
         text = checksums(digests | {MANIFEST: sha256(folder / MANIFEST)})
         if (folder / CHECKSUMS).read_bytes() != text.encode():
-            faults.append(f"{MANIFEST} and {CHECKSUMS} contradict each other: one was changed")
-    return faults
+            errors.append(f"{MANIFEST} and {CHECKSUMS} do not match: one of them was changed")
+    return errors
 
 
-def _wrong_content(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
+def _content_errors(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
     num_bytes = path.stat().st_size
     if num_bytes != entry["bytes"]:
-        return [f"{name}: has {num_bytes:,} bytes, the manifest says {entry['bytes']:,}"]
+        return [f"{name}: has {num_bytes:,} bytes, expected {entry['bytes']:,}"]
     digest = sha256(path)
     if digest != entry["sha256"]:
-        return [f"{name}: has SHA-256 {digest}, the manifest says {entry['sha256']}"]
+        return [f"{name}: has SHA-256 {digest}, expected {entry['sha256']}"]
     return []
 
 
-def _wrong_facts(
+def _metadata_errors(
     folder: Path, manifest: dict[str, Any], predictor: Predictor, precision: str
 ) -> list[str]:
-    """Where model, manifest and labels say different things of the same model."""
-    ((given,), outputs) = predictor.session.get_inputs(), predictor.session.get_outputs()
-    facts = {
+    """Values in which the model file differs from the manifest and labels.json."""
+    ((model_input,), outputs) = predictor.session.get_inputs(), predictor.session.get_outputs()
+    values = {
         "variant": (predictor.variant, manifest["variant"]),
         "precision": (predictor.precision, precision),
         "classes": (predictor.classes, _json(folder / "labels.json")),
         "preprocessing": (predictor.preprocessing, manifest["preprocessing"]),
         "provenance": (predictor.provenance, manifest["provenance"]),
         "input": (
-            [given.name, given.type, given.shape],
+            [model_input.name, model_input.type, model_input.shape],
             [
                 manifest["input"]["name"],
                 f"tensor({manifest['input']['type']})",
@@ -160,39 +162,42 @@ def _wrong_facts(
         ),
     }
     return [
-        f"{name}: {MODEL_FILENAMES[precision]} says {said}, the folder says {expected}"
-        for name, (said, expected) in facts.items()
-        if said != expected
+        f"{name}: {MODEL_FILENAMES[precision]} has {actual}, the folder has {expected}"
+        for name, (actual, expected) in values.items()
+        if actual != expected
     ]
 
 
 def expected_outputs_path(precision: str) -> str:
-    """The file that says what the model in that precision makes of the samples."""
+    """The file with the expected outputs of a precision for the samples, within the folder."""
     return "samples/expected.json" if precision == "fp32" else f"samples/expected.{precision}.json"
 
 
 def _differences(folder: Path, predictor: Predictor) -> list[float]:
-    """The largest difference of each sample's probabilities; raises UserError if one is too far."""
+    """The largest difference of each sample's probabilities from the expected ones.
+
+    Raises UserError for a difference above the tolerance or another label.
+    """
     expected = _json(folder / expected_outputs_path(predictor.precision))
     allowed = MAX_DIFFERENCE[predictor.precision]
     if not expected:
-        raise UserError(f"{folder} has no samples to hold its model to")
-    differences, faults = [], []
+        raise UserError(f"{folder} has no samples to check its model against")
+    differences, errors = [], []
     for row in expected:
         image = predictor.prepare(folder / "samples" / row["file"])
         probabilities = predictor.run(image[None])[0]
-        wanted = np.array([row["probabilities"][name] for name in predictor.classes])
-        difference = float(np.abs(probabilities - wanted).max())
+        reference = np.array([row["probabilities"][name] for name in predictor.classes])
+        difference = float(np.abs(probabilities - reference).max())
         label = predictor.classes[int(probabilities.argmax())]
-        behind = probabilities.max() - probabilities[predictor.classes.index(row["label"])]
-        # Of two that are nearly equal, either may be ahead.
-        # not (a <= b): a difference that is not a number must not pass.
-        if not difference <= allowed or behind > 2 * allowed:
-            faults.append(
-                f"samples/{row['file']}: should be {row['label']}, is {label} in "
-                f"{predictor.precision}; a probability differs by {difference:.1e} "
-                f"(at most {allowed:.0e})"
+        # Of two classes with nearly equal probabilities, either may come first.
+        margin = probabilities.max() - probabilities[predictor.classes.index(row["label"])]
+        # not (a <= b): NaN must not pass.
+        if not difference <= allowed or margin > 2 * allowed:
+            errors.append(
+                f"samples/{row['file']}: expected {row['label']}, {predictor.precision} gives "
+                f"{label}; largest difference of a probability {difference:.1e} "
+                f"(tolerance {allowed:.0e})"
             )
         differences.append(difference)
-    _raise(folder, faults)
+    _raise_if_any(folder, errors)
     return differences

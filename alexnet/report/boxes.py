@@ -1,7 +1,7 @@
-"""Tensors as boxes on paper: how large they are, where they stand, what is seen of them.
+"""Tensors as boxes in perspective: their size, their position, their visible faces.
 
-A point of a box has a map, a row and a column. On paper the maps run to the right, the rows
-down, and the columns into the distance, which is drawn as up and to the right.
+A point of a box has a map, a row and a column. In the picture the maps run to the right, the
+rows down, and the columns into the distance, which is drawn as up and to the right.
 """
 
 import math
@@ -14,20 +14,20 @@ from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 
 from alexnet.network.summary import Layer
+from alexnet.report.canvas import MARGIN
 from alexnet.report.layers import widest
-from alexnet.report.page import MARGIN
 from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH
 
-TALLEST = 2.4  # inches, of the largest box on paper and of the longest vector
+TALLEST = 2.4  # inches, of the largest box as drawn and of the longest vector
 THICKEST = 0.004  # inches for one map, at most
-AWAY = np.array([0.36, -0.3])  # where the next column is, in steps of a row
+AWAY = np.array([0.36, -0.3])  # the direction of the next column; a row is (0, 1)
 VECTOR, THIN = 0.09, 0.015
 GAP, TO_POOL = 0.16, 0.15  # between columns of text, and from a layer to its pool
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a layer puts out, and what is written under it."""
+    """A layer's output, and the lines written under it."""
 
     name: str
     shape: tuple[int, ...]  # (C, H, W) or (features,)
@@ -40,7 +40,7 @@ class Tensor:
         return self.shape[1] if len(self.shape) == 3 else 1
 
     def window(self, side: int) -> int:
-        """The side of the square that makes one value, in a tensor of `side` before this one."""
+        """The side of the window on the previous tensor, of `side`, that gives one value."""
         if self.layer is not None and self.layer.kernel is not None:
             return min(self.layer.kernel, side)
         if len(self.shape) == 3:  # an adaptive pool
@@ -58,7 +58,7 @@ class Scale:
 
     @classmethod
     def fit(cls, columns: list[list[Tensor]]) -> "Scale":
-        """The largest with which all columns stand side by side."""
+        """The largest scale at which all columns fit side by side."""
         tensors = [tensor for column in columns for tensor in column]
         pixel = TALLEST / (1 - AWAY[1]) / max(tensor.side for tensor in tensors)
         feature = TALLEST / max(t.shape[0] for t in tensors if len(t.shape) == 1)
@@ -71,7 +71,7 @@ class Scale:
         return sum(map(self.width, columns)) + GAP * (len(columns) - 1)
 
     def width(self, column: list[Tensor]) -> float:
-        """That a column takes with its words."""
+        """Inches that a column takes with its texts."""
         words = widest((line for tensor in column for line in tensor.lines), SMALL)
         names = widest((tensor.name for tensor in column), TEXT, bold=True)
         return max(self.drawn_width(column), words, names)
@@ -101,13 +101,13 @@ class Scale:
 
 @dataclass(frozen=True)
 class Box:
-    """A tensor's place on paper."""
+    """A tensor's position in the picture."""
 
     tensor: Tensor
     corner: NDArray[np.float64]  # of the first map, row and column, in inches
-    along: NDArray[np.float64]  # from the first map to behind the last
-    down: NDArray[np.float64]  # from the first row to behind the last
-    away: NDArray[np.float64]  # from the first column to behind the last
+    along: NDArray[np.float64]  # from the first map to the end of the last
+    down: NDArray[np.float64]  # from the first row to the end of the last
+    away: NDArray[np.float64]  # from the first column to the end of the last
 
     @classmethod
     def at(cls, left: float, tensor: Tensor, scale: Scale) -> "Box":
@@ -117,26 +117,26 @@ class Box:
         else:
             side = max(2 * THIN, tensor.side * scale.pixel)
             thickness, away = max(THIN, tensor.shape[0] * scale.map), side * AWAY
-        # The middle of the box, on paper, is in the middle of the picture.
+        # The drawn box is centred vertically.
         top = 0.1 + TALLEST / 2 - (side + away[1]) / 2
         along, down = np.array([thickness, 0.0]), np.array([0.0, side])
         return cls(tensor, np.array([left, top]), along, down, away)
 
     def draw(self, axes: Axes) -> None:
-        """The faces that are seen: the front, the top, and the last map at the right."""
+        """The visible faces: the front, the top, and the last map at the right."""
         near, right = self.corner, self.corner + self.along
         self._face(axes, near, self.along, self.down, 0.0)
         if self.away.any():
             self._face(axes, near, self.along, self.away, 0.45)
             self._face(axes, right, self.away, self.down, -0.25)
         groups = self.tensor.layer.groups if self.tensor.layer else None
-        for group in range(1, groups or 1):  # each sees its own part of the maps before it
+        for group in range(1, groups or 1):  # each reads its own part of the previous maps
             seam = near + self.along * group / (groups or 1)
             path = np.array([seam + self.down, seam, seam + self.away])
             axes.plot(*path.T, color="white", linewidth=1.2)
 
     def draw_window(self, axes: Axes, before: "Box") -> None:
-        """What one value is made of: a window of the tensor before it, through all its maps."""
+        """The window of the previous tensor, through all its maps, that gives one value."""
         share = self.tensor.window(before.tensor.side) / before.tensor.side
         across, down = share * before.away, share * before.down
         face = before.corner + before.along

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix, and the classes of lowest recall with their most common errors."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page, fit, text_width
+from alexnet.report.canvas import MARGIN, Canvas, fit, text_width
 from alexnet.report.style import (
     FAINT,
     INK,
@@ -31,48 +31,51 @@ LONGEST_NAME = 1.3  # inches
 LISTED = 15  # confusions written out, in columns, where the cells are too small for text
 LIST_COLUMNS, LIST_LINE = 3, 0.19
 SCALE_WIDTH = 0.95
-# Most mistakes are a few percent of a class: on a square-root scale they show.
+MAX_CLASSES = 20  # bars of recall: the lowest, where there are more classes
+RECALL_LINE, LONGEST_CLASS, RECALL_BAR = 0.27, 1.5, 2.9  # inches
+NUM_CONFUSIONS = 3  # named beside a bar
+# Most errors are a few percent of a class: on a square-root scale they show.
 SCALE = PowerNorm(0.5, vmin=0, vmax=1)
 
 
 @applied()
 def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
-    """Counts (K, K), one row per true class, one column per answer, coloured by share of the row.
+    """Counts (K, K), one row per true class, one column per prediction.
 
-    Up to 20 classes each cell holds its count and its percentage; beyond that the
-    most common confusions are listed beside the matrix.
+    Cells are coloured by their share of the row. Up to 20 classes each cell holds its count
+    and its percentage; beyond that the most common confusions are listed below the matrix.
     """
     assert matrix.shape == (len(classes), len(classes))
-    written_out = len(classes) <= MAX_CELLS_WITH_TEXT
+    has_text = len(classes) <= MAX_CELLS_WITH_TEXT
     names = [fit(name, SMALL, LONGEST_NAME) for name in classes]
     name_width = max(text_width(name, SMALL) for name in names)
 
     left = MARGIN + 0.25 + name_width + 0.1
     side = min(WIDTH - left - SCALE_WIDTH, max(2.5, 0.62 * len(classes)))
     step = max(1, round(len(classes) * SMALL * 1.25 / 72 / side + 0.49))
-    upright = name_width > 0.9 * side / len(classes)
-    shown = list(range(0, len(classes), step))
-    labels = [names[index] for index in shown]
-    deepest = max(text_width(label, SMALL) for label in labels) if upright else 0.12
+    is_upright = name_width > 0.9 * side / len(classes)
+    ticks = list(range(0, len(classes), step))
+    labels = [names[index] for index in ticks]
+    deepest = max(text_width(label, SMALL) for label in labels) if is_upright else 0.12
     below = side + 0.1 + deepest + 0.3
-    listed = 0.0 if written_out else 0.5 + LIST_LINE * LISTED / LIST_COLUMNS
+    listed = 0.0 if has_text else 0.5 + LIST_LINE * LISTED / LIST_COLUMNS
 
-    page = Page(below + listed, _title(matrix, classes), _caption(step))
-    axes = page.axes(left, 0, side, side)
+    canvas = Canvas(below + listed, _title(matrix, classes), _caption(step))
+    axes = canvas.axes(left, 0, side, side)
     _cells(axes, matrix)
-    if written_out:
+    if has_text:
         _write_cells(axes, matrix, side / len(classes))
-    axes.set_xticks(shown, labels, rotation=90 if upright else 0, fontsize=SMALL)
-    axes.set_yticks(shown, labels, fontsize=SMALL)
+    axes.set_xticks(ticks, labels, rotation=90 if is_upright else 0, fontsize=SMALL)
+    axes.set_yticks(ticks, labels, fontsize=SMALL)
     axes.tick_params(length=0 if step == 1 else 2, pad=4, labelcolor=INK)
-    canvas = page.canvas()
-    quiet: dict[str, Any] = {"color": MUTED, "ha": "center", "va": "center", "fontsize": TEXT}
-    canvas.text(left + side / 2, below - 0.12, "answer of the network", **quiet)
-    canvas.text(MARGIN + 0.08, side / 2, "true class", rotation=90, **quiet)
-    _scale(page, left + side + 0.2, side)
-    if not written_out:
-        _list(canvas, below + 0.25, matrix, classes)
-    return page.figure
+    body = canvas.body()
+    muted: dict[str, Any] = {"color": MUTED, "ha": "center", "va": "center", "fontsize": TEXT}
+    body.text(left + side / 2, below - 0.12, "predicted class", **muted)
+    body.text(MARGIN + 0.08, side / 2, "true class", rotation=90, **muted)
+    _scale(canvas, left + side + 0.2, side)
+    if not has_text:
+        _list(body, below + 0.25, matrix, classes)
+    return canvas.figure
 
 
 def shares(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -81,7 +84,7 @@ def shares(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def confusions(matrix: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """(true, answered, count) of every pair of different classes that occurs, most common first."""
+    """(true, predicted, count) of every confusion that occurs, the most common first."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
@@ -94,21 +97,22 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
     accuracy = percent(np.trace(matrix) / max(total, 1), 2)
     pairs = confusions(matrix)
     if not pairs:
-        return f"{accuracy} right: no class is taken for another"
-    true, answered, count = pairs[0]
+        return f"Confusion matrix: accuracy {accuracy}, no class is confused with another"
+    true, predicted, count = pairs[0]
     row = int(matrix[true].sum())
     return (
-        f"{accuracy} right; most often {classes[true]} is taken for {classes[answered]} "
-        f"({count:,} of {row:,})"
+        f"Confusion matrix: accuracy {accuracy}; the most common error is {classes[true]} "
+        f"predicted as {classes[predicted]} ({count:,} of {row:,})"
     )
 
 
 def _caption(step: int) -> str:
     text = (
-        "Each row holds the images of one class: blue is the share recognised, orange what "
-        "the rest was taken for. Colours are on a square-root scale, so that rare mistakes show."
+        "Each row holds the test images of one class: blue is the share classified correctly "
+        "(recall), orange the shares predicted as other classes. Colours are on a square-root "
+        "scale, so that rare errors show."
     )
-    return text if step == 1 else f"{text} One class in {step} is named at the sides."
+    return text if step == 1 else f"{text} One class in {step} is labelled."
 
 
 def _cells(axes: Axes, matrix: NDArray[np.int64]) -> None:
@@ -149,10 +153,10 @@ def _write_cells(axes: Axes, matrix: NDArray[np.int64], cell: float) -> None:
             axes.text(j, i, f"{count:,}", fontsize=size, **centred)
 
 
-def _scale(page: Page, left: float, side: float) -> None:
+def _scale(canvas: Canvas, left: float, side: float) -> None:
     """Both colour scales side by side, with the shares at their heights."""
     height = min(side, 2.4)
-    axes = page.axes(left, (side - height) / 2, 0.24, height)
+    axes = canvas.axes(left, (side - height) / 2, 0.24, height)
     steps = np.linspace(0, 1, 256)[:, None]
     colours = np.concatenate([shades(RIGHT)(steps), shades(WRONG)(steps)], axis=1)
     axes.imshow(
@@ -170,10 +174,70 @@ def _list(axes: Axes, top: float, matrix: NDArray[np.int64], classes: list[str])
     """The most common confusions in words, column by column."""
     axes.text(MARGIN, top, "Most common confusions", fontsize=TEXT, weight="bold", va="center")
     width = (WIDTH - 2 * MARGIN) / LIST_COLUMNS
-    for index, (true, answered, count) in enumerate(confusions(matrix)[:LISTED]):
+    for index, (true, predicted, count) in enumerate(confusions(matrix)[:LISTED]):
         column, row = divmod(index, LISTED // LIST_COLUMNS)
         left = MARGIN + column * width
         y = top + 0.25 + row * LIST_LINE
         axes.text(left + 0.24, y, f"{count:,}", fontsize=SMALL, ha="right", va="center")
-        words = fit(f"{classes[true]} as {classes[answered]}", SMALL, width - 0.45)
+        words = fit(f"{classes[true]} as {classes[predicted]}", SMALL, width - 0.45)
         axes.text(left + 0.32, y, words, fontsize=SMALL, va="center")
+
+
+@applied()
+def recall_by_class(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
+    """Counts (K, K), a row for each true class: recall as bars, the lowest first; the errors."""
+    counts = matrix.sum(axis=1)
+    recall = np.diag(matrix) / np.maximum(counts, 1)
+    ascending = [int(k) for k in np.argsort(recall, kind="stable") if counts[k]]
+    order = ascending[:MAX_CLASSES]
+    names = {k: fit(classes[k], TEXT, LONGEST_CLASS) for k in order}
+    left = MARGIN + max(text_width(name, TEXT) for name in names.values()) + 0.12
+    canvas = Canvas(
+        len(order) * RECALL_LINE + 0.1,
+        _recall_title(ascending, recall, classes),
+        _recall_caption(len(order), len(ascending)),
+    )
+    body = canvas.body()
+    for number, k in enumerate(order):
+        y = 0.05 + (number + 0.5) * RECALL_LINE
+        body.text(left - 0.1, y, names[k], fontsize=TEXT, ha="right", va="center")
+        body.barh(y, RECALL_BAR, 0.15, left=left, color=FAINT)
+        body.barh(y, RECALL_BAR * recall[k], 0.15, left=left, color=RIGHT)
+        share = percent(float(recall[k]), 1)
+        body.text(left + RECALL_BAR + 0.55, y, share, fontsize=TEXT, ha="right", va="center")
+        _errors(body, left + RECALL_BAR + 0.7, y, matrix[k], k, classes)
+    return canvas.figure
+
+
+def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: list[str]) -> str:
+    lowest, highest = ascending[0], ascending[-1]
+    if recall[lowest] == 1:
+        return "Recall by class: every test image is classified correctly"
+    return (
+        f"Recall by class: lowest for {classes[lowest]} ({percent(float(recall[lowest]), 1)}), "
+        f"highest for {classes[highest]} ({percent(float(recall[highest]), 1)})"
+    )
+
+
+def _recall_caption(num_shown: int, num_classes: int) -> str:
+    text = (
+        "Recall: the share of a class's test images that is classified correctly. At the right: "
+        "the most common wrong predictions for the others, with their number."
+    )
+    if num_shown == num_classes:
+        return text
+    return f"{text} Shown are the {num_shown} classes of lowest recall, of {num_classes}."
+
+
+def _errors(
+    body: Axes, left: float, y: float, row: NDArray[np.int64], k: int, classes: list[str]
+) -> None:
+    wrong = row.copy()
+    wrong[k] = 0
+    common = [int(j) for j in np.argsort(-wrong, kind="stable")[:NUM_CONFUSIONS] if wrong[j]]
+    words = ", ".join(f"{classes[j]} ({wrong[j]:,}×)" for j in common)
+    room = WIDTH - MARGIN - left
+    if words:
+        body.text(left, y, fit(words, SMALL, room), fontsize=SMALL, color=WRONG, va="center")
+    else:
+        body.text(left, y, "no errors", fontsize=SMALL, color=MUTED, va="center")

@@ -1,4 +1,4 @@
-"""Where the operations go, and where the time goes."""
+"""Each layer's share of the operations and of the measured time."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,21 +6,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alexnet.network.summary import Layer
-from alexnet.report.page import MARGIN, Page, text_width
+from alexnet.report.canvas import MARGIN, Canvas, text_width
 from alexnet.report.style import BLUE, MUTED, ORANGE, SKY, SMALL, TEXT, WIDTH, applied, percent
 
 LINE, ABOVE = 0.24, 0.36
-TINY = 0.005  # layers below this share of both are added up in the last line
+TINY = 0.005  # layers below this share of both are summed in the last line
 
 
 @applied()
 def costs(
-    layers: Sequence[Layer], times: Sequence[Mapping[str, float | str]], where: str
+    layers: Sequence[Layer], times: Sequence[Mapping[str, float | str]], device: str
 ) -> Figure:
     """Each layer's share of the operations beside its share of the measured time.
 
-    `layers`: of the network as it trains. `times`: by layer forward_seconds and backward_seconds,
-    for one image. `where`: on what they were measured.
+    `layers`: of the network as it trains. `times`: rows of layer, forward_seconds and
+    backward_seconds for one image. `device`: where they were measured.
     """
     seconds = {
         str(row["layer"]): (float(row["forward_seconds"]), float(row["backward_seconds"]))
@@ -39,32 +39,32 @@ def costs(
     half = (WIDTH - left - MARGIN - 0.2) / 2
     longest = max(max(pair) for pair in shares.values())
     bar = (half - 0.55) / longest
-    page = Page(
+    canvas = Canvas(
         ABOVE + len(names) * LINE + 0.1,
         _title(shares),
-        f"Training one image, forward and backward. Operations as counted; time as measured on "
-        f"{where}, each layer alone, {1e6 * all_seconds:,.0f} µs in all. Where a layer's share of "
-        "the time is the larger one, its products are not what takes it, but memory that is read "
-        "and written, or work too small to keep the processor busy.",
+        f"Forward and backward pass of one image in training. Operations are counted; time is "
+        f"measured on {device}, layer by layer, {1e6 * all_seconds:,.0f} µs in total. Where a "
+        "layer's share of the time exceeds its share of the operations, its limit is not "
+        "arithmetic, but memory traffic, or work too small to keep the processor busy.",
     )
-    canvas = page.canvas()
+    body = canvas.body()
     right = left + half + 0.2
-    _heading(canvas, left, "operations", (("", BLUE),))
-    _heading(canvas, right, "time", (("forward", ORANGE), ("backward", SKY)))
+    _heading(body, left, "operations", (("", BLUE),))
+    _heading(body, right, "time", (("forward", ORANGE), ("backward", SKY)))
     for number, name in enumerate(names):
         y = ABOVE + (number + 0.5) * LINE
-        canvas.text(left - 0.1, y, name, fontsize=TEXT, ha="right", va="center")
+        body.text(left - 0.1, y, name, fontsize=TEXT, ha="right", va="center")
         group = [name] if name in shares else small
         operations = sum(flops.get(each, 0) for each in group) / all_flops
         forward = sum(seconds[each][0] for each in group) / all_seconds
         backward = sum(seconds[each][1] for each in group) / all_seconds
-        canvas.barh(y, bar * operations, 0.14, left=left, color=BLUE)
-        canvas.barh(y, bar * forward, 0.14, left=right, color=ORANGE)
-        canvas.barh(y, bar * backward, 0.14, left=right + bar * forward, color=SKY)
+        body.barh(y, bar * operations, 0.14, left=left, color=BLUE)
+        body.barh(y, bar * forward, 0.14, left=right, color=ORANGE)
+        body.barh(y, bar * backward, 0.14, left=right + bar * forward, color=SKY)
         for start, share in ((left, operations), (right, forward + backward)):
             if not share:
                 continue
-            canvas.text(
+            body.text(
                 start + bar * share + 0.05,
                 y,
                 percent(share),
@@ -72,11 +72,11 @@ def costs(
                 color=MUTED,
                 va="center",
             )
-    return page.figure
+    return canvas.figure
 
 
 def _training_flops(layers: Sequence[Layer]) -> dict[str, int]:
-    """Forward, again for the weights' gradient, and (but in the first layer) for the input's."""
+    """Forward, the weights' gradient and, except in the first layer, the input's gradient."""
     weighted = [layer for layer in layers if layer.flops]
     return {layer.name: layer.flops * (2 if layer is weighted[0] else 3) for layer in weighted}
 
@@ -85,16 +85,16 @@ def _title(shares: Mapping[str, tuple[float, float]]) -> str:
     most = max(shares, key=lambda name: shares[name][1])
     operations, time = shares[most]
     return (
-        f"{most} takes most of the time: {percent(time, 0)} of it, for {percent(operations, 0)} "
-        "of the operations"
+        f"Training cost by layer: {most} takes {percent(time, 0)} of the time for "
+        f"{percent(operations, 0)} of the operations"
     )
 
 
-def _heading(canvas: Axes, left: float, name: str, parts: Sequence[tuple[str, str]]) -> None:
-    canvas.text(left, 0.14, name, fontsize=TEXT, weight="bold", va="center")
+def _heading(body: Axes, left: float, name: str, parts: Sequence[tuple[str, str]]) -> None:
+    body.text(left, 0.14, name, fontsize=TEXT, weight="bold", va="center")
     x = left + text_width(name, TEXT, bold=True) + 0.15
     for part, colour in parts:
         if part:
-            canvas.barh(0.14, 0.12, 0.12, left=x, color=colour)
-            canvas.text(x + 0.17, 0.14, part, fontsize=SMALL, color=MUTED, va="center")
+            body.barh(0.14, 0.12, 0.12, left=x, color=colour)
+            body.text(x + 0.17, 0.14, part, fontsize=SMALL, color=MUTED, va="center")
             x += 0.17 + text_width(part, SMALL) + 0.15

@@ -1,4 +1,4 @@
-"""How training went: loss, accuracy and learning rate over the epochs."""
+"""Training curves: loss, accuracy and learning rate over the epochs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from alexnet.report.page import MARGIN, Page
+from alexnet.report.canvas import MARGIN, Canvas
 from alexnet.report.style import (
     DPI,
     FAINT,
@@ -29,23 +29,21 @@ HEIGHT = 3.1
 LEFT, RIGHT, BOTTOM = 0.72, 1.45, 0.44  # inches around the axes; labels stand at the right
 FEW_EPOCHS = 20  # up to here each epoch gets a marker
 
-HOW_TRAINING_IS_MEASURED = (
-    "Training is measured during the epoch: on augmented images, with the run's dropout, and by "
-    "weights that still change. Validation is measured after it, on the images as they are. So "
-    "training may look the worse of the two. Ring: best epoch on validation."
+TRAINING_NOTE = (
+    "Training figures are means over the epoch: on augmented images, with dropout, while the "
+    "weights change. Validation follows each epoch, without augmentation or dropout. Training may "
+    "therefore look worse than validation. Ring: the best validation epoch."
 )
-HOW_LOSS_IS_MEASURED = HOW_TRAINING_IS_MEASURED + (
-    " Label smoothing, where the run has it, is part of the training loss only."
-)
+LOSS_NOTE = TRAINING_NOTE + (" Label smoothing, if any, is part of the training loss only.")
 
 
 @applied()
 def loss_curves(history: History) -> Figure:
     """Training and validation loss over the epochs; the lowest validation loss is ringed."""
     best = min(_checked(history), key=lambda row: row["val_loss"])
-    title = f"Loss: lowest on validation in epoch {int(best['epoch'])}, {best['val_loss']:.3f}"
-    page = Page(HEIGHT, title, HOW_LOSS_IS_MEASURED)
-    axes = _axes(page, history, "loss (cross-entropy)")
+    title = f"Loss: lowest validation loss {best['val_loss']:.3f} in epoch {int(best['epoch'])}"
+    canvas = Canvas(HEIGHT, title, LOSS_NOTE)
+    axes = _axes(canvas, history, "loss (cross-entropy)")
     ends = [
         _line(axes, history, "train_loss", TRAINING),
         _line(axes, history, "val_loss", VALIDATION),
@@ -53,7 +51,7 @@ def loss_curves(history: History) -> Figure:
     _ring(axes, best["epoch"], best["val_loss"])
     axes.margins(y=0.08)
     _label_ends(axes, [f"training {ends[0]:.3f}", f"validation {ends[1]:.3f}"], ends)
-    return page.figure
+    return canvas.figure
 
 
 @applied()
@@ -61,11 +59,11 @@ def accuracy_curves(history: History) -> Figure:
     """Training and validation accuracy over the epochs; the best validation epoch is ringed."""
     best = max(_checked(history), key=lambda row: row["val_accuracy"])
     title = (
-        f"Accuracy: best on validation in epoch {int(best['epoch'])}, "
-        f"{percent(best['val_accuracy'], 2)}"
+        f"Accuracy: best validation accuracy {percent(best['val_accuracy'], 2)} in epoch "
+        f"{int(best['epoch'])}"
     )
-    page = Page(HEIGHT, title, HOW_TRAINING_IS_MEASURED)
-    axes = _axes(page, history, "accuracy")
+    canvas = Canvas(HEIGHT, title, TRAINING_NOTE)
+    axes = _axes(canvas, history, "accuracy")
     ends = [
         _line(axes, history, "train_accuracy", TRAINING),
         _line(axes, history, "val_accuracy", VALIDATION),
@@ -76,7 +74,7 @@ def accuracy_curves(history: History) -> Figure:
     axes.set_ylim(max(low, 0.0), min(high, 1.02))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     _label_ends(axes, [f"training {percent(ends[0])}", f"validation {percent(ends[1])}"], ends)
-    return page.figure
+    return canvas.figure
 
 
 @applied()
@@ -84,27 +82,27 @@ def learning_rate(history: History) -> Figure:
     """The learning rate of each epoch's last step."""
     peak = max(_checked(history), key=lambda row: row["learning_rate"])
     title = (
-        "Learning rate in the last step of each epoch: "
-        f"highest in epoch {int(peak['epoch'])}, {peak['learning_rate']:.3g}"
+        f"Learning rate: highest {peak['learning_rate']:.3g} in epoch {int(peak['epoch'])}, taken "
+        "at the last step of each epoch"
     )
-    page = Page(HEIGHT * 0.7, title)
-    axes = _axes(page, history, "learning rate")
+    canvas = Canvas(HEIGHT * 0.7, title)
+    axes = _axes(canvas, history, "learning rate")
     end = _line(axes, history, "learning_rate", INK)
     epochs = [row["epoch"] for row in history]
     axes.fill_between(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=0)
     axes.set_ylim(0, peak["learning_rate"] * 1.1 or 1.0)
-    _label_ends(axes, [f"last {end:.2g}"], [end])
-    return page.figure
+    _label_ends(axes, [f"final {end:.2g}"], [end])
+    return canvas.figure
 
 
 def _checked(history: History) -> History:
     if not history:
-        raise ValueError("the history has no epoch: there is nothing to draw")
+        raise ValueError("the history has no epochs to draw")
     return history
 
 
-def _axes(page: Page, history: History, label: str) -> Axes:
-    axes = page.axes(LEFT, 0.05, WIDTH - LEFT - RIGHT, page.height - 0.05 - BOTTOM)
+def _axes(canvas: Canvas, history: History, label: str) -> Axes:
+    axes = canvas.axes(LEFT, 0.05, WIDTH - LEFT - RIGHT, canvas.height - 0.05 - BOTTOM)
     first, last = history[0]["epoch"], history[-1]["epoch"]
     room = 0.03 * (last - first) or 0.5
     axes.set_xlim(first - min(room, 0.5), last + room)  # there is no epoch 0
@@ -136,7 +134,7 @@ def _ring(axes: Axes, x: float, y: float) -> None:
 
 
 def _label_ends(axes: Axes, labels: Sequence[str], values: Sequence[float]) -> None:
-    """Write each label beside the end of its line, moved apart where they would touch."""
+    """Write each label at the end of its line, moved apart where labels would overlap."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)  # no autoscaling from here on
     line_height = TEXT * 1.3 / 72 / (axes.bbox.height / DPI)
@@ -155,7 +153,7 @@ def _colours(number: int) -> tuple[str, ...]:
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """One or two heights, at least `gap` apart, around the middle that they had."""
+    """One or two heights, at least `gap` apart, around the same middle."""
     if len(heights) < 2 or abs(heights[1] - heights[0]) >= gap:
         return list(heights)
     middle = sum(heights) / 2

@@ -1,27 +1,28 @@
-"""The network from input to logits, drawn from the list of its layers and nothing else."""
+"""The network from input to logits, drawn from the list of its layers alone."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from alexnet.network.summary import Layer, totals
+from alexnet.report.canvas import MARGIN, Canvas
 from alexnet.report.layers import (
     GAP,
     LEGEND_ROW,
-    Numbers,
+    NumberColumns,
+    draw_field,
     draw_legend,
-    field_glyph,
+    draw_number,
+    format_shape,
+    kind_colour,
     legend_rows,
-    number,
     operation,
-    shape_words,
     widest,
 )
-from alexnet.report.page import MARGIN, Page
-from alexnet.report.style import FAINT, INK, KINDS, MUTED, SMALL, TEXT, WIDTH, applied, percent
+from alexnet.report.style import FAINT, INK, MUTED, SMALL, TEXT, WIDTH, applied, percent
 
-# Layers that neither learn nor pool: a slim slice under the block of the one that does.
-SLIM = {"relu", "lrn", "dropout", "flatten", "identity"}
+# Drawn as a slim slice under the block of the convolution, fully connected layer or pool before.
+SLIM = {"relu", "lrn", "batch norm", "dropout", "flatten", "identity"}
 SLICE = 0.145  # inches
 ROW = 0.31  # at least, for the two lines of text beside a block
 SIDE = 0.14  # the height of a map of one pixel
@@ -32,19 +33,20 @@ ARROW, HEADER, GLYPH = 0.16, 0.36, 0.24
 def architecture(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]) -> Figure:
     """The layers from top to bottom, with shapes, parameters, operations and receptive fields.
 
-    `input_shape` is (C, H, W). A block is as wide as the cube root of the number of maps
-    (or features) that the layer puts out, and as high as the cube root of their side.
+    `input_shape` is (C, H, W). A block's width is proportional to the cube root of the number
+    of maps (or features), its height to the cube root of their side. Raises ValueError for a
+    layer of a kind without a colour in `style.KINDS`.
     """
     height = HEADER + _height(input_shape) + sum(map(_room, layers)) + ARROW + 0.2
     legend = legend_rows(layers)
-    page = Page(
+    canvas = Canvas(
         height + 0.12 + LEGEND_ROW * len(legend),
         _title(layers, variant),
         _caption(layers, input_shape),
     )
-    axes = page.canvas()
+    axes = canvas.body()
     glyphs = WIDTH - MARGIN - GLYPH
-    numbers = Numbers(layers, input_shape, right=glyphs - 0.08)
+    numbers = NumberColumns(layers, input_shape, right=glyphs - 0.08)
     axes.text(MARGIN, 0.1, "layer", fontsize=SMALL, color=MUTED, va="center")
     numbers.draw_header(axes, 0.1)
     axes.plot([MARGIN, WIDTH - MARGIN], [0.22, 0.22], color=FAINT, linewidth=0.8)
@@ -59,10 +61,10 @@ def architecture(layers: list[Layer], variant: str, input_shape: tuple[int, int,
     _block(axes, centre, y, unit * _cube_root(input_shape[0]), _height(input_shape), INK)
     middle = y - _height(input_shape) / 2
     _name(axes, middle, "input", "image")
-    number(axes, numbers.ends[0], middle, shape_words(input_shape))
+    draw_number(axes, numbers.ends[0], middle, format_shape(input_shape))
     for layer in layers:
         above, y = y, y + _room(layer)
-        width, colour = unit * _cube_root(layer.output_shape[0]), KINDS[layer.kind][1]
+        width, colour = unit * _cube_root(layer.output_shape[0]), kind_colour(layer)
         if layer.kind in SLIM:
             middle = y - SLICE / 2
             _block(axes, centre, y, width, SLICE, colour)
@@ -76,11 +78,11 @@ def architecture(layers: list[Layer], variant: str, input_shape: tuple[int, int,
             _name(axes, middle, layer.name, operation(layer))
             numbers.draw(axes, middle, layer, INK)
             field = layer.receptive_field or input_shape[1]
-            field_glyph(axes, glyphs, middle, GLYPH, min(1.0, field / input_shape[1]))
+            draw_field(axes, glyphs, middle, GLYPH, min(1.0, field / input_shape[1]))
     _arrow(axes, centre, y, y + ARROW)
     axes.text(centre, y + ARROW + 0.09, "logits", fontsize=TEXT, ha="center", va="center")
     draw_legend(axes, height + 0.2, legend)
-    return page.figure
+    return canvas.figure
 
 
 def _title(layers: list[Layer], variant: str) -> str:
@@ -88,8 +90,8 @@ def _title(layers: list[Layer], variant: str) -> str:
     convolutions = sum(layer.flops for layer in layers if layer.kind == "conv")
     connected = sum(layer.parameters for layer in layers if layer.kind == "fc")
     return (
-        f"AlexNet, variant {variant}: convolutions do "
-        f"{percent(convolutions / total['flops'], 0)} of the work, fully connected layers hold "
+        f"AlexNet, variant {variant}: convolutions take "
+        f"{percent(convolutions / total['flops'], 0)} of the operations, fully connected layers "
         f"{percent(connected / total['parameters'], 0)} of the parameters"
     )
 
@@ -98,15 +100,15 @@ def _caption(layers: list[Layer], input_shape: tuple[int, int, int]) -> str:
     total = totals(layers)
     side = input_shape[1]
     text = (
-        f"In all {total['parameters']:,} parameters and {total['flops'] / 1e6:,.0f} MFLOP for one "
-        f"image of {shape_words(input_shape)}. A block is as wide as the cube root of its number "
-        "of maps or features, and as high as that of their side; what neither learns nor pools "
-        "is a slice beneath it. Sees: the square of input pixels that one value depends on, as a "
-        "part of the image"
+        f"Total: {total['parameters']:,} parameters and {total['flops'] / 1e6:,.0f} MFLOP for one "
+        f"forward pass of an image of {format_shape(input_shape)}. A block's width follows the "
+        "cube root of its number of maps or features, its height that of their side; activations, "
+        "normalisation and dropout are slices beneath it. Field: the receptive field, the square "
+        "of input pixels that one value depends on, drawn as a part of the image"
     )
     fields = [layer.receptive_field for layer in layers if layer.receptive_field is not None]
     if max(fields, default=0) > side:
-        text += f"; beyond {side}×{side} it reaches into the padding around the image"
+        text += f"; a field beyond {side}×{side} extends into the padding"
     return text + "."
 
 

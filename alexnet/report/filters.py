@@ -1,78 +1,107 @@
-"""What the first convolution looks for: its filters as small images, before and after."""
+"""Weights as pictures: filters of the convolutions, distributions of the fully connected layers."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page
-from alexnet.report.style import MUTED, TEXT, WIDTH, applied
+from alexnet.report.canvas import MARGIN, Canvas
+from alexnet.report.style import BLUE, MUTED, TEXT, WIDTH, applied
 
 GREY = 0.5
 GAP = 1  # pixels between filters
-
-
 COLUMNS = 16
 ABOVE = 0.26  # inches over each mosaic, for its name
+MAX_FILTERS, LAYER_COLUMNS = 96, 24  # of a single layer's picture
+HISTOGRAM = 1.3  # inches
 CAPTION = (
-    "Mid-grey is zero; each filter is scaled by its own largest weight. A long training shows "
-    "edges at many angles, gratings and spots of colour; a short one, or one on few images, leaves "
-    "most of the noise, because little in the images speaks against it. Taken shape: the filter's "
-    "spectrum is less even, by a tenth or more, than that of any filter before training."
+    "Mid-grey is zero; each filter is scaled by its largest absolute weight. Long training yields "
+    "oriented edges, gratings and colour blobs; after short training, or on few images, much of "
+    "the initial noise remains. A filter counts as structured if its spectrum is less flat, by at "
+    "least a tenth, than that of every filter before training (spectral flatness: the geometric "
+    "over the arithmetic mean of the power spectrum)."
 )
-CLEARLY = 0.9
+FLATNESS_MARGIN = 0.9
 
 
 @applied()
 def conv1_filters(before: NDArray[np.floating], after: NDArray[np.floating]) -> Figure:
-    """All filters (filters, C, K, K), C 1 or 3, as the seed drew them and as training left them.
+    """All filters (filters, C, K, K), C 1 or 3, as initialised and as trained.
 
-    Figure 3 of Krizhevsky et al. Each filter is divided by its own largest absolute
-    weight, so that zero is mid-grey in all of them and no filter is too faint to see.
+    Figure 3 of Krizhevsky et al. Each filter is divided by its largest absolute weight, so
+    that zero is mid-grey in all of them and no filter is too faint to see.
     """
-    number, channels, height, width = after.shape
+    number, _, height, width = after.shape
     inches = WIDTH - 2 * MARGIN
     pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
     tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
-    page = Page(2 * (tall + ABOVE) + 0.12, _title(before, after), CAPTION)
+    canvas = Canvas(2 * (tall + ABOVE) + 0.12, _title(before, after), CAPTION)
     names = (
-        f"before training: {number} filters of {height}×{width} pixels, as the seed drew them",
-        "after training, in the same places",
+        f"before training: {number} filters of {height}×{width} pixels, randomly initialised",
+        "after training, in the same order",
     )
-    canvas = page.canvas()
+    body = canvas.body()
     for place, (picture, name) in enumerate(zip(pictures, names, strict=True)):
         top = place * (tall + ABOVE + 0.12)
-        canvas.text(MARGIN, top + ABOVE / 2, name, fontsize=TEXT, va="center", color=MUTED)
-        axes = page.axes(MARGIN, top + ABOVE, inches, tall)
-        pixels = picture[..., 0] if channels == 1 else picture
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
-        axes.axis("off")
-    return page.figure
+        body.text(MARGIN, top + ABOVE / 2, name, fontsize=TEXT, va="center", color=MUTED)
+        _draw(canvas, top + ABOVE, tall, picture)
+    return canvas.figure
 
 
-def total_variation(weight: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(filters): how evenly a filter's power is spread over the frequencies, from 0 to 1.
+@applied()
+def layer_filters(weight: NDArray[np.floating]) -> Figure:
+    """The filters (filters, C, K, K) of a convolution, at most 96 of them, evenly spaced.
 
-    The spectral flatness, geometric over arithmetic mean, of the spectra of its colours
-    added up. Noise is even; an edge, a grating or a spot holds few frequencies.
+    With other than 1 or 3 channels: of each filter the channel of largest norm, in grey.
+    """
+    number, channels = weight.shape[:2]
+    indices = np.linspace(0, number - 1, min(number, MAX_FILTERS)).round().astype(int)
+    chosen = weight[indices]
+    if channels in (1, 3):
+        title = f"{len(chosen)} of its {number} filters; mid-grey is zero"
+    else:
+        largest = (chosen**2).sum(axis=(2, 3)).argmax(axis=1)
+        chosen = np.take_along_axis(chosen, largest[:, None, None, None], axis=1)
+        title = (
+            f"{len(chosen)} of its {number} filters, of each the input channel of largest norm "
+            f"(of {channels}); mid-grey is zero"
+        )
+    picture = mosaic(as_images(chosen), LAYER_COLUMNS)
+    height = (WIDTH - 2 * MARGIN) * picture.shape[0] / picture.shape[1]
+    canvas = Canvas(height, title)
+    _draw(canvas, 0, height, picture)
+    return canvas.figure
+
+
+@applied()
+def weight_histogram(weight: NDArray[np.floating]) -> Figure:
+    """The distribution of the weights (out, in) of a fully connected layer."""
+    values = weight.ravel()
+    most = float(np.quantile(np.abs(values), 0.9995))
+    canvas = Canvas(
+        HISTOGRAM + 0.3,
+        f"Its {len(values):,} weights: mean {values.mean():.2g}, standard deviation "
+        f"{values.std():.2g}",
+    )
+    axes = canvas.axes(MARGIN, 0.02, WIDTH - 2 * MARGIN, HISTOGRAM)
+    counts, edges = np.histogram(values, bins=101, range=(-most, most))
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=BLUE, linewidth=0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(-most, most)
+    return canvas.figure
+
+
+def spectral_flatness(weight: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(filters): geometric over arithmetic mean of each filter's power spectrum, from 0 to 1.
+
+    The spectra of a filter's channels are added up. Noise is flat; an edge, a grating or a
+    blob holds few frequencies.
     """
     power = (np.abs(np.fft.fft2(np.asarray(weight, dtype=np.float64))) ** 2).sum(axis=1)
     power = power.reshape(len(power), -1)
     mean = power.mean(axis=1)
-    spread = np.exp(np.log(power + 1e-12 * mean[:, None] + 1e-300).mean(axis=1))
-    return np.asarray(np.where(mean > 0, spread / np.where(mean > 0, mean, 1), 1.0))
-
-
-def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
-    number = len(after)
-    shaped = int((total_variation(after) < CLEARLY * total_variation(before).min()).sum())
-    if shaped == number:
-        return f"What conv1 looks for: training has given all {number} filters a shape"
-    if not shaped:
-        return f"What conv1 looks for: its {number} filters are still close to noise"
-    return (
-        f"What conv1 looks for: {shaped} of {number} filters have taken shape, "
-        f"{number - shaped} are still close to the noise they began as"
-    )
+    geometric = np.exp(np.log(power + 1e-12 * mean[:, None] + 1e-300).mean(axis=1))
+    return np.asarray(np.where(mean > 0, geometric / np.where(mean > 0, mean, 1), 1.0))
 
 
 def as_images(weight: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -92,3 +121,24 @@ def mosaic(images: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
         top, left = index // columns * down, index % columns * right
         picture[top : top + height, left : left + width] = image
     return picture
+
+
+def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
+    number = len(after)
+    limit = FLATNESS_MARGIN * spectral_flatness(before).min()
+    structured = int((spectral_flatness(after) < limit).sum())
+    if structured == number:
+        return f"Filters of conv1: training has given structure to all {number}"
+    if not structured:
+        return f"Filters of conv1: all {number} are still close to noise"
+    return (
+        f"Filters of conv1: {structured} of {number} have structure, {number - structured} are "
+        "still close to their initial noise"
+    )
+
+
+def _draw(canvas: Canvas, top: float, height: float, picture: NDArray[np.float64]) -> None:
+    axes = canvas.axes(MARGIN, top, WIDTH - 2 * MARGIN, height)
+    pixels = picture[..., 0] if picture.shape[-1] == 1 else picture
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none", aspect="auto")
+    axes.axis("off")

@@ -1,10 +1,10 @@
-"""What goes on inside a trained network, as plain arrays from which pictures are drawn.
+"""Probes of a trained network: activations, top activations, features, gradients, occlusion.
 
-Everything is read off the module itself while it runs: no layer is written out a second time.
-Images are uint8 (N, H, W, C) in the size that the network takes.
+All values are read from the module itself while it runs. Images are uint8 (N, H, W, C) in
+the size that the network takes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -15,89 +15,108 @@ from torch import Tensor, nn
 
 from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNet
+from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import ModelMetadata
 from alexnet.training.device import DeviceConfig
 
-BATCH = 250
-Advance = Callable[[int], object]  # told how many more images are done
+BATCH_SIZE = 250
+NUM_STRONGEST = 9  # images whose mean response counts as a channel's strongest
+WEIGHTED = ("conv", "fc")  # kinds of layers
+Advance = Callable[[int], object]  # called with the number of images of each batch
 Floats = NDArray[np.float32]
 
 
-@contextmanager
-def tapped(model: AlexNet, names: list[str]) -> Iterator[dict[str, Tensor]]:
-    """A dictionary that holds, after each forward pass, what those layers gave.
+def activation_layer(layers: Sequence[Layer], name: str) -> str:
+    """The layer whose output is the activation of the weighted layer `name`.
 
-    What a ReLU follows is taken behind it: what the next layer sees.
+    That is the first ReLU before the next weighted layer, whatever stands between (batch
+    normalisation, a pool); without a ReLU the layer itself.
     """
+    start = [layer.name for layer in layers].index(name) + 1
+    for layer in layers[start:]:
+        if layer.kind in WEIGHTED:
+            break
+        if layer.kind == "relu":
+            return layer.name
+    return name
+
+
+def convolutions(layers: Sequence[Layer]) -> list[str]:
+    """The names of the convolutions, in order."""
+    return [layer.name for layer in layers if layer.kind == "conv"]
+
+
+def last_hidden_layer(layers: Sequence[Layer]) -> str:
+    """The last weighted layer before the logits: fc2 in AlexNet."""
+    return [layer.name for layer in layers if layer.kind in WEIGHTED][-2]
+
+
+@contextmanager
+def capture_outputs(model: AlexNet, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """A dictionary that holds the outputs of the named layers after each forward pass."""
     outputs: dict[str, Tensor] = {}
 
-    def noting(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def note(layer: nn.Module, inputs: object, output: Tensor) -> None:
+    def save_as(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def save(layer: nn.Module, inputs: object, output: Tensor) -> None:
             outputs[name] = output
 
-        return note
+        return save
 
-    children = dict(model.named_children())
-    order = list(children)
     with ExitStack() as hooks:
         for name in names:
-            following = order[order.index(name) + 1 : order.index(name) + 2]
-            rectified = [other for other in following if isinstance(children[other], nn.ReLU)]
-            layer = children[rectified[0] if rectified else name]
-            hooks.enter_context(layer.register_forward_hook(noting(name)))
+            layer = model.get_submodule(name)
+            hooks.enter_context(layer.register_forward_hook(save_as(name)))
         yield outputs
 
 
-def convolutions(model: AlexNet) -> list[str]:
-    return [name for name, layer in model.named_children() if isinstance(layer, nn.Conv2d)]
-
-
 class FeatureExtractor:
-    """A network that is looked into, with what it takes to feed it."""
+    """A trained network on its device, with the layers and the normalisation of its inputs."""
 
     def __init__(
         self, model: AlexNet, metadata: ModelMetadata, device_config: DeviceConfig
     ) -> None:
         self.model = model.to(device_config.device).eval()
         self.metadata, self.device_config = metadata, device_config
+        self.layers = summarize(model, metadata.image_size)
 
     def prepare(self, images: Tensor) -> Tensor:
+        """Normalised images, float (N, C, H, W), on the network's device."""
         return normalise(
             images.to(self.device_config.device), self.metadata.mean, self.metadata.std
         )
 
     def batches(self, images: Tensor, advance: Advance) -> Iterator[Tensor]:
         """Normalised images, a batch at a time."""
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = images[start : start + BATCH_SIZE]
             yield self.prepare(batch)
             advance(len(batch))
 
     @torch.inference_mode()
-    def maps(self, images: Tensor, names: list[str]) -> tuple[dict[str, Floats], Floats]:
-        """What each of those layers gives for the images, and the classes' probabilities (N, K)."""
-        with tapped(self.model, names) as outputs:
+    def outputs(self, images: Tensor, names: Sequence[str]) -> tuple[dict[str, Floats], Floats]:
+        """The outputs of the named layers, and the classes' probabilities (N, K)."""
+        with capture_outputs(self.model, names) as outputs:
             logits = self.model(self.prepare(images))
-        maps = {name: outputs[name].float().cpu().numpy() for name in names}
-        return maps, logits.softmax(dim=1).cpu().numpy()
+        arrays = {name: outputs[name].float().cpu().numpy() for name in names}
+        return arrays, logits.softmax(dim=1).cpu().numpy()
 
     @torch.inference_mode()
-    def peaks(self, images: Tensor, advance: Advance) -> dict[str, "TopActivations"]:
-        """Of each convolution: how strongly each image excites each channel, and where."""
-        names = convolutions(self.model)
-        found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
-        with tapped(self.model, names) as outputs, self.device_config.autocast():
+    def top_activations(self, images: Tensor, advance: Advance) -> dict[str, "TopActivations"]:
+        """By convolution: the largest activation of each channel for each image."""
+        sources = {name: activation_layer(self.layers, name) for name in convolutions(self.layers)}
+        found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in sources}
+        autocast = self.device_config.autocast()
+        with capture_outputs(self.model, [*sources.values()]) as outputs, autocast:
             for x in self.batches(images, advance):
                 self.model(x)
-                for name in names:
-                    value, place = outputs[name].flatten(2).float().max(dim=2)
-                    found[name].append((value.cpu(), place.cpu()))
-        widths = {name: outputs[name].shape[-1] for name in names}
+                for name, source in sources.items():
+                    value, position = outputs[source].flatten(2).float().max(dim=2)
+                    found[name].append((value.cpu(), position.cpu()))
         return {
             name: TopActivations(
                 torch.cat([value for value, _ in pairs]).numpy(),
-                torch.cat([place for _, place in pairs]).numpy(),
-                widths[name],
+                torch.cat([position for _, position in pairs]).numpy(),
+                outputs[sources[name]].shape[-1],
             )
             for name, pairs in found.items()
         }
@@ -106,25 +125,26 @@ class FeatureExtractor:
     def nearest(
         self, queries: Tensor, gallery: Tensor, number: int, advance: Advance
     ) -> NDArray[np.int64]:
-        """(Q, number): the gallery's images nearest to each query by Euclidean distance in fc2.
+        """(Q, number): indices of each query's nearest neighbours in the gallery.
 
-        The 2012 paper, section 6.1: two images are alike to the network if the 4096 values
-        of its last hidden layer are close.
+        The distance is Euclidean between the activations of the last hidden layer (the 2012
+        paper, section 6.1).
         """
-        with tapped(self.model, ["fc2"]) as outputs, self.device_config.autocast():
+        source = activation_layer(self.layers, last_hidden_layer(self.layers))
+        with capture_outputs(self.model, [source]) as outputs, self.device_config.autocast():
             self.model(self.prepare(queries))
-            wanted = outputs["fc2"].float()
+            features = outputs[source].flatten(1).float()
             distances = []
             for x in self.batches(gallery, advance):
                 self.model(x)
-                distances.append(torch.cdist(wanted, outputs["fc2"].float()).cpu())
+                distances.append(torch.cdist(features, outputs[source].flatten(1).float()).cpu())
         order = torch.cat(distances, dim=1).argsort(dim=1, stable=True)
         return order[:, :number].numpy()
 
     def gradient(self, images: Tensor, classes: Tensor) -> Floats:
-        """(N, H, W): how much the class's logit changes with each pixel.
+        """(N, H, W): the absolute derivative of the class's logit by each pixel.
 
-        The largest absolute derivative among its colours (Simonyan et al., arXiv 1312.6034).
+        The largest among the pixel's colours (Simonyan et al., arXiv 1312.6034).
         """
         x = self.prepare(images).clone().requires_grad_()
         logits = self.model(x).gather(1, classes.to(x.device)[:, None])
@@ -133,39 +153,39 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def occlusion(self, image: Tensor, label: int, side: int, stride: int) -> Floats:
-        """(rows, columns): the class's probability with a square of `side` pixels hidden there.
+        """(rows, columns): the probability of class `label` with a square occluded there.
 
-        The square is the mean colour (Zeiler & Fergus, arXiv 1311.2901); its middle moves
-        over the image in steps of `stride`. image: (H, W, C).
+        The square of `side` pixels has the mean colour (Zeiler & Fergus, arXiv 1311.2901);
+        its centre moves over the image (H, W, C) in steps of `stride`.
         """
         x = self.prepare(image[None])
         size = x.shape[-1]
         starts = range(-(side // 2), size - side // 2, stride)
-        hidden = x.repeat(len(starts) ** 2, 1, 1, 1)
-        for number, (top, left) in enumerate((y, z) for y in starts for z in starts):
+        occluded = x.repeat(len(starts) ** 2, 1, 1, 1)
+        for index, (top, left) in enumerate((y, z) for y in starts for z in starts):
             rows, columns = (slice(max(0, at), at + side) for at in (top, left))
-            hidden[number, :, rows, columns] = 0.0
+            occluded[index, :, rows, columns] = 0.0
         with self.device_config.autocast():
-            probability = self.model(hidden).float().softmax(dim=1)[:, label]
+            probability = self.model(occluded).float().softmax(dim=1)[:, label]
         return probability.view(len(starts), len(starts)).cpu().numpy()
 
 
 @dataclass(frozen=True)
 class TopActivations:
-    """The largest value of each channel's map for each image."""
+    """The largest activation of each channel for each image, and its position in the map."""
 
     values: Floats  # (N, C)
-    places: NDArray[np.int64]  # (N, C): row times `width` plus column in the map
-    width: int
+    positions: NDArray[np.int64]  # (N, C): row times `width` plus column
+    width: int  # of the map
 
-    def selective(self, number: int) -> list[int]:
-        """The channels whose strongest answers stand out most from their usual ones."""
-        best = -np.sort(-self.values, axis=0)[:9].mean(axis=0)
-        usual = self.values.mean(axis=0)
-        ratio = np.where(best > 0, best / np.maximum(usual, 1e-6), 0)
+    def selective_channels(self, number: int) -> list[int]:
+        """The channels whose strongest activations exceed their mean by the largest factor."""
+        strongest = -np.sort(-self.values, axis=0)[:NUM_STRONGEST].mean(axis=0)
+        mean = self.values.mean(axis=0)
+        ratio = np.where(strongest > 0, strongest / np.maximum(mean, 1e-6), 0)
         return sorted(np.argsort(-ratio, kind="stable")[:number].tolist())
 
     def strongest(self, channel: int, number: int) -> list[tuple[int, int, int]]:
-        """(image, row, column) of the strongest answers of a channel, each of another image."""
+        """(image, row, column) of a channel's strongest activations, one for each image."""
         order = np.argsort(-self.values[:, channel], kind="stable")[:number]
-        return [(int(i), *divmod(int(self.places[i, channel]), self.width)) for i in order]
+        return [(int(i), *divmod(int(self.positions[i, channel]), self.width)) for i in order]

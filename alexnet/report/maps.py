@@ -1,4 +1,4 @@
-"""What each layer makes of an image: feature maps, from the pixels to the answer."""
+"""Activations as pictures: feature maps of several layers side by side, and of a single layer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page, fit
+from alexnet.report.canvas import MARGIN, Canvas, fit
 from alexnet.report.style import (
     BLANK,
     FAINT,
@@ -22,12 +22,12 @@ from alexnet.report.style import (
     percent,
 )
 
-SHOWN = 16  # channels of a layer
-SIDE = 4  # they stand in a square of so many by so many
-GAP, BLOCK_GAP = 0.08, 0.2
-ANSWERS = 1.15  # inches at the right
+NUM_CHANNELS = 16  # of a layer
+SIDE = 4  # they are drawn in a square of so many by so many
+GAP, BLOCK_GAP, LAYER_GAP = 0.08, 0.2, 0.1
+PREDICTIONS = 1.15  # inches at the right
 ABOVE = 0.42
-TOP_ANSWERS = 3
+TOP_CLASSES = 3
 
 
 @applied()
@@ -38,45 +38,79 @@ def feature_maps(
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
 ) -> Figure:
-    """A row for each image (M, H, W, C): its pixels, its maps layer by layer, the answer.
+    """A row for each image (M, H, W, C): its pixels, its maps layer by layer, the prediction.
 
-    `maps`: by layer (M, channels, h, w), behind the ReLU. Of each layer the 16 channels that
-    tell these images apart best are shown, in the same places in every row.
+    `maps`: by layer (M, channels, h, w), after the ReLU. Of each layer the 16 channels whose
+    mean varies most between these images are shown, in the same order in every row.
     """
-    size = (WIDTH - 2 * MARGIN - ANSWERS - GAP * (len(maps) + 1)) / (len(maps) + 1)
+    size = (WIDTH - 2 * MARGIN - PREDICTIONS - GAP * (len(maps) + 1)) / (len(maps) + 1)
     row = size + BLOCK_GAP
-    page = Page(
+    canvas = Canvas(
         ABOVE + len(images) * row - BLOCK_GAP,
-        "From pixels to an answer: maps shrink, and what is left tells the classes apart",
-        "Each square: the 16 channels of a layer that differ most between these images, in the "
-        "same places in each row; dark is a strong answer, white none. First layers keep the "
-        "picture's outlines; in the last ones a few channels answer to one kind of thing.",
+        "Feature maps, layer by layer: resolution falls, and features become specific to a class",
+        "Each square shows the 16 channels of a layer whose mean activation varies most between "
+        "these images, in the same order in each row; dark is a strong activation, white is none. "
+        "The first layers keep the outlines of the image; in the last ones only a few channels "
+        "respond to each kind of object.",
     )
-    canvas = page.canvas()
+    body = canvas.body()
     chosen = {name: most_variable(values) for name, values in maps.items()}
     for column, (name, values) in enumerate(maps.items(), start=1):
         left = MARGIN + column * (size + GAP) + size / 2
-        canvas.text(left, 0.1, name, fontsize=TEXT, weight="bold", ha="center", va="center")
+        body.text(left, 0.1, name, fontsize=TEXT, weight="bold", ha="center", va="center")
         words = f"{values.shape[1]} of {values.shape[2]}×{values.shape[3]}"
-        canvas.text(left, 0.27, words, fontsize=SMALL, color=MUTED, ha="center", va="center")
+        body.text(left, 0.27, words, fontsize=SMALL, color=MUTED, ha="center", va="center")
     for index, image in enumerate(images):
         top = ABOVE + index * row
-        page.image(MARGIN, top, size, image)
+        canvas.image(MARGIN, top, size, image)
         for column, (name, values) in enumerate(maps.items(), start=1):
-            axes = page.axes(MARGIN + column * (size + GAP), top, size, size)
-            _mosaic(axes, values[index, chosen[name]], values[:, chosen[name]].max(axis=(0, 2, 3)))
-        left = WIDTH - MARGIN - ANSWERS + GAP
-        _answers(canvas, left, top, size, probabilities[index], labels[index], classes)
-    return page.figure
+            axes = canvas.axes(MARGIN + column * (size + GAP), top, size, size)
+            largest = values[:, chosen[name]].max(axis=(0, 2, 3))
+            _heat(axes, tile_maps(values[index, chosen[name]], largest))
+        left = WIDTH - MARGIN - PREDICTIONS + GAP
+        _prediction(body, left, top, size, probabilities[index], labels[index], classes)
+    return canvas.figure
+
+
+@applied()
+def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figure:
+    """A layer's outputs for images (M, H, W, C): values (M, C, h, w) or (M, features).
+
+    Of maps the 16 most variable channels; features row by row in a square.
+    """
+    number = len(images)
+    size = (WIDTH - 2 * MARGIN + LAYER_GAP) / number - LAYER_GAP
+    half = size * 0.36
+    is_flat = values.ndim == 2
+    words = (
+        f"{values.shape[1]:,} values, row by row in a square"
+        if is_flat
+        else f"{min(NUM_CHANNELS, values.shape[1])} of {values.shape[1]} maps of "
+        f"{values.shape[2]}×{values.shape[3]}"
+    )
+    title = f"Its output for {number} test images: {words} (dark: largest, white: 0 or less)"
+    canvas = Canvas(half + LAYER_GAP + size, title)
+    chosen = [] if is_flat else most_variable(values)
+    largest = values.max(axis=0) if is_flat else values[:, chosen].max(axis=(0, 2, 3))
+    for index, image in enumerate(images):
+        left = MARGIN + index * (size + LAYER_GAP)
+        canvas.image(left + (size - half) / 2, 0, half, image)
+        picture = (
+            as_square(values[index] / max(float(largest.max()), 1e-12))
+            if is_flat
+            else tile_maps(values[index, chosen], largest)
+        )
+        _heat(canvas.axes(left, half + LAYER_GAP, size, size), picture)
+    return canvas.figure
 
 
 def most_variable(values: NDArray[np.floating]) -> list[int]:
     """The channels (in order) whose mean over the map varies most from image to image."""
-    spread = values.mean(axis=(2, 3)).std(axis=0)
-    return sorted(np.argsort(-spread, kind="stable")[:SHOWN].tolist())
+    deviation = values.mean(axis=(2, 3)).std(axis=0)
+    return sorted(np.argsort(-deviation, kind="stable")[:NUM_CHANNELS].tolist())
 
 
-def squared(maps: NDArray[np.floating], largest: NDArray[np.floating]) -> NDArray[np.float64]:
+def tile_maps(maps: NDArray[np.floating], largest: NDArray[np.floating]) -> NDArray[np.float64]:
     """Maps (channels, h, w), each as a share of its channel's `largest`, in a square; NaN between.
 
     A line between two maps is as wide as a tenth of a map, a pixel at least.
@@ -93,32 +127,35 @@ def squared(maps: NDArray[np.floating], largest: NDArray[np.floating]) -> NDArra
     return picture
 
 
-def _mosaic(axes: Axes, maps: NDArray[np.floating], largest: NDArray[np.floating]) -> None:
+def as_square(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Values (features) in the smallest square that holds them, NaN where none is left."""
+    side = int(np.ceil(np.sqrt(len(values))))
+    picture = np.full(side * side, np.nan)
+    picture[: len(values)] = values
+    return picture.reshape(side, side)
+
+
+def _heat(axes: Axes, picture: NDArray[np.float64]) -> None:
     axes.imshow(
-        np.ma.masked_invalid(squared(maps, largest)),
-        cmap=BLANK, vmin=0, vmax=1,
-        interpolation="none", aspect="auto",
+        np.ma.masked_invalid(picture), cmap=BLANK,
+        vmin=0, vmax=1, interpolation="none", aspect="auto",
     )  # fmt: skip
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(visible=True, color=FAINT)
 
 
-def _answers(
-    canvas: Axes, left: float, top: float, size: float,
+def _prediction(
+    body: Axes, left: float, top: float, size: float,
     probabilities: NDArray[np.floating], label: int, classes: Sequence[str],
 ) -> None:  # fmt: skip
-    """The most probable classes as bars; the image's own in one colour, others in another."""
+    """The most probable classes as bars; the true class in one colour, others in another."""
     room = WIDTH - MARGIN - left
-    line = size / TOP_ANSWERS
-    for place, k in enumerate(np.argsort(-probabilities, kind="stable")[:TOP_ANSWERS]):
+    line = size / TOP_CLASSES
+    for place, k in enumerate(np.argsort(-probabilities, kind="stable")[:TOP_CLASSES]):
         y = top + place * line
+        name, share = fit(classes[k], SMALL, room - 0.4), percent(float(probabilities[k]), 0)
+        body.text(left, y + 0.07, name, fontsize=SMALL, va="center")
+        body.text(left + room, y + 0.07, share, fontsize=SMALL, va="center", ha="right", color=INK)
         colour = RIGHT if k == label else WRONG
-        share = percent(float(probabilities[k]), 0)
-        canvas.text(left, y + 0.07, fit(classes[k], SMALL, room - 0.4), fontsize=SMALL, va="center")
-        canvas.text(
-            left + room, y + 0.07, share, fontsize=SMALL, va="center", ha="right", color=INK
-        )
-        canvas.barh(
-            y + 0.18, room * float(probabilities[k]), 0.06, left=left, color=colour, align="center"
-        )
+        body.barh(y + 0.18, room * float(probabilities[k]), 0.06, left=left, color=colour)

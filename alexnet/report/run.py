@@ -1,6 +1,6 @@
-"""A run as its pictures need it: read from the files that training and evaluation wrote."""
+"""A run as its pictures need it, read from the files of the stages before."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,18 @@ from torch import Tensor
 from alexnet import config
 from alexnet.data.dataset import load_meta, load_split
 from alexnet.errors import UserError
-from alexnet.evaluation import layer_profile as timing
+from alexnet.evaluation import layer_profile
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.files import read_json
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
-from alexnet.progress import progress
-from alexnet.report.augmentation import describe_augmentation
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
-from alexnet.report.probe import Inside, look_inside, num_looked_at
+from alexnet.report.probe import ProbeResults, probe_network
 from alexnet.training import history
-from alexnet.training.augmentation import Augmentation, draw
+from alexnet.training.augmentation import Augmentation, describe_augmentation
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 
 NUM_AUGMENTED = 4
@@ -36,26 +34,27 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Files:
-    """Where the stages before have put a run. `metrics` is training's."""
+    """The files of a run: of preprocess, train, profile and evaluate."""
 
     processed: Path
     weights: Path
     history: Path
     layers: Path
-    timing: Path
-    metrics: Path
+    train_metrics: Path
+    profile: Path
+    profile_metrics: Path
     predictions: Path
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the pictures are drawn from.
+    """The data that the pictures are drawn from.
 
-    `actual`, `predicted` (indices into `classes`) and `confidence` (of the answer) are (N), one
-    for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
+    `actual`, `predicted` (indices into `classes`) and `confidence` (of the prediction) are (N),
+    one for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
     `samples.training_samples` takes them. `weights`: by layer, as trained. `layers`: of the
-    network as written; `trained_layers`: as it computes in training, which `times` are of.
-    `conditions` say what was trained, on what, for how long.
+    network as written; `trained_layers`: of the network in training, whose `times` were
+    measured on `profiled_on`. `conditions`: the data set, the variant, the device.
     """
 
     title: str
@@ -68,9 +67,9 @@ class Run:
     history: History
     layer_rows: Sequence[Mapping[str, Any]]
     times: Sequence[Mapping[str, Any]]
-    timed_on: str
+    profiled_on: str
     weights: Mapping[str, NDArray[np.float32]]
-    conv1_before: NDArray[np.float32]
+    initial_conv1: NDArray[np.float32]
     samples: NDArray[np.uint8]
     augmented: NDArray[np.uint8]
     sample_labels: Ints
@@ -81,16 +80,15 @@ class Run:
     confidence: NDArray[np.float64]
     calibration_bins: int
     num_mistakes: int
-    inside: Inside
+    probes: ProbeResults
 
 
-def read_run(files: Files, params: config.Params, say: Callable[[str], None]) -> Run:
-    """Read a run, and look into its network; `say` is told how far that has come.
+def read_run(files: Files, params: config.Params) -> Run:
+    """Read a run and probe its network.
 
     Raises UserError if a file is missing, damaged or of another run.
     """
     meta = load_meta(files.processed)
-    seconds, trained_on = training_facts(files.metrics)
     model, metadata = load_weights(files.weights)
     classes, size = list(metadata.classes), metadata.image_size
     predictions = read_predictions(files.predictions, metadata.classes)
@@ -98,24 +96,20 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
     images, labels = load_split(files.processed, "train")
     test_images = centre_crop(load_split(files.processed, "test")[0], size)
     torch.manual_seed(params.train.seed)
-    fresh = build(metadata, params.model.dropout)  # as training began
+    initial = build(metadata, params.model.dropout)  # the weights before training
     collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
-    # Spread over the split, so that the samples are of several classes.
+    # Evenly spaced over the split, so that the samples are of several classes.
     chosen = torch.linspace(0, len(images) - 1, params.plot.num_samples).long()
-    prepare = Augmentation(images, size, metadata.mean, metadata.std, params.train, CPU)
+    augmentation = Augmentation(images, metadata.mean, metadata.std, params.train, CPU)
     device = resolve_device(params.evaluate.device)
-    with progress("look inside", num_looked_at(len(test_images), len(images))) as advance:
-        inside = look_inside(
-            FeatureExtractor(model, metadata, DeviceConfig(device, resolve_dtype("auto", device))),
-            layers,
-            (test_images, predictions.actual),
-            (predictions.predicted, predictions.confidence),
-            (centre_crop(images, size), labels),
-            classes,
-            say,
-            advance,
-        )
+    probes = probe_network(
+        FeatureExtractor(model, metadata, DeviceConfig(device, resolve_dtype("auto", device))),
+        (test_images, predictions.actual),
+        (predictions.predicted, predictions.confidence),
+        (centre_crop(images, size), labels),
+        classes,
+    )
     model.to(CPU)
     epochs = [asdict(epoch) for epoch in history.read(files.history)]
     return Run(
@@ -126,8 +120,7 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
             "training images": f"{len(images):,}",
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
-            "training time": f"{seconds:,.0f} s",
-            "trained on": trained_on,
+            "trained on": read_device(files.train_metrics, "train"),
         },
         classes=classes,
         variant=metadata.variant,
@@ -136,16 +129,16 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
         trained_layers=summarize(collapse_for_inference(model), size) if collapses else layers,
         history=epochs,
         layer_rows=[asdict(row) for row in history.read_layers(files.layers)],
-        times=[asdict(row) for row in timing.read(files.timing)],
-        timed_on=trained_on,
+        times=read_profile(files.profile, layers),
+        profiled_on=read_device(files.profile_metrics, "profile"),
         weights={
             name: layer.weight.detach().numpy()
             for name, layer in model.named_children()
             if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
         },
-        conv1_before=fresh.conv1.weight.detach().numpy(),
+        initial_conv1=initial.conv1.weight.detach().numpy(),
         samples=centre_crop(images[chosen], size).numpy(),
-        augmented=_augmented(prepare, images, chosen, size, params.train),
+        augmented=_augmented(augmentation, images, chosen),
         sample_labels=labels[chosen].numpy(),
         augmentation=describe_augmentation(params.train),
         test_images=test_images.numpy(),
@@ -154,27 +147,38 @@ def read_run(files: Files, params: config.Params, say: Callable[[str], None]) ->
         confidence=predictions.confidence,
         calibration_bins=params.evaluate.calibration_bins,
         num_mistakes=params.plot.num_mistakes,
-        inside=inside,
+        probes=probes,
     )
 
 
-def _augmented(
-    prepare: Augmentation, images: Tensor, chosen: Tensor, size: int, params: config.Train
-) -> NDArray[np.uint8]:
-    """The chosen images as the first epochs see them: uint8 (epochs, N, H, W, C)."""
+def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> NDArray[np.uint8]:
+    """The chosen images as the first epochs change them: uint8 (epochs, N, H, W, C)."""
     epochs = []
     for epoch in range(NUM_AUGMENTED):
-        x = prepare(images[chosen], draw(images, size, params, epoch).take(chosen))
-        epochs.append(denormalise(x, prepare.mean, prepare.std))
+        sampled = augmentation.sample(len(images), epoch).index_select(chosen)
+        x = augmentation(images[chosen], sampled)
+        epochs.append(denormalise(x, augmentation.mean, augmentation.std))
     return torch.stack(epochs).numpy()
 
 
-def training_facts(metrics: Path) -> tuple[float, str]:
-    """(seconds of training, what it ran on). Raises UserError if the file does not say them."""
-    facts = read_json(metrics)
-    try:
-        return float(facts["seconds"]), str(facts["device"])
-    except KeyError as missing:
+def read_device(metrics: Path, stage: str) -> str:
+    """The device that a stage ran on. Raises UserError if its metrics do not name it."""
+    values = read_json(metrics)
+    if "device" not in values:
         raise UserError(
-            f"{metrics} does not say {missing}: another version of train wrote it; run train again"
-        ) from None
+            f"{metrics} has no 'device': another version wrote it; run the stage {stage} again"
+        )
+    return str(values["device"])
+
+
+def read_profile(path: Path, layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Rows of layer, forward_seconds and backward_seconds.
+
+    Raises UserError if the file is missing, damaged or of other layers than these.
+    """
+    rows = [asdict(row) for row in layer_profile.read(path)]
+    if [row["layer"] for row in rows] != [layer.name for layer in layers]:
+        raise UserError(
+            f"{path} is of other layers than the network's; run the stage profile again"
+        )
+    return rows

@@ -1,4 +1,4 @@
-"""Where in the image the answer comes from: by its gradient, and by hiding parts of it."""
+"""Saliency: the parts of an image that decide the prediction, by gradient and by occlusion."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page, fit
+from alexnet.report.canvas import MARGIN, Canvas, fit
 from alexnet.report.style import (
     BLUE,
     HEAT,
@@ -23,7 +23,7 @@ from alexnet.report.style import (
 
 LABELS, GAP, SCALE = 0.8, 0.08, 0.55
 ABOVE = 0.38
-# White where hiding changes nothing; warm where the answer needs what is hidden.
+# White where occlusion changes nothing, warm where it lowers the probability.
 CHANGE = LinearSegmentedColormap.from_list(
     "change", [(0, BLUE), (0.5, "#ffffff"), (0.68, ORANGE), (0.84, VERMILLION), (1, "#5a1f00")]
 )
@@ -35,44 +35,44 @@ def saliency(
     names: Sequence[str],
     confidence: Sequence[float],
     gradients: NDArray[np.floating],
-    hidden: NDArray[np.floating],
+    occlusions: NDArray[np.floating],
     side: int,
 ) -> Figure:
     """Columns of images (M, H, W, C), their gradients (M, H, W) and their occlusions (M, r, r).
 
-    `confidence`: the probability of the class in `names`; `hidden`: the same with a square
-    of `side` pixels hidden there.
+    `confidence`: the probability of the predicted class, whose name is in `names`;
+    `occlusions`: that probability with a square of `side` pixels occluded.
     """
     number = len(images)
     size = (WIDTH - 2 * MARGIN - LABELS - SCALE) / number - GAP
-    drops = np.asarray(confidence)[:, None, None] - hidden
+    drops = np.asarray(confidence)[:, None, None] - occlusions
     most = max(float(np.abs(drops).max()), 1e-6)
-    page = Page(
+    canvas = Canvas(
         ABOVE + 3 * (size + GAP) - GAP, _title(drops, confidence, names, side), _caption(side)
     )
-    canvas = page.canvas()
-    rows = (("image", ""), ("gradient", "of the logit"), ("occlusion", "probability lost"))
+    body = canvas.body()
+    rows = (("image", ""), ("gradient", "of the logit"), ("occlusion", "probability drop"))
     for row, (name, more) in enumerate(rows):
         y = ABOVE + row * (size + GAP) + size / 2
-        canvas.text(MARGIN, y - (0.08 if more else 0), name, fontsize=TEXT, va="center")
-        canvas.text(MARGIN, y + 0.08, more, fontsize=SMALL - 1, color=MUTED, va="center")
+        body.text(MARGIN, y - (0.08 if more else 0), name, fontsize=TEXT, va="center")
+        body.text(MARGIN, y + 0.08, more, fontsize=SMALL - 1, color=MUTED, va="center")
     norm = TwoSlopeNorm(0, -most, most)
     for index in range(number):
         left = MARGIN + LABELS + index * (size + GAP)
         middle = left + size / 2
         label = fit(names[index], SMALL, size)
-        canvas.text(middle, 0.1, label, fontsize=SMALL, ha="center", va="center")
+        body.text(middle, 0.1, label, fontsize=SMALL, ha="center", va="center")
         sure = percent(confidence[index], 0)
-        canvas.text(middle, 0.26, sure, fontsize=SMALL, color=MUTED, ha="center", va="center")
-        page.image(left, ABOVE, size, images[index])
+        body.text(middle, 0.26, sure, fontsize=SMALL, color=MUTED, ha="center", va="center")
+        canvas.image(left, ABOVE, size, images[index])
         strength = gradients[index] / max(float(np.quantile(gradients[index], 0.99)), 1e-12)
-        axes = page.axes(left, ABOVE + size + GAP, size, size)
+        axes = canvas.axes(left, ABOVE + size + GAP, size, size)
         axes.imshow(strength, cmap=HEAT, vmin=0, vmax=1, interpolation="none")
         axes.axis("off")
-        axes = page.axes(left, ABOVE + 2 * (size + GAP), size, size)
+        axes = canvas.axes(left, ABOVE + 2 * (size + GAP), size, size)
         axes.imshow(drops[index], cmap=CHANGE, norm=norm, interpolation="none")
         axes.axis("off")
-    bar = page.axes(WIDTH - MARGIN - SCALE + 0.1, ABOVE + 2 * (size + GAP), 0.12, size)
+    bar = canvas.axes(WIDTH - MARGIN - SCALE + 0.1, ABOVE + 2 * (size + GAP), 0.12, size)
     steps = np.linspace(-most, most, 256)[:, None]
     bar.imshow(
         steps, cmap=CHANGE, norm=norm, aspect="auto", origin="lower", extent=(0, 1, -most, most)
@@ -82,7 +82,7 @@ def saliency(
     bar.set_yticks([-most, 0, most], [f"{100 * v:+.0f} %" if v else "0" for v in (-most, 0, most)])
     bar.tick_params(length=0, labelsize=SMALL)
     bar.spines[:].set_visible(False)
-    return page.figure
+    return canvas.figure
 
 
 def _title(
@@ -92,16 +92,16 @@ def _title(
     index = int(deepest.argmax())
     left = confidence[index] - float(deepest[index])
     return (
-        f"Where the answer comes from: hiding {side}×{side} pixels takes {names[index]} from "
-        f"{percent(confidence[index], 0)} down to {percent(left, 0)}"
+        f"Saliency: occluding {side}×{side} pixels lowers the probability of {names[index]} from "
+        f"{percent(confidence[index], 0)} to {percent(left, 0)}"
     )
 
 
 def _caption(side: int) -> str:
     return (
-        "Gradient: how much the logit of the answer changes with each pixel; dark is much, scaled "
-        "for each image; single pixels are noise, where they crowd counts. Occlusion: the "
-        "probability that is lost when a grey square of "
-        f"{side}×{side} pixels hides that place; warm places carry the answer, blue ones speak "
-        "against it. What is warm outside the object is background that the network leans on."
+        "Gradient: the absolute derivative of the predicted class's logit by each pixel; dark is "
+        "large, scaled for each image. Single pixels are noisy; clusters matter. Occlusion: the "
+        f"drop of the predicted class's probability when a grey square of {side}×{side} pixels "
+        "covers that place. Warm places support the prediction, blue ones speak against it. "
+        "Warm places outside the object are background that the network relies on."
     )

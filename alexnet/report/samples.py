@@ -1,4 +1,4 @@
-"""Images as the network meets them: what training sees, and what it got wrong."""
+"""Images of the data: augmented training images, and the most confident mistakes."""
 
 from math import cos, radians, sin
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.page import MARGIN, Page, fit, text_width
+from alexnet.report.canvas import MARGIN, Canvas, fit, text_width
 from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
 
 Images = NDArray[np.uint8]
@@ -27,72 +27,71 @@ def training_samples(
     augmented: Images,
     labels: NDArray[np.int64],
     classes: list[str],
-    done: str,
+    augmentation: str,
 ) -> Figure:
-    """`images` (N, H, W, C) over `augmented` (A, N, H, W, C): the same in A draws of training.
+    """Images (N, H, W, C) over their augmented versions (A, N, H, W, C) of A epochs.
 
-    `labels` (N) index `classes`. `done`: what training does to them, of `augmentation.in_words`.
+    `labels` (N) index `classes`. `augmentation`: the transforms in words.
     """
-    number, draws = len(images), len(augmented)
-    changed = any(not np.array_equal(draw, images) for draw in augmented)
+    number, num_versions = len(images), len(augmented)
+    is_augmented = any(not np.array_equal(version, images) for version in augmented)
     columns = min(number, MOST_COLUMNS)
     names = [fit(classes[label], SMALL, LONGEST_NAME) for label in labels]
     longest = max(text_width(name, SMALL) for name in names)
 
     room = WIDTH - LABELS - 2 * MARGIN
     size = min(LARGEST, room / columns - GAP)
-    # Names stand upright on their images if they all fit, else they lean to the right.
+    # Names are horizontal if they all fit above their images, else slanted.
     angle = 0 if longest <= size else 45
     lean = radians(angle)
     overhang = longest * cos(lean) - size / 2 if angle else 0.0
     size = min(size, (room - max(0.0, overhang)) / columns - GAP)
     header = 0.2 + longest * sin(lean)
-    band = header + (1 + draws) * (size + GAP)
+    band = header + (1 + num_versions) * (size + GAP)
     bands = -(-number // columns)
 
-    page = Page(
+    canvas = Canvas(
         bands * band,
-        "What training sees: the same images, drawn anew in every epoch"
-        if changed
-        else "What training sees: the images as they are, without augmentation",
-        f"Top row: the images as they are. Below: how training meets them, {done}. So "
-        "it never sees quite the same image twice."
-        if changed
+        "Data augmentation: training images in several epochs"
+        if is_augmented
+        else "Training images, without augmentation",
+        f"Top row: the original images. Below: their versions in {num_versions} epochs of training "
+        f"({augmentation}). The transforms are random, so that training rarely sees the same "
+        "pixels twice."
+        if is_augmented
         else "",
     )
-    canvas = page.canvas()
+    body = canvas.body()
     for index in range(number):
         left = MARGIN + LABELS + index % columns * (size + GAP)
         top = index // columns * band + header
-        canvas.text(
+        body.text(
             left + (size / 2 if not angle else size * 0.35), top - 0.05, names[index],
             fontsize=SMALL, rotation=angle, rotation_mode="anchor",
             ha="left" if angle else "center", va="baseline",
         )  # fmt: skip
-        for row, image in enumerate([images[index], *(draw[index] for draw in augmented)]):
-            page.image(left, top + row * (size + GAP), size, image)
+        for row, image in enumerate([images[index], *(version[index] for version in augmented)]):
+            canvas.image(left, top + row * (size + GAP), size, image)
     for start in range(bands):
-        for row in range(1 + draws):
+        for row in range(1 + num_versions):
             y = start * band + header + row * (size + GAP) + size / 2
-            name = "as it is" if row == 0 else f"draw {row}"
-            canvas.text(
-                MARGIN, y, name, color=INK if row == 0 else MUTED, fontsize=TEXT, va="center"
-            )
-    return page.figure
+            name = "original" if row == 0 else f"epoch {row}"
+            body.text(MARGIN, y, name, color=INK if row == 0 else MUTED, fontsize=TEXT, va="center")
+    return canvas.figure
 
 
 @applied()
 def mistakes(
     images: Images, actual: list[str], predicted: list[str], confidence: list[float]
 ) -> Figure:
-    """Images (M, H, W, C) that were classified wrongly, in the order given; M may be 0."""
+    """Misclassified images (M, H, W, C), in the order given; M may be 0."""
     number = len(images)
     if number == 0:
         return _no_mistakes()
-    answers = [f"{name}," for name in predicted]
+    predictions = [f"{name}," for name in predicted]
     labels = [f"not {name}" for name in actual]
     longest = max(
-        *(text_width(answer, TEXT, bold=True) for answer in answers),
+        *(text_width(text, TEXT, bold=True) for text in predictions),
         *(text_width(label, TEXT) for label in labels),
     )
     columns, room = MISTAKE_COLUMNS, _room(MISTAKE_COLUMNS)
@@ -101,35 +100,35 @@ def mistakes(
     line = TEXT * 1.35 / 72
     words = 3 * line + 0.04
     cell = words + room + 0.14
-    page = Page(
+    canvas = Canvas(
         -(-number // columns) * cell - 0.14,
         "The most confident mistake" if number == 1 else f"The {number} most confident mistakes",
-        "In colour: the network's answer, with its confidence. In black: the label. "
-        "Some labels are open to doubt; most mistakes tell what the network looks at.",
+        "In colour: the predicted class and its confidence. In black: the label. Some labels are "
+        "doubtful themselves; the other mistakes show which features mislead the network.",
     )
-    canvas = page.canvas()
+    body = canvas.body()
     for index in range(number):
         left = MARGIN + index % columns * (room + MISTAKE_GAP)
         top = index // columns * cell
-        answer = fit(answers[index], TEXT, room, bold=True)
+        prediction = fit(predictions[index], TEXT, room, bold=True)
         label = fit(labels[index], TEXT, room)
         y = top + line / 2
-        canvas.text(left, y, answer, color=WRONG, weight="bold", fontsize=TEXT, va="center")
-        canvas.text(left, y + line, label, fontsize=TEXT, va="center")
+        body.text(left, y, prediction, color=WRONG, weight="bold", fontsize=TEXT, va="center")
+        body.text(left, y + line, label, fontsize=TEXT, va="center")
         sure = percent(confidence[index], 0)
-        canvas.text(left, y + 2 * line, sure, color=WRONG, fontsize=SMALL, va="center")
-        page.image(left, top + words, room, images[index])
-    return page.figure
+        body.text(left, y + 2 * line, sure, color=WRONG, fontsize=SMALL, va="center")
+        canvas.image(left, top + words, room, images[index])
+    return canvas.figure
 
 
 def _room(columns: int) -> float:
-    """Inches for one of that many mistakes side by side."""
+    """Inches for each of `columns` images side by side."""
     return (WIDTH - 2 * MARGIN + MISTAKE_GAP) / columns - MISTAKE_GAP
 
 
 def _no_mistakes() -> Figure:
-    page = Page(0.6, "No mistakes")
-    page.canvas().text(
+    canvas = Canvas(0.6, "No mistakes")
+    canvas.body().text(
         MARGIN, 0.25, "Every test image was classified correctly.", fontsize=TEXT, va="center"
     )
-    return page.figure
+    return canvas.figure

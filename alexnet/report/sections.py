@@ -1,11 +1,11 @@
-"""What stands on the page, in which order: each picture with a heading and what to see in it."""
+"""The sections of the page: each picture with its heading and a sentence on how to read it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's place on the page: its file's name, a heading, and what to see in it."""
+    """A picture on the page: its file's name, its heading, and how to read it."""
 
     name: str
     heading: str
@@ -13,135 +13,139 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """Pictures that answer one question."""
+class Section:
+    """Pictures of one subject; `key` is its anchor on the page."""
 
     key: str
     heading: str
     pictures: tuple[Picture, ...]
 
 
-RESULT = Chapter(
-    "result",
-    "How good it is",
+EVALUATION = Section(
+    "evaluation",
+    "Evaluation",
     (
         Picture(
             "confusion_matrix",
-            "What is taken for what",
-            "A perfect classifier fills the diagonal only; look for coloured cells beside it, "
-            "which often come in pairs of classes that look alike.",
+            "Confusion matrix",
+            "Rows are true classes, columns predicted ones. A perfect classifier fills the "
+            "diagonal alone; the coloured cells beside it often come in pairs, of two classes "
+            "that look alike.",
         ),
         Picture(
-            "hardest_classes",
-            "Which classes are hard",
-            "The same by class, the hardest first: what is missed, and what it is taken for.",
+            "recall_by_class",
+            "Recall by class",
+            "The classes in order of recall, the lowest first, and what their images are "
+            "confused with.",
         ),
         Picture(
             "reliability",
-            "Whether its confidence can be believed",
-            "A network that says 80 % should be right four times in five.",
+            "Calibration",
+            "A calibrated network is right in 80 % of the predictions that it makes with 80 % "
+            "confidence.",
         ),
         Picture(
             "mistakes",
-            "Where it was sure and wrong",
-            "Compare each image with the answer given: an unusual view, a busy background "
-            "or a doubtful label explains most of them.",
+            "Most confident mistakes",
+            "Compare each image with its predicted class: an unusual view, a cluttered background "
+            "or a doubtful label explains most mistakes.",
         ),
     ),
 )
-TRAINING = Chapter(
+TRAINING = Section(
     "training",
-    "How it learned",
+    "Training",
     (
         Picture(
             "loss",
-            "Loss over the epochs",
-            "Both curves should fall together; a validation loss that turns upwards says that "
-            "the network is becoming too sure of itself.",
+            "Loss",
+            "Both curves should fall together. A validation loss that rises again while the "
+            "training loss falls is a sign of overfitting.",
         ),
         Picture(
             "accuracy",
-            "Accuracy over the epochs",
-            "Where training keeps rising and validation stays flat, the network "
-            "begins to learn the training images by heart.",
+            "Accuracy",
+            "Where training accuracy keeps rising and validation accuracy stays flat, the network "
+            "memorises training images instead of learning what generalises.",
         ),
         Picture(
             "learning_rate",
             "Learning rate",
-            "The size of a training step in each epoch: compare its course with the "
-            "loss above, which mostly settles where the rate becomes small.",
+            "The scale of the optimizer's steps. Compare it with the loss above, which usually "
+            "settles as the learning rate becomes small.",
         ),
         Picture(
             "stability",
-            "Whether training was stable, layer by layer",
-            "Lines that run side by side say that all layers learn at a like pace; one that "
-            "drops away or shoots up points to the layer where training goes wrong.",
+            "Training stability by layer",
+            "Parallel curves mean that all layers learn at a similar pace. A curve that drops or "
+            "shoots up points to the layer where training fails.",
         ),
         Picture(
             "training_samples",
-            "What training sees",
-            "Under each original stand the versions that training may meet instead; what they are "
-            "should still be plain to see, or the augmentation is too strong.",
+            "Data augmentation",
+            "Under each original are versions of it that training sees instead. If a person can "
+            "no longer recognise the object, the augmentation is too strong.",
         ),
     ),
 )
-INSIDE = Chapter(
-    "inside",
-    "What goes on inside",
+INTERPRETABILITY = Section(
+    "interpretability",
+    "Interpretability",
     (
         Picture(
             "conv1_filters",
-            "What the first layer looks for",
-            "Each square is one filter of the first convolution, drawn as the patch of image "
-            "that it answers to most strongly: above as it began, below as it ended.",
+            "Filters of the first convolution",
+            "Each square is one filter, drawn as the image patch that activates it most: above "
+            "before training, below after it.",
         ),
         Picture(
             "feature_maps",
-            "What each layer makes of an image",
-            "Read a row from left to right: where things are is given up step by step for what "
-            "they are.",
+            "Feature maps",
+            "Read a row from left to right: from layer to layer the maps lose position and gain "
+            "meaning.",
         ),
         Picture(
-            "exciting_patches",
-            "What excites a channel",
-            "Patches of one channel have something in common: find it, and you know what the "
-            "channel stands for. From layer to layer they grow, and so does what they share.",
+            "activating_patches",
+            "Maximally activating patches",
+            "The patches of a channel have a feature in common: the one that the channel detects. "
+            "From layer to layer the receptive fields grow, and the features with them.",
         ),
         Picture(
             "saliency",
-            "Where in the image the answer comes from",
-            "Two ways to ask: which pixels would change the answer, and what it loses when "
-            "they are hidden.",
+            "Saliency: gradient and occlusion",
+            "Two ways to find the pixels that decide a prediction: the gradient of its logit, and "
+            "the drop of its probability when a part of the image is occluded.",
         ),
         Picture(
             "neighbours",
-            "Which images are alike to it",
-            "The last hidden layer puts images side by side that mean the same to the network.",
+            "Nearest neighbours",
+            "In the features of the last hidden layer, images of the same class should lie close "
+            "together.",
         ),
     ),
 )
-NETWORK = Chapter(
-    "network",
-    "The network, layer by layer",
+ARCHITECTURE = Section(
+    "architecture",
+    "Architecture",
     (
         Picture(
             "architecture",
-            "From image to logits",
-            "From the input image at the top to one logit for each class at the bottom: "
-            "the wider a block, the more values pass there on their way to a decision.",
+            "Layers",
+            "From the input image at the top to one logit for each class at the bottom, with the "
+            "output shape, parameters, operations and receptive field of each layer.",
         ),
         Picture(
             "volumes",
-            "As volumes, from left to right",
-            "The same after the 2012 paper's second figure: maps grow fewer pixels and more "
-            "channels, until nothing of the picture's plane is left.",
+            "Feature maps as volumes",
+            "The same network after the 2012 paper's second figure: the maps become smaller and "
+            "more numerous, until no spatial dimension is left.",
         ),
         Picture(
             "costs",
-            "Where the operations go, and where the time",
+            "Operations and time by layer",
             "Operations are counted, time is measured; the two need not agree.",
         ),
     ),
 )
-CHAPTERS = (RESULT, TRAINING, INSIDE, NETWORK)
-PICTURES = tuple(picture for chapter in CHAPTERS for picture in chapter.pictures)
+SECTIONS = (EVALUATION, TRAINING, INTERPRETABILITY, ARCHITECTURE)
+PICTURES = tuple(picture for section in SECTIONS for picture in section.pictures)

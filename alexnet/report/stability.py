@@ -1,4 +1,4 @@
-"""Whether training was stable: four quantities of each layer over the epochs."""
+"""Training stability: four statistics of each layer over the epochs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from alexnet.report.page import MARGIN, Page
+from alexnet.report.canvas import MARGIN, Canvas
 from alexnet.report.style import DPI, INK, SMALL, TEXT, WIDTH, applied, by_depth, percent
 
-# One mapping for each layer in each epoch: epoch (from 1), layer, and the four below.
+# One mapping for each layer in each epoch: epoch (from 1), layer, and the keys of PANELS.
 Rows = Sequence[Mapping[str, Any]]
 
 HEIGHT = 2.15  # of a panel
@@ -21,7 +21,7 @@ FEW_EPOCHS = 20
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity: its column, its name, and what a healthy one does."""
+    """One statistic: its key in the rows, its name, and its scale."""
 
     key: str
     name: str
@@ -41,25 +41,25 @@ def stability(rows: Rows) -> Figure:
     """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer."""
     if not rows:
         raise ValueError("the table of layers has no row: there is nothing to draw")
-    page = Page(
+    canvas = Canvas(
         2 * (ABOVE + HEIGHT + BELOW),
         _title(rows),
-        "Sampled in the last step of each epoch, on a logarithmic scale but for the dead ReLUs. "
-        "Gradients that vanish or explode part from the others by orders of magnitude; a step is "
-        "healthy near a thousandth of the weights and falls with the learning rate. A ReLU is "
-        "dead if it answers to no validation image.",
+        "Sampled in the last step of each epoch; logarithmic scales except for the dead ReLUs. "
+        "Vanishing or exploding gradients differ from those of other layers by orders of "
+        "magnitude. A healthy update is about a thousandth of the weights and falls with the "
+        "learning rate. A ReLU is dead if its output is 0 for every validation image.",
     )
     width = (WIDTH - 2 * (LEFT + NAMES) - BETWEEN) / 2
     for number, panel in enumerate(PANELS):
         row, column = divmod(number, 2)
         left = LEFT + column * (width + NAMES + BETWEEN + LEFT)
         top = ABOVE + row * (ABOVE + HEIGHT + BELOW)
-        _draw(page.axes(left, top, width, HEIGHT), rows, panel)
-        page.figure.text(
-            (left - LEFT + MARGIN) / WIDTH, (page.total - page.top - top + 0.1) / page.total,
+        _draw(canvas.axes(left, top, width, HEIGHT), rows, panel)
+        canvas.figure.text(
+            (left - LEFT + MARGIN) / WIDTH, (canvas.total - canvas.top - top + 0.1) / canvas.total,
             panel.name, fontsize=TEXT, weight="bold",
         )  # fmt: skip
-    return page.figure
+    return canvas.figure
 
 
 def _title(rows: Rows) -> str:
@@ -68,10 +68,8 @@ def _title(rows: Rows) -> str:
     worst = max((share or 0.0, name) for name, share in dead.items())
     ratios = [row["gradient_norm"] for row in rows if row["epoch"] == last]
     spread = max(ratios) / max(min(ratios), 1e-12)
-    said = f"most dead ReLUs in {worst[1]}, {percent(worst[0])}" if worst[0] else "no ReLU is dead"
-    return (
-        f"Training layer by layer: at the end gradients differ by a factor of {spread:,.0f}; {said}"
-    )
+    most = f"most dead ReLUs in {worst[1]}, {percent(worst[0])}" if worst[0] else "no dead ReLUs"
+    return f"Training stability: final gradient norms differ by a factor of {spread:,.0f}; {most}"
 
 
 def _draw(axes: Axes, rows: Rows, panel: Panel) -> None:
@@ -113,18 +111,18 @@ def _scale(axes: Axes, panel: Panel) -> None:
 
 
 def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
-    """Each layer's name beside the end of its line, moved apart where they would touch."""
+    """Write each layer's name at the end of its line, moved apart where names would overlap."""
     to_axes = axes.transData + axes.transAxes.inverted()
     x = axes.get_xlim()[1]
-    wanted = {
+    desired = {
         name: float(to_axes.transform((x, value))[1])
         if value > 0 or axes.get_yscale() != "log"
         else 0.0
         for name, value in ends.items()
     }
     gap = SMALL * 1.25 / 72 / (axes.bbox.height / DPI)
-    for name, height in apart(wanted, gap).items():
-        start = min(max(wanted[name], 0.0), 1.0)
+    for name, height in spread_apart(desired, gap).items():
+        start = min(max(desired[name], 0.0), 1.0)
         axes.plot(
             [1.0, 1.045], [start, height], color=colours[name], linewidth=1.2,
             transform=axes.transAxes, clip_on=False,
@@ -134,13 +132,13 @@ def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> 
         )
 
 
-def apart(wanted: Mapping[str, float], gap: float) -> dict[str, float]:
-    """Heights in [0, 1] near the wanted ones, in their order, at least `gap` from one another."""
-    order = sorted(wanted, key=lambda name: wanted[name])
+def spread_apart(desired: Mapping[str, float], gap: float) -> dict[str, float]:
+    """Heights in [0, 1] near the desired ones, in the same order, at least `gap` apart."""
+    order = sorted(desired, key=lambda name: desired[name])
     heights: list[float] = []
     for name in order:
         lowest = heights[-1] + gap if heights else 0.0
-        heights.append(max(wanted[name], lowest))
+        heights.append(max(desired[name], lowest))
     ceiling = 1.0
     for index in reversed(range(len(heights))):
         heights[index] = min(heights[index], ceiling)

@@ -33,7 +33,7 @@ VALIDATION = VERMILLION
 RIGHT = BLUE
 WRONG = VERMILLION
 
-# Keyed by the kinds of `alexnet.network.summary.Layer`; the order is the legend's.
+# Name and colour by kind of `alexnet.network.summary.Layer`; the order is the legend's.
 KINDS = {
     "conv": ("convolution", BLUE),
     "fc": ("fully connected", ORANGE),
@@ -41,12 +41,13 @@ KINDS = {
     "average pool": ("average pool", SKY),
     "relu": ("ReLU", "#a3abb5"),
     "lrn": ("local response normalisation", PURPLE),
+    "batch norm": ("batch normalisation", "#7a5195"),
     "dropout": ("dropout", VERMILLION),
     "flatten": ("flatten", "#4d5560"),
     "identity": ("identity", FAINT),
 }
 
-# Ink on a coloured ground: unlike INK and PAPER it stays when the page turns dark.
+# Text on a coloured cell: unlike INK and PAPER these stay as they are on a dark page.
 ON_PALE, ON_DEEP = "#1e2227", "#fefefe"
 
 WIDTH = 7.4  # inches, of every picture
@@ -87,7 +88,7 @@ _SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """This style and nothing else: neither a reader's matplotlibrc nor a caller's changes.
+    """This style alone, whatever the user's matplotlibrc or the caller's rcParams.
 
     Also a decorator: `@applied()` above each function that draws.
     """
@@ -123,21 +124,21 @@ def shades(colour: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"white to {colour}", [PAPER, colour])
 
 
-# From nothing to the largest value, in even steps of lightness whatever one's colour vision.
+# From zero to the largest value in even steps of lightness, legible with any colour vision.
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#9fd0ee", BLUE, "#06263d"])
 
-# Where a map of HEAT holds nothing, such as the lines between small maps.
+# HEAT for maps with masked values, such as the lines between small maps.
 BLANK = HEAT.with_extremes(bad=FAINT)
 
 
 def by_depth(number: int, first: float = 0.02, last: float = 0.85) -> list[str]:
-    """So many colours in an order that shows, from the first layer (dark) to the last."""
+    """`number` colours of increasing lightness, from the first layer (dark) to the last."""
     ramp = matplotlib.colormaps["viridis"]
     steps = max(1, number - 1)
     return [to_hex(ramp(first + (last - first) * k / steps)) for k in range(number)]
 
 
-# What each colour of a picture becomes on a dark page; the others stay.
+# Each colour's replacement on a dark page; other colours stay.
 ON_DARK = {
     INK: "#e8eaed",
     MUTED: "#a3abb5",

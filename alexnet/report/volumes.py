@@ -1,4 +1,4 @@
-"""The network from left to right as volumes to scale, after the 2012 paper's figure 2."""
+"""The network from left to right as volumes drawn to scale, after the 2012 paper's figure 2."""
 
 from itertools import pairwise
 
@@ -7,11 +7,18 @@ from matplotlib.figure import Figure
 
 from alexnet.network.summary import Layer
 from alexnet.report.boxes import GAP, TALLEST, TO_POOL, Box, Scale, Tensor
-from alexnet.report.layers import draw_legend, legend_rows, operation, widest
-from alexnet.report.page import LEADING, MARGIN, Page, wrap
+from alexnet.report.canvas import LEADING, MARGIN, Canvas, wrap
+from alexnet.report.layers import (
+    draw_legend,
+    kind_colour,
+    kind_name,
+    legend_rows,
+    operation,
+    widest,
+)
 from alexnet.report.style import INK, KINDS, MUTED, SMALL, TEXT, WIDTH, applied
 
-DRAWN = ("conv", "fc", "max pool", "average pool")  # the others leave a shape as it is
+DRAWN = ("conv", "fc", "max pool", "average pool")  # the other kinds keep the shape
 IMAGE = "#9aa2ab"
 WORDS = 0.66  # at most, for words that can be broken
 LINE = SMALL * LEADING * 0.93
@@ -19,10 +26,11 @@ LINE = SMALL * LEADING * 0.93
 
 @applied()
 def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]) -> Figure:
-    """The tensors as boxes to scale, and the window of which each layer makes a value.
+    """The tensors as boxes to scale, each with the window that one value is computed from.
 
-    `input_shape` is (C, H, W). Maps, pixels and the features of a vector have a scale each,
-    which is the same in all boxes; bars show the three.
+    `input_shape` is (C, H, W). Maps, pixels and features have one scale each, the same in
+    all boxes; bars show the three. Raises ValueError for a layer of a kind without a colour
+    in `style.KINDS`.
     """
     shown = [layer for layer in layers if layer.kind in DRAWN]
     columns = _columns(shown, input_shape)
@@ -30,8 +38,8 @@ def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]
     heights = _text_heights(columns)
     legend = legend_rows(shown)
     below = TALLEST + 0.3 + sum(heights)
-    page = Page(below + 0.5, _title(shown, variant, input_shape), _caption(layers, shown))
-    axes = page.canvas()
+    canvas = Canvas(below + 0.5, _title(shown, variant, input_shape), _caption(layers, shown))
+    axes = canvas.body()
 
     spare = WIDTH - 2 * MARGIN - scale.total(columns)
     x = MARGIN
@@ -53,11 +61,11 @@ def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]
         box.draw(axes)
     draw_legend(axes, below + 0.36, legend)
     scale.draw(axes, below + 0.08)
-    return page.figure
+    return canvas.figure
 
 
 def _columns(layers: list[Layer], input_shape: tuple[int, int, int]) -> list[list[Tensor]]:
-    """The input, and each layer with weights with the pools behind it."""
+    """The input, then a column for each weighted layer and the pools after it."""
     channels, height, width = input_shape
     lines = [f"{channels} channel{'s' * (channels > 1)}", f"{height} × {width}"]
     columns = [[Tensor("input", input_shape, lines, IMAGE)]]
@@ -67,10 +75,10 @@ def _columns(layers: list[Layer], input_shape: tuple[int, int, int]) -> list[lis
             lines = [f"{number} maps", f"{height} × {width}"]
         else:
             lines = [f"{layer.output_shape[0]}"]
-        operations = "dense" if layer.kind == "fc" else operation(layer)  # the paper's word
-        for words in operations.split(", "):
+        words_of_layer = "dense" if layer.kind == "fc" else operation(layer)  # the paper's word
+        for words in words_of_layer.split(", "):
             lines += wrap(words, SMALL, max(WORDS, widest(words.split(), SMALL)))
-        tensor = Tensor(layer.name, layer.output_shape, lines, KINDS[layer.kind][1], layer)
+        tensor = Tensor(layer.name, layer.output_shape, lines, kind_colour(layer), layer)
         if layer.parameters:
             columns.append([tensor])
         else:
@@ -79,7 +87,7 @@ def _columns(layers: list[Layer], input_shape: tuple[int, int, int]) -> list[lis
 
 
 def _text_heights(columns: list[list[Tensor]]) -> list[float]:
-    """Of the first, second, ... label under each column, so that they stand in rows."""
+    """Inches of each row of labels: the first, second, ... label of all columns."""
     deepest = max(map(len, columns))
     return [
         0.3 + LINE * max(len(column[row].lines) for column in columns if row < len(column))
@@ -101,16 +109,17 @@ def _title(layers: list[Layer], variant: str, input_shape: tuple[int, int, int])
     maps, rows, columns = last.output_shape
     return (
         f"AlexNet, variant {variant}: {height}×{width} pixels of {channels} "
-        f"channel{'s' * (channels > 1)} become {rows}×{columns} of {maps} maps: less where, "
-        "more what"
+        f"channel{'s' * (channels > 1)} become {maps} maps of {rows}×{columns}: space is traded "
+        "for features"
     )
 
 
 def _caption(layers: list[Layer], shown: list[Layer]) -> str:
-    left_out = {KINDS[layer.kind][0] for layer in layers if layer not in shown}
+    left_out = {kind_name(layer) for layer in layers if layer not in shown}
     names = [words for words, _ in KINDS.values() if words in left_out]
     return (
-        "Boxes to scale, after figure 2 of Krizhevsky, Sutskever, Hinton (2012). The square on a "
-        "box is the window, through all its maps, of which the next layer makes one value, where "
-        f"the lines meet; for a dense layer it is the whole box. Not drawn: {', '.join(names)}."
+        "Drawn to scale, after figure 2 of Krizhevsky, Sutskever, Hinton (2012). The square on a "
+        "box is the window, through all its maps, from which the next layer computes one value, "
+        "where the lines meet; for a dense layer it is the whole box. Not drawn: "
+        f"{', '.join(names)}."
     )

@@ -32,34 +32,34 @@ class Split:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 (B, H, W, C), labels int64 (B), and what is done to each image.
+    """Images uint8 (B, H, W, C), labels int64 (B), and how each image is augmented.
 
-    `loss_divisor` is the number of the step's images over all processes, divided by the
-    number of processes, which average their gradients.
+    The sum of the images' losses is divided by `loss_divisor`: the number of the step's
+    images on all processes, divided by the number of processes, which average their gradients.
     """
 
     images: Tensor
     labels: Tensor
-    draws: AugmentationParams
+    augmentation_params: AugmentationParams
     loss_divisor: float
 
     def tensors(self) -> list[Tensor]:
-        return [self.images, self.labels, *self.draws.tensors()]
+        return [self.images, self.labels, self.augmentation_params.values]
 
     def clone(self) -> "Batch":
-        draws = AugmentationParams(*(value.clone() for value in self.draws.tensors()))
-        return Batch(self.images.clone(), self.labels.clone(), draws, self.loss_divisor)
+        params = self.augmentation_params.clone()
+        return Batch(self.images.clone(), self.labels.clone(), params, self.loss_divisor)
 
     def pin_memory(self) -> "Batch":
-        draws = AugmentationParams(*(value.pin_memory() for value in self.draws.tensors()))
-        return Batch(self.images.pin_memory(), self.labels.pin_memory(), draws, self.loss_divisor)
+        params = self.augmentation_params.pin_memory()
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), params, self.loss_divisor)
 
     def to(self, device: torch.device) -> "Batch":
         """Without waiting for what is pinned."""
         return Batch(
             self.images.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
-            self.draws.to(device, non_blocking=True),
+            self.augmentation_params.to(device, non_blocking=True),
             self.loss_divisor,
         )
 
@@ -82,23 +82,26 @@ def move_to_device(split: Split, device: torch.device, wanted: str) -> Split:
 
 def batches(
     split: Split,
-    draws: AugmentationParams,
+    augmentation_params: AugmentationParams,
     order: Sequence[Tensor],
     device: torch.device,
     distributed: DistributedContext,
 ) -> Iterator[Batch]:
-    """This process's share of a batch, on `device`, for each of `order`'s index tensors.
+    """This process's shard of a batch, on `device`, for each of `order`'s index tensors.
 
-    `order` and `draws` lie on the CPU, the split on the device or on the CPU.
+    `order` and `augmentation_params`, a row for each image of the split, lie on the CPU;
+    the split lies on the device or on the CPU.
     """
     resident = split.images.device == device
     if resident:  # all at once, so that no step waits for its part
-        draws, order = draws.to(device), [step.to(device) for step in order]
+        augmentation_params = augmentation_params.to(device)
+        order = [step.to(device) for step in order]
 
     def gather(step: Tensor) -> Batch:
         index = step[distributed.shard(len(step))].to(split.images.device)
-        divisor = len(step) / distributed.world_size
-        return Batch(split.images[index], split.labels[index], draws.take(index), divisor)
+        params = augmentation_params.index_select(index)
+        loss_divisor = len(step) / distributed.world_size
+        return Batch(split.images[index], split.labels[index], params, loss_divisor)
 
     if resident:
         return map(gather, order)

@@ -32,7 +32,7 @@ from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.seeding import seed_for
 from alexnet.signals import GracefulShutdown, TrainingInterrupted
-from alexnet.training import augmentation as augment
+from alexnet.training.augmentation import Augmentation
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
@@ -106,9 +106,7 @@ class Trainer:
         self.metrics = RunningMetrics(device)
         self.monitor = monitor or LayerMonitor(self.network)
         self.criterion = criterion or partial(cross_entropy, label_smoothing=params.label_smoothing)
-        self.prepare = augment.Augmentation(
-            train.images, metadata.image_size, metadata.mean, metadata.std, params, device
-        )
+        self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
 
         self.state = TrainingState(
             self.network, self.optimizer, self.average, self.metrics, self.monitor
@@ -158,13 +156,13 @@ class Trainer:
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
         params, state = self.params, self.state
-        draws = augment.draw(self.train.images, self.metadata.image_size, params, epoch)
+        sampled = self.augmentation.sample(len(self.train), epoch)
         order = epoch_order(len(self.train), params.seed, epoch).split(params.batch_size)
         done = state.step - epoch * self.steps_per_epoch  # more than 0 after a resume
         start = last_log_time = time.perf_counter() - state.epoch_seconds
         self.network.train()
         with progress(f"epoch {epoch + 1}/{params.epochs}", len(order), done) as advance:
-            for batch in batches(self.train, draws, order[done:], self.device, self.distributed):
+            for batch in batches(self.train, sampled, order[done:], self.device, self.distributed):
                 torch.manual_seed(seed_for(params.seed, "step", state.step, self.distributed.rank))
                 set_learning_rate(self.optimizer, state.step, self.num_steps, params)
                 with self.monitor.record_step((state.step + 1) % self.steps_per_epoch == 0):
@@ -184,10 +182,12 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One step of gradient descent: logits, loss, zero_grad, backward, step."""
-        x = self.prepare(batch.images, batch.draws)  # (N, C, H, W)
+        x = self.augmentation(batch.images, batch.augmentation_params)  # (N, C, H, W)
         with self.device_config.autocast():
-            logits = self.forward(x)  #                (N, num_classes)
-        targets = self.prepare.targets(batch.labels, batch.draws, logits.shape[1])
+            logits = self.forward(x)  #                                   (N, num_classes)
+        targets = self.augmentation.targets(
+            batch.labels, batch.augmentation_params, num_classes=logits.shape[1]
+        )
         loss = self.criterion(logits, targets)
         self.optimizer.zero_grad()
         (loss / batch.loss_divisor).backward()
@@ -214,7 +214,7 @@ class Trainer:
                 rows = slice(start, start + VALIDATION_BATCH)
                 labels = split.labels[rows].to(self.device)
                 images = centre_crop(split.images[rows], self.metadata.image_size)
-                x = normalise(images.to(self.device), self.prepare.mean, self.prepare.std)
+                x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
                 with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))
                 metrics.add(logits, labels, cross_entropy(logits, labels))

@@ -1,26 +1,27 @@
-// Drives the page as a person would, in headless Chromium, and prints what it showed as JSON.
-// node check.js CHROMIUM, with what to do as JSON on standard input (tests/test_browser.py).
+// Drives the page as a user would, in headless Chromium, and prints what it displayed as JSON.
+// node check.js CHROMIUM, with the steps as JSON on standard input, as
+// tests/inference/test_browser.py calls it.
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const { url, steps } = JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({ executablePath: process.argv[2], args: ["--no-sandbox"] });
 const page = await browser.newPage();
-const asked = [];
-page.on("request", (request) => asked.push(request.url()));
+const requests = [];
+page.on("request", (request) => requests.push(request.url()));
 
 const state = (...wanted) =>
   page.waitForFunction(
     (states) => states.includes(document.body.dataset.state), wanted, { timeout: 300_000 },
   );
 
-const shown = () =>
+const displayed = () =>
   page.evaluate(() => ({
     state: document.body.dataset.state,
     message: document.getElementById("message").textContent,
     visible: !document.getElementById("answer").hidden,
     best: document.getElementById("best").textContent,
-    guesses: [...document.querySelectorAll("#guesses li")].map((row) => ({
+    predictions: [...document.querySelectorAll("#predictions li")].map((row) => ({
       label: row.querySelector("span").textContent,
       probability: Number(row.dataset.probability),
     })),
@@ -35,7 +36,7 @@ const settled = (before) =>
     { timeout: 300_000 },
   );
 
-// What a person can do on the page.
+// What a user can do on the page.
 const actions = {
   choose: (path) => page.setInputFiles("#file", path),
   drop: async ({ name, type, base64 }) => {
@@ -67,16 +68,16 @@ try {
         return Array.from(await prepare(new Blob([bytes]), preprocessing));
       }, [value.base64, value.preprocessing]));
     } else {
-      // A marker that the next answer replaces.
+      // A marker that the next result replaces.
       await page.evaluate(() => { document.getElementById("took").textContent = "…"; });
       await actions[action](value);
       if (action === "precision") await state("ready", "error");
       else await settled("…");
-      results.push(await shown());
+      results.push(await displayed());
     }
   }
-  results.push(await shown());
+  results.push(await displayed());
 } finally {
   await browser.close();
 }
-console.log(JSON.stringify({ results, asked }));
+console.log(JSON.stringify({ results, requests }));

@@ -1,28 +1,28 @@
-// What a person sees and does; the model itself is in model.js.
+// The user interface; the model itself is in model.js.
 
-const SHOWN = 5;
+const TOP = 5;
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-// Another artifact than the one that the pipeline wrote: ?artifact=path/to/folder
+// Another artifact than the pipeline's: ?artifact=path/to/folder
 const folder = new URLSearchParams(location.search).get("artifact") ?? "../../artifacts";
 
 let model;
-let latest = 0; // of several images in quick succession only the last one is shown
+let latest = 0; // of several images in quick succession only the last result appears
 
-function say(state, message = "") {
+function setState(state, message = "") {
   document.body.dataset.state = state;
   byId("message").textContent = message;
   byId("file").disabled = state === "loading" || !model?.session;
 }
 
 async function start() {
-  say("loading", "Looking for the model …");
+  setState("loading", "Looking for the model …");
   let Model;
   try {
     ({ Model } = await import("./model.js"));
   } catch {
-    throw new Error("ONNX Runtime Web is not there: run `npm ci` in this page's folder");
+    throw new Error("ONNX Runtime Web is not installed: run `npm ci` in this page's folder");
   }
   model = await Model.open(folder);
   describe(model.manifest);
@@ -31,18 +31,18 @@ async function start() {
 
 async function load(precision) {
   const { bytes } = model.manifest.precisions[precision];
-  say("loading", `Receiving the model, ${megabytes(bytes)} …`);
+  setState("loading", `Downloading the model, ${megabytes(bytes)} …`);
   byId("progress").removeAttribute("value");
   await model.load(precision, (share) => {
     byId("progress").value = share;
   });
-  say("ready");
+  setState("ready");
 }
 
 function describe({ variant, data, metrics, precisions }) {
   byId("about").textContent =
-    `AlexNet (${variant}), trained on ${data.name}: right on ${percent(metrics.accuracy)} ` +
-    `of ${metrics.n.toLocaleString("en")} test images. It runs in this browser.`;
+    `AlexNet (${variant}), trained on ${data.name}: accuracy ${percent(metrics.accuracy)} ` +
+    `on ${metrics.n.toLocaleString("en")} test images. It runs in this browser.`;
   for (const [name, { bytes }] of Object.entries(precisions)) {
     byId("precision").append(new Option(`${name}, ${megabytes(bytes)}`, name));
   }
@@ -63,26 +63,26 @@ async function showSamples() {
 
 async function show(file) {
   if (byId("file").disabled) return;
-  say("busy");
+  setState("busy");
   const turn = ++latest;
-  let answer;
+  let result;
   try {
-    answer = await model.classify(file);
+    result = await model.classify(file);
   } catch (error) {
     if (turn === latest) byId("answer").hidden = true;
     if (error.name !== "InvalidStateError") throw error;
     throw new Error(`${file.name ?? "This"} is not an image that this browser can read`);
   }
   if (turn !== latest) return;
-  say("ready");
+  setState("ready");
   showPicture(file);
-  showSeen(answer.pixels, model.manifest.preprocessing);
-  const [best] = answer.guesses;
+  showInput(result.pixels, model.manifest.preprocessing);
+  const [best] = result.predictions;
   byId("best").textContent = `${best.label}, ${percent(best.probability)}`;
-  byId("guesses").replaceChildren(...answer.guesses.slice(0, SHOWN).map(bar));
+  byId("predictions").replaceChildren(...result.predictions.slice(0, TOP).map(bar));
   byId("took").textContent =
-    `The most probable of ${answer.guesses.length} classes, in ` +
-    `${answer.milliseconds.toFixed(0)} ms (${model.precision})`;
+    `The most probable of ${result.predictions.length} classes, in ` +
+    `${result.milliseconds.toFixed(0)} ms (${model.precision})`;
   byId("answer").hidden = false;
 }
 
@@ -93,8 +93,8 @@ function showPicture(file) {
   picture.onload = () => picture.classList.toggle("small", picture.naturalWidth < 128);
 }
 
-function showSeen(pixels, { crop, channels }) {
-  const canvas = byId("seen");
+function showInput(pixels, { crop, channels }) {
+  const canvas = byId("input");
   canvas.width = canvas.height = crop;
   const image = new ImageData(crop, crop);
   for (let i = 0; i < crop * crop; i++) {
@@ -102,7 +102,7 @@ function showSeen(pixels, { crop, channels }) {
     image.data[4 * i + 3] = 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
-  byId("seen-caption").textContent = `What the network sees, ${crop}×${crop}`;
+  byId("input-caption").textContent = `The network's input, ${crop}×${crop}`;
 }
 
 function bar({ label, probability }) {
@@ -118,16 +118,16 @@ function bar({ label, probability }) {
   return row;
 }
 
-/** What goes wrong is said on the page. */
+/** Errors appear on the page. */
 function guarded(action) {
   return (event) =>
-    Promise.resolve(action(event)).catch((error) => say("error", error.message));
+    Promise.resolve(action(event)).catch((error) => setState("error", error.message));
 }
 
 byId("file").addEventListener("change", guarded(async ({ target }) => {
   const [file] = target.files;
   if (file) await show(file);
-  target.value = ""; // the same file again is a change, too
+  target.value = ""; // so that choosing the same file again is a change
 }));
 byId("precision").addEventListener("change", guarded(({ target }) => load(target.value)));
 

@@ -1,5 +1,5 @@
-// An image file as the pixels that the network takes, as training prepared them: what
-// Pillow does in alexnet/data/images.py, step by step. A canvas scales otherwise.
+// Preprocesses an image file as training did: what Pillow does in alexnet/data/images.py,
+// step by step. A canvas would resize differently.
 
 /**
  * @param {Blob} file an image in any format that the browser reads
@@ -8,10 +8,10 @@
  */
 export async function prepare(file, { resize, crop, channels }) {
   const whole = reduce(overWhite(await decode(file)), channels);
-  return middle(fit(whole, resize), crop).values;
+  return centreCrop(fit(whole, resize), crop).values;
 }
 
-/** Turned as its EXIF orientation says, its colours as they stand in the file. */
+/** RGBA pixels, rotated by the EXIF orientation, without colour conversion. */
 async function decode(file) {
   const bitmap = await createImageBitmap(file, {
     colorSpaceConversion: "none",
@@ -24,7 +24,7 @@ async function decode(file) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** RGBA in place: where the image is transparent, white shows. */
+/** Blend RGBA with a white background, in place. */
 function overWhite(image) {
   const { data } = image;
   for (let i = 0; i < data.length; i += 4) {
@@ -37,7 +37,7 @@ function overWhite(image) {
   return image;
 }
 
-/** RGBA to RGB, or to grey in the proportions of ITU-R BT.601. */
+/** RGBA to RGB, or to grey with the weights of ITU-R BT.601. */
 function reduce({ data, width, height }, channels) {
   const values = new Uint8Array(width * height * channels);
   let to = 0;
@@ -53,20 +53,20 @@ function reduce({ data, width, height }, channels) {
   return { values, width, height, channels };
 }
 
-/** The middle square, resized to `size` pixels; an image that fits is not touched. */
+/** The centre square, resized to `size` pixels; an image of that size stays as it is. */
 function fit(image, size) {
   if (image.width === size && image.height === size) return image;
   const side = Math.min(image.width, image.height);
   const across = filters(image.width, (image.width - side) / 2, side, size);
   const down = filters(image.height, (image.height - side) / 2, side, size);
-  // Each pass rounds to 8 bits, so that their order shows. Pillow 13 sometimes takes the other.
+  // Each pass rounds to 8 bits, so their order matters. Pillow 13 sometimes uses the other one.
   return transpose(resample(transpose(resample(image, across)), down));
 }
 
-/** For each of `size` new pixels: where the old ones begin that it is made of, and their weights. */
+/** For each of `size` output pixels: the first input pixel it depends on, and the weights. */
 function filters(length, start, side, size) {
   const scale = side / size;
-  const stretch = Math.max(scale, 1); // antialiasing: smaller images see more of the old pixels
+  const stretch = Math.max(scale, 1); // antialiasing: the kernel widens when the image shrinks
   return Array.from({ length: size }, (_, index) => {
     const centre = start + (index + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - 2 * stretch + 0.5));
@@ -87,7 +87,7 @@ function bicubic(x) {
   return 0;
 }
 
-/** New rows, each value rounded to 8 bits. */
+/** Resample each row, rounding to 8 bits. */
 function resample({ values, width, height, channels }, columns) {
   const result = new Uint8ClampedArray(columns.length * height * channels); // rounds and clamps
   let to = 0;
@@ -119,7 +119,7 @@ function transpose({ values, width, height, channels }) {
   return { values: result, width: height, height: width, channels };
 }
 
-function middle({ values, width, channels }, crop) {
+function centreCrop({ values, width, channels }, crop) {
   const start = Math.floor((width - crop) / 2);
   const result = new Uint8Array(crop * crop * channels);
   for (let y = 0; y < crop; y++) {

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from alexnet import config
-from alexnet.data.meta import Meta, save_meta
+from alexnet.data.dataset import Meta, save_meta
 from alexnet.network.weights import ModelMetadata
 from alexnet.training.device import DeviceConfig
 from bench import tutorial

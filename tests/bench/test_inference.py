@@ -21,8 +21,8 @@ from bench.inference import (
     random_images,
     write_backends,
 )
+from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, write_params
-from tests.handing import confident
 from tests.making import CPU
 
 from .conftest import call, run_bench
@@ -103,7 +103,7 @@ def test_every_backend_computes_the_same_logits(tmp_path):
     """Within the tolerance of its precision."""
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     weights = tmp_path / "weights.safetensors"
-    save_weights(weights, confident(metadata), metadata)
+    save_weights(weights, confident_model(metadata), metadata)
     backends = write_backends(tmp_path, weights, opset=20, num_calibration_images=64)
     assert [backend.name for backend in backends] == [
         "PyTorch eager, fp32, fc1 full",

@@ -5,12 +5,11 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.network.inputs import normalise
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
-from alexnet.training.augmentation import crop_and_flip
+from alexnet.training.augmentation import Augmentation, AugmentationParams
 from bench import tutorial
-from tests.making import draws_of
+from tests.making import settings
 
 from .conftest import CPU
 
@@ -57,13 +56,11 @@ def test_its_augmentation_is_ours(metadata):
     """Crop, flip and normalisation give the same set of pictures of an image."""
     images = torch.randint(256, (1, 32, 32, 3), dtype=torch.uint8)
     offsets = torch.arange(-4, 5)
-    top, left, mirrored = (
-        part.reshape(-1)
-        for part in torch.meshgrid(offsets, offsets, torch.arange(2), indexing="ij")
-    )
-    draws = draws_of(len(top), top=top, left=left, mirrored=mirrored == 1)
-    cropped = crop_and_flip(images.expand(len(top), -1, -1, -1), draws, 32)
-    ours = normalise(cropped, metadata.mean, metadata.std)
+    values = torch.cartesian_prod(offsets, offsets, torch.arange(2)).float()
+    params = settings(crop_padding=4, hflip="random")
+    augmentation = Augmentation(images, metadata.mean, metadata.std, params, CPU)
+    given = AugmentationParams(values, augmentation.columns)  # top, left, mirrored
+    ours = augmentation(images.expand(len(values), -1, -1, -1), given)
 
     dataset = tutorial.make_loader(images, torch.zeros(1), metadata, 1, CPU).dataset
     for _ in range(5):

@@ -18,7 +18,7 @@ METRICS = {
 }
 GATE = {
     "passed": True,
-    "checks": [{"metric": "accuracy", "value": 0.75, "bar": 0.6, "at_least": True}],
+    "checks": [{"metric": "accuracy", "value": 0.75, "threshold": 0.6, "minimum": True}],
 }
 COMPARISON = {
     "passed": False,

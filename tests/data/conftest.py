@@ -1,84 +1,79 @@
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 
-class _Quiet(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up early is part of a test."""
-
-
 class Server:
-    """A file server on this machine that misbehaves as it is told.
+    """A local file server with planned faults.
 
-    `plan` holds what to do with the next requests, one each: `cut` sends half the
-    body, a number sends that status, `ignore` takes no notice of a range, `shift`
-    answers with another range than asked for. An empty plan serves well.
+    `plan` has a fault for each of the next requests: `cut` sends half the body, a number
+    sends that status, `ignore` ignores the range, `shift` answers with another range.
+    After the plan, requests are served correctly.
     """
 
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.plan: list[str | int] = []
-        self.ranges: list[str | None] = []  # what each request asked for
-        self.redirects: dict[str, str] = {}
+    def __init__(self):
+        self.files = {}  # path -> bytes
+        self.plan = []
+        self.ranges = []  # the Range header of each request
+        self.redirects = {}
         self.etag = '"one"'
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer._answer(self)
+            def do_GET(self):
+                outer.answer(self)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *_):
                 pass
 
-        self._http = _Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.handle_error = lambda *_: None  # a client that hangs up is part of a test
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
 
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        asked = request.headers.get("Range")
-        self.ranges.append(asked)
-        todo = self.plan.pop(0) if self.plan else None
+    def answer(self, request):
+        requested = request.headers.get("Range")
+        self.ranges.append(requested)
+        fault = self.plan.pop(0) if self.plan else None
         if request.path in self.redirects:
-            request.send_response(302)
-            request.send_header("Location", self.redirects[request.path])
-            request.end_headers()
-            return
+            return self.send_head(request, 302, Location=self.redirects[request.path])
         content = self.files.get(request.path)
-        if isinstance(todo, int) or content is None:
-            request.send_error(todo if isinstance(todo, int) else 404)
-            return
-        start = 0
-        if asked and todo != "ignore" and request.headers.get("If-Range") == self.etag:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        if start >= len(content) > 0:
-            request.send_response(416)
-            request.send_header("Content-Range", f"bytes */{len(content)}")
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        body = content[start:]
-        request.send_response(206 if start else 200)
+        if isinstance(fault, int) or content is None:
+            return request.send_error(fault if isinstance(fault, int) else 404)
+        start, end = 0, len(content)
+        if requested and fault != "ignore" and request.headers.get("If-Range") == self.etag:
+            start = int(requested.removeprefix("bytes=").removesuffix("-"))
+        if start >= end > 0:
+            headers = {"Content-Range": f"bytes */{end}", "Content-Length": "0"}
+            return self.send_head(request, 416, **headers)
+        headers = {"ETag": self.etag, "Content-Length": str(end - start)}
         if start:
-            said = start + 1 if todo == "shift" else start
-            end = len(content)
-            request.send_header("Content-Range", f"bytes {said}-{end - 1}/{end}")
-        request.send_header("ETag", self.etag)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body[: len(body) // 2] if todo == "cut" else body)
+            first = start + 1 if fault == "shift" else start
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{end}"
+        self.send_head(request, 206 if start else 200, **headers)
+        stop = start + (end - start) // 2 if fault == "cut" else end
+        request.wfile.write(content[start:stop])
 
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+    def send_head(self, request, status, **headers):
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.end_headers()
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     server = Server()
+    thread = threading.Thread(target=server.http.serve_forever, args=(0.02,))
+    thread.start()
     yield server
-    server.close()
+    server.http.shutdown()
+    server.http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def log(caplog):
+    """The messages of the data stages, in `log.messages`."""
+    caplog.set_level("INFO", "alexnet.data")
+    return caplog

@@ -1,11 +1,10 @@
 """Small data sets of real images (scikit-learn's digits), as archives and folders."""
 
+import functools
 import gzip
 import io
 import tarfile
 import zipfile
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,8 +13,8 @@ from sklearn.datasets import load_digits
 from alexnet import config
 
 
-def make_config(**changes: Any) -> config.Data:
-    values: dict[str, Any] = {
+def make_config(**changes):
+    values = {
         "name": "folder",
         "source": "somewhere",
         "sha256": None,
@@ -28,31 +27,32 @@ def make_config(**changes: Any) -> config.Data:
     return config.Data(**(values | changes))
 
 
-def digit(index: int) -> np.ndarray:
-    """uint8 (8, 8), another one for each index."""
-    return np.rint(load_digits().images[index] * (255 / 16)).astype(np.uint8)
+@functools.cache
+def digits():
+    """uint8 (1797, 8, 8)."""
+    return np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
 
 
-def png(pixels: np.ndarray) -> bytes:
+def png(pixels):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def make_files(
-    num_each: int = 8, splits: tuple[str, ...] = (), classes: tuple[str, ...] = ("cat", "dog")
-) -> dict[str, bytes]:
+def make_files(num_each=8, splits=(), classes=("cat", "dog")):
     """Path -> PNG; every image is another digit."""
     prefixes = [f"{split}/" for split in splits] or [""]
     names = [f"{p}{c}/{i:03}.png" for p in prefixes for c in classes for i in range(num_each)]
-    images = load_digits().images
-    return {
-        name: png(np.rint(images[row] * (255 / 16)).astype(np.uint8))
-        for row, name in enumerate(names)
-    }
+    return {name: png(digits()[row]) for row, name in enumerate(names)}
 
 
-def write_folder(root: Path, files: dict[str, bytes]) -> Path:
+def read_files(root):
+    """Path -> content of the files in a folder."""
+    paths = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def write_folder(root, files):
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,9 @@ def write_folder(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def write_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+def write_tar(path, files, mode="w"):
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, mode) as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -69,14 +70,15 @@ def write_tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
     return path
 
 
-def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+def write_zip(path, files):
+    path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
 
 
-def write_idx(path: Path, values: np.ndarray) -> Path:
+def write_idx(path, values):
     head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
     content = head + values.astype(np.uint8).tobytes()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)

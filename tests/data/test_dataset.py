@@ -1,72 +1,73 @@
+"""The preprocessed data set on disk: written, checked, and read back by memory map."""
+
 import json
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alexnet.data.dataset import Meta, load_meta, load_split
-from alexnet.data.download import download
-from alexnet.data.preprocess import preprocess
+from alexnet.data.dataset import Meta, check_split, create_split, load_meta, load_split, save_meta
 from alexnet.errors import UserError
 
-from .making import make_config
+from .making import digits
 
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    root = tmp_path_factory.mktemp("digits")
-    data = make_config(name="digits", source=None)
-    download(data, root / "raw")
-    preprocess(data, root / "raw", root / "processed", num_workers=1)
-    return {path.name: path.read_bytes() for path in (root / "processed").iterdir()}
+META = Meta(
+    *("digits", tuple("0123456789"), 8, 1, (0.3,), (0.4,)),
+    counts={"val": dict.fromkeys("0123456789", 7)},
+    duplicates={"train-val": 0},
+    source="scikit-learn",
+    source_sha256="0" * 64,
+)
+LABELS = np.arange(70) % 10
 
 
 @pytest.fixture
-def folder(tmp_path: Path, digits: dict[str, bytes]) -> Path:
-    for name, content in digits.items():
-        (tmp_path / name).write_bytes(content)
+def folder(tmp_path):
+    """val.safetensors with 70 digits, and meta.json."""
+    images, labels = create_split(tmp_path / "val.safetensors", 70, 8, 1)
+    images[:], labels[:] = digits()[:70, :, :, None], LABELS
+    save_meta(tmp_path, META)
     return tmp_path
 
 
-def test_reads_what_was_written(folder: Path) -> None:
-    meta = load_meta(folder)
-    assert meta == Meta(**{**vars(meta)})
-    assert (meta.num_classes, meta.image_size, meta.channels) == (10, 8, 1)
-    num_images = 0
-    for split in ("train", "val", "test"):
-        images, labels = load_split(folder, split)
-        reference = load_file(folder / f"{split}.safetensors")
-        assert images.dtype == torch.uint8
-        assert torch.equal(images, reference["images"])
-        assert torch.equal(labels, reference["labels"])
-        num_images += len(images)
-    assert num_images == 1797
+def test_a_split_is_read_back_and_is_valid_safetensors(folder):
+    path = folder / "val.safetensors"
+    check_split(path, 8, 1, [7] * 10)
+    assert load_meta(folder) == META
+    reference = load_file(path)
+    for images, labels in (load_split(folder, "val"), (reference["images"], reference["labels"])):
+        assert (images.dtype, labels.dtype) == (torch.uint8, torch.int64)
+        np.testing.assert_array_equal(images[..., 0], digits()[:70])
+        np.testing.assert_array_equal(labels, LABELS)
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0, "labels are aligned"
 
 
-def test_images_are_mapped_not_copied(folder: Path) -> None:
-    images, _ = load_split(folder, "train")
-    path = str(folder / "train.safetensors")
+def test_images_are_mapped_not_copied(folder):
+    images, _ = load_split(folder, "val")
+    path = str(folder / "val.safetensors")
     maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if path in line]
     spans = [tuple(int(x, 16) for x in line.split()[0].split("-")) for line in maps]
     assert any(start <= images.data_ptr() < end for start, end in spans)
 
 
-def test_missing_and_damaged(folder: Path) -> None:
-    path = folder / "test.safetensors"
+def test_a_damaged_or_missing_split_is_an_error(folder):
+    path = folder / "val.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"test\.safetensors is damaged .* preprocess again"):
-        load_split(folder, "test")
+    with pytest.raises(UserError, match=r"val\.safetensors is damaged .* preprocess again"):
+        load_split(folder, "val")
+    with pytest.raises(UserError, match="cannot be read back"):
+        check_split(path, 8, 1, [7] * 10)
     path.unlink()
-    with pytest.raises(UserError, match=r"test\.safetensors does not exist"):
-        load_split(folder, "test")
+    with pytest.raises(UserError, match=r"val\.safetensors does not exist"):
+        load_split(folder, "val")
     with pytest.raises(UserError, match="no split 'dev'"):
         load_split(folder, "dev")
 
 
 @pytest.mark.parametrize("change", ["fewer", "size", "dtype", "label", "name"])
-def test_a_split_unlike_meta_is_refused(folder: Path, change: str) -> None:
+def test_a_split_that_differs_from_meta_is_an_error(folder, change):
     path = folder / "val.safetensors"
     tensors = {name: value.clone() for name, value in load_file(path).items()}
     if change == "fewer":
@@ -85,6 +86,15 @@ def test_a_split_unlike_meta_is_refused(folder: Path, change: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "channels", "counts"),
+    [(9, 1, [7] * 10), (8, 3, [7] * 10), (8, 1, [6, 8] + [7] * 8), (8, 1, [7] * 9)],
+)
+def test_check_split_finds_a_difference(folder, size, channels, counts):
+    with pytest.raises(UserError, match="was written"):
+        check_split(folder / "val.safetensors", size, channels, counts)
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("mean", None, "meta.json: mean: .*valid"),
@@ -93,8 +103,21 @@ def test_a_split_unlike_meta_is_refused(folder: Path, change: str) -> None:
         ("counts", {"train": 3}, "meta.json: counts.train"),
     ],
 )
-def test_a_meta_that_is_none(folder: Path, key: str, value: Any, message: str) -> None:
+def test_an_invalid_meta_is_an_error(folder, key, value, message):
     path = folder / "meta.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(UserError, match=message):
         load_meta(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "title"),
+    [
+        ("cifar10", "https://example.org/cifar-10-binary.tar.gz", "cifar10"),
+        ("folder", "/home/someone/birds/", "birds"),
+        ("folder", "birds.tar.xz", "birds.tar.xz"),
+        ("folder", "https://example.org/birds.zip?key=secret", "birds.zip"),
+    ],
+)
+def test_the_title_names_the_data_set_or_its_source(name, source, title):
+    assert Meta(**(vars(META) | {"name": name, "source": source})).title == title

@@ -1,11 +1,11 @@
+"""Folders and archives of images: classes, splits, and what is misplaced."""
+
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alexnet.data.folder import read_folder
-from alexnet.data.index import DatasetIndex
 from alexnet.errors import UserError
 
 from .making import make_files, write_folder, write_tar, write_zip
@@ -14,70 +14,59 @@ SPLIT = make_files(3, ("train", "test"))
 FLAT = make_files(3)
 
 
-def listed(tmp_path: Path, files: dict[str, bytes]) -> DatasetIndex:
-    return read_folder(write_folder(tmp_path / "files", files), lambda _: None)
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "files").mkdir()
+    return tmp_path / "files"
 
 
-def test_given_splits(tmp_path: Path) -> None:
-    listing = listed(tmp_path, SPLIT)
-    assert listing.classes == ("cat", "dog")
-    assert listing.given.tolist() == ["test"] * 6 + ["train"] * 6  # sorted by path
-    assert listing.labels.tolist() == [0, 0, 0, 1, 1, 1] * 2
-    contents = {item.name: item.content for item in listing.items()}
-    assert contents == SPLIT
+def test_splits_of_the_folder_are_kept(folder):
+    index = read_folder(write_folder(folder, SPLIT))
+    assert index.classes == ("cat", "dog")
+    assert index.split.tolist() == ["test"] * 6 + ["train"] * 6  # sorted by path
+    assert index.labels.tolist() == [0, 0, 0, 1, 1, 1] * 2
+    assert {item.name: item.content for item in index.items()} == SPLIT
 
 
-def test_classes_alone_are_all_to_be_split(tmp_path: Path) -> None:
-    assert set(listed(tmp_path, FLAT).given) == {"train"}
-
-
-def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    files = make_files(2, classes=("bus", "train"))
-    assert listed(tmp_path, files).classes == ("bus", "train")
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("bus", "train")])
+def test_a_folder_of_classes_is_all_train(folder, classes):
+    index = read_folder(write_folder(folder, make_files(2, classes=classes)))
+    assert index.classes == classes, "a class may be called train"
+    assert set(index.split) == {"train"}
 
 
 @pytest.mark.parametrize("prefix", ["./", "wrap/", "./wrap/"])
 @pytest.mark.parametrize("files", [SPLIT, FLAT])
-def test_what_wraps_everything_is_looked_through(
-    tmp_path: Path, prefix: str, files: dict[str, bytes]
-) -> None:
-    (tmp_path / "files").mkdir()
-    write_tar(tmp_path / "files/x.tar", {prefix + name: files[name] for name in files})
-    listing = read_folder(tmp_path / "files", print)
-    assert listing.classes == ("cat", "dog")
-    assert len(listing) == len(files)
+def test_a_single_folder_around_everything_is_skipped(folder, prefix, files):
+    write_tar(folder / "x.tar", {prefix + name: files[name] for name in files})
+    index = read_folder(folder)
+    assert index.classes == ("cat", "dog")
+    assert len(index) == len(files)
 
 
-def test_the_order_in_an_archive_does_not_show(tmp_path: Path) -> None:
+def test_the_index_does_not_depend_on_the_order_in_an_archive(tmp_path):
     names = list(SPLIT)
     random.Random(1).shuffle(names)
-    listings = []
-    for form, order in enumerate((list(SPLIT), names, names[::-1])):
-        folder = tmp_path / str(form)
-        folder.mkdir()
-        write = write_zip if form == 2 else write_tar
-        write(folder / "x", {name: SPLIT[name] for name in order})
-        listings.append(read_folder(folder, print))
-    for listing in listings[1:]:
-        np.testing.assert_array_equal(listing.labels, listings[0].labels)
-        np.testing.assert_array_equal(listing.given, listings[0].given)
-        assert sorted((i.index, i.name) for i in listing.items()) == sorted(
-            (i.index, i.name) for i in listings[0].items()
-        )
+    indices = []
+    for number, order in enumerate((list(SPLIT), names, names[::-1])):
+        write = write_zip if number == 2 else write_tar
+        path = write(tmp_path / str(number) / "x", {name: SPLIT[name] for name in order})
+        indices.append(read_folder(path.parent))
+    items = [sorted((item.index, item.name) for item in index.items()) for index in indices]
+    for index, found in zip(indices, items, strict=True):
+        np.testing.assert_array_equal(index.labels, indices[0].labels)
+        np.testing.assert_array_equal(index.split, indices[0].split)
+        assert found == items[0]
 
 
-def test_litter_is_skipped_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    litter = dict.fromkeys(
-        ["__MACOSX/train/._a.png", "train/cat/.DS_Store", "train/Thumbs.db", "desktop.ini"], b""
-    )
-    write_zip(tmp_path / "files/x.zip", SPLIT | litter)
-    lines: list[str] = []
-    assert len(read_folder(tmp_path / "files", lines.append)) == len(SPLIT)
-    assert lines == ["x.zip: skipped 4 hidden or system file(s)"]
+def test_system_files_are_skipped_and_counted(folder, log):
+    names = ["__MACOSX/train/._a.png", "train/cat/.DS_Store", "train/Thumbs.db", "desktop.ini"]
+    write_zip(folder / "x.zip", SPLIT | dict.fromkeys(names, b""))
+    assert len(read_folder(folder)) == len(SPLIT)
+    assert log.messages == ["x.zip: skipped 4 hidden or system file(s)"]
 
 
-def without(*starts: str) -> dict[str, bytes]:
+def without(*starts):
     return {name: content for name, content in SPLIT.items() if not name.startswith(starts)}
 
 
@@ -101,20 +90,18 @@ def without(*starts: str) -> dict[str, bytes]:
         (SPLIT | {"val/cow/0.png": b"x"}, "cat, cow, dog is in only one of train/ and val/"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
-    (tmp_path / "files").mkdir()
+def test_misplaced_files_and_classes_are_named(folder, files, message):
     with pytest.raises(UserError, match=message):
-        listed(tmp_path, files)
+        read_folder(write_folder(folder, files))
 
 
-def test_a_class_without_images_is_named(tmp_path: Path) -> None:
-    (tmp_path / "files/train/eel").mkdir(parents=True)
+def test_a_class_without_images_is_named(folder):
+    (folder / "train/eel").mkdir(parents=True)
     with pytest.raises(UserError, match="train/eel holds no images"):
-        listed(tmp_path, SPLIT)
+        read_folder(write_folder(folder, SPLIT))
 
 
-def test_an_archive_that_holds_a_name_twice(tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    write_tar(tmp_path / "files/x.tar", FLAT | {"./cat/000.png": b"other"})
+def test_a_path_that_an_archive_has_twice_is_named(folder):
+    write_tar(folder / "x.tar", FLAT | {"./cat/000.png": b"other"})
     with pytest.raises(UserError, match=r"holds cat/000\.png twice"):
-        read_folder(tmp_path / "files", print)
+        read_folder(folder)

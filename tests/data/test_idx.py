@@ -1,4 +1,4 @@
-from pathlib import Path
+"""IDX files of MNIST and Fashion-MNIST."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import pytest
 from alexnet.data.idx import parse_idx, read_idx
 from alexnet.errors import UserError
 
-from .making import digit, write_idx
+from .making import digits, write_idx
 
-IMAGES = np.stack([digit(index) for index in range(6)])
+IMAGES = digits()[:6]
 
 
-def write_mnist(folder: Path, suffix: str = "") -> Path:
+def write_mnist(folder, suffix=""):
     for prefix, rows in (("train", slice(0, 4)), ("t10k", slice(4, 6))):
         write_idx(folder / f"{prefix}-images-idx3-ubyte{suffix}", IMAGES[rows])
         write_idx(folder / f"{prefix}-labels-idx1-ubyte{suffix}", np.arange(6)[rows])
@@ -19,15 +19,15 @@ def write_mnist(folder: Path, suffix: str = "") -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_round_trip(tmp_path: Path, suffix: str) -> None:
-    listing = read_idx("mnist", write_mnist(tmp_path, suffix))
-    assert listing.labels.tolist() == [0, 1, 2, 3, 4, 5]
-    assert listing.given.tolist() == ["train"] * 4 + ["test"] * 2
-    for item in listing.items():
+def test_images_labels_and_splits_are_read(tmp_path, suffix):
+    index = read_idx("mnist", write_mnist(tmp_path, suffix))
+    assert index.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    assert index.split.tolist() == ["train"] * 4 + ["test"] * 2
+    for item in index.items():
         np.testing.assert_array_equal(item.content, IMAGES[item.index][:, :, None])
 
 
-def test_bytes_by_hand(tmp_path: Path) -> None:
+def test_parse_idx_of_bytes_by_hand(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(bytes.fromhex("00000803 00000001 00000002 00000003 010203040506"))
     assert parse_idx(path, 3).tolist() == [[[1, 2, 3], [4, 5, 6]]]
@@ -36,37 +36,38 @@ def test_bytes_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no IDX file of uint8 in 3"),
-        (bytes.fromhex("00000801 00000001 01"), "it starts with 00000801"),
-        (bytes.fromhex("00000d03 00000001 00000001 00000001 00000000"), "starts with 00000d03"),
-        (bytes.fromhex("00000803 00000001"), "no IDX file"),
-        (bytes.fromhex("00000803 00000001 00000002 00000003 0102030405"), "but holds 5"),
-        (bytes.fromhex("00000803 ffffffff ffffffff ffffffff 01"), "but holds 1"),
-        (b"\x1f\x8b\x08garbage", "is damaged"),
+        ("", "not an IDX file of uint8 with 3"),
+        ("00000801 00000001 01", "it starts with 00000801"),
+        ("00000d03 00000001 00000001 00000001 00000000", "starts with 00000d03"),
+        ("00000803 00000001", "not an IDX file"),
+        ("00000803 00000001 00000002 00000003 0102030405", "but has 5"),
+        ("00000803 ffffffff ffffffff ffffffff 01", "but has 1"),
+        ("1f8b08 676172626167", "is damaged"),
     ],
 )
-def test_what_is_no_idx_is_named(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "x-idx3").write_bytes(content)
+def test_an_invalid_file_is_an_error(tmp_path, content, message):
+    (tmp_path / "x-idx3").write_bytes(bytes.fromhex(content))
     with pytest.raises(UserError, match=f"x-idx3 .*{message}"):
         parse_idx(tmp_path / "x-idx3", 3)
 
 
-def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
+def test_a_truncated_gzip_is_an_error(tmp_path):
     path = write_idx(tmp_path / "x.gz", IMAGES)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=r"x\.gz is damaged"):
         parse_idx(path, 3)
 
 
-def test_files_that_do_not_go_together(tmp_path: Path) -> None:
-    write_mnist(tmp_path)
-    labels = tmp_path / "t10k-labels-idx1-ubyte"
-    write_idx(labels, np.arange(3))
-    with pytest.raises(UserError, match="t10k has 2 images, but 3 labels"):
-        read_idx("mnist", tmp_path)
-    write_idx(labels, np.array([1, 10]))
-    with pytest.raises(UserError, match="t10k has a label 10"):
-        read_idx("mnist", tmp_path)
-    labels.unlink()
-    with pytest.raises(UserError, match=r"lacks t10k-labels-idx1-ubyte\.gz"):
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.arange(3), "t10k has 2 images, but 3 labels"),
+        (np.array([1, 10]), "t10k has a label 10"),
+        (None, r"lacks t10k-labels-idx1-ubyte\.gz"),
+    ],
+)
+def test_labels_that_do_not_match_the_images_are_an_error(tmp_path, labels, message):
+    path = write_mnist(tmp_path) / "t10k-labels-idx1-ubyte"
+    path.unlink() if labels is None else write_idx(path, labels)
+    with pytest.raises(UserError, match=message):
         read_idx("mnist", tmp_path)

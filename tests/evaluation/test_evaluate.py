@@ -1,4 +1,4 @@
-"""Figures and predictions of the evaluate stage."""
+"""Logits, metrics, predictions and views of the evaluate stage."""
 
 import numpy as np
 import pytest
@@ -14,40 +14,55 @@ from alexnet.evaluation.evaluate import (
     write_predictions,
 )
 from alexnet.network.inputs import normalise
-from alexnet.network.weights import build
+from tests.batch_norm import AlexNetBatchNorm
+
+CPU = torch.device("cpu")
 
 
-def test_logits_in_batches_equal_logits_at_once(metadata, digits):
-    model = build(metadata, dropout=0.5)
-    images = digits[0][:13]
-    with torch.inference_mode():
-        expected = model.eval()(normalise(images, metadata.mean, metadata.std))
-    result = logits_of(model.train(), metadata, images, torch.device("cpu"), batch_size=5)
-    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
+def test_logits_in_batches_equal_logits_at_once_and_training_can_continue(metadata, digits):
+    """Logits and parameters are no inference tensors; modes and buffers stay, layer by layer."""
+    torch.manual_seed(0)
+    model = AlexNetBatchNorm()
+    model.bn1.eval()
+    modes = {name: layer.training for name, layer in model.named_modules()}
+    images, labels = digits[0][:13], digits[1][:13]
+    result = logits_of(model, metadata, images, CPU, batch_size=5)
+    assert {name: layer.training for name, layer in model.named_modules()} == modes
+    assert model.bn6.num_batches_tracked == 0
 
+    head = torch.nn.Linear(10, 10)
+    torch.nn.functional.cross_entropy(head(result), labels).backward()
+    assert head.weight.grad is not None
+    x = normalise(images, metadata.mean, metadata.std)
+    torch.nn.functional.cross_entropy(model(x), labels).backward()
+    assert all(value.requires_grad and value.grad is not None for value in model.parameters())
+    with torch.no_grad():
+        model.fc1.weight -= 0  # an inference tensor would not allow it
 
-def test_figures_by_hand():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
-    figures, predictions = compute_metrics(
-        logits, torch.tensor([0, 1, 1]), ("cat", "dog"), num_bins=10
+    model = AlexNetBatchNorm().eval()
+    torch.testing.assert_close(
+        logits_of(model, metadata, images, CPU, 5), model(x).detach(), rtol=1e-5, atol=1e-6
     )
-    sure = 1 / (1 + np.exp(-2.0))
-    assert figures["n"] == 3
-    assert figures["accuracy"] == pytest.approx(2 / 3)
-    assert figures["loss"] == pytest.approx(-(2 * np.log(sure) + np.log(1 - sure)) / 3)
-    assert figures["calibration_error"] == pytest.approx(sure - 2 / 3)
-    assert figures["per_class"] == {
-        "cat": {"precision": 0.5, "recall": 1.0, "support": 1},
-        "dog": {"precision": 1.0, "recall": 0.5, "support": 2},
-    }
-    assert "top5_accuracy" not in figures, "of two classes the top five always hold the right one"
+
+
+def test_metrics_by_hand():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
+    found, predictions = compute_metrics(logits, torch.tensor([0, 1, 1]), ("cat", "dog"), 10)
+    confidence = 1 / (1 + np.exp(-2.0))
+    assert found == {
+        "n": 3,
+        "accuracy": pytest.approx(2 / 3),
+        "loss": pytest.approx(-(2 * np.log(confidence) + np.log(1 - confidence)) / 3),
+        "calibration_error": pytest.approx(confidence - 2 / 3),
+        "per_class": {
+            "cat": {"precision": 0.5, "recall": 1.0, "support": 1},
+            "dog": {"precision": 1.0, "recall": 0.5, "support": 2},
+        },
+    }, "no top-5 accuracy of two classes, where it is always 1"
     assert predictions.predicted.tolist() == [0, 1, 0]
-    assert predictions.confidence == pytest.approx([sure] * 3)
-
-
-def test_top5_where_it_has_a_meaning():
-    figures, _ = compute_metrics(torch.eye(10), torch.arange(10), tuple("abcdefghij"), num_bins=10)
-    assert figures["top5_accuracy"] == 1.0
+    assert predictions.confidence == pytest.approx([confidence] * 3)
+    found, _ = compute_metrics(torch.eye(10), torch.arange(10), tuple("abcdefghij"), 10)
+    assert found["top5_accuracy"] == 1.0
 
 
 def test_predictions_round_trip(tmp_path):
@@ -64,45 +79,37 @@ def test_predictions_round_trip(tmp_path):
         read_predictions(path, ("a,b", "other", "ç"))
 
 
-# Several views of each image
-
-
 @pytest.fixture
-def uneven():
-    """Images whose sides, rows and columns can all be told apart."""
+def images():
+    """All pixels differ."""
     return torch.arange(2 * 8 * 8 * 3).view(2, 8, 8, 3).to(torch.uint8)
 
 
-def test_mirrored_is_the_middle_and_its_mirror_image(uneven):
-    views = list(views_of(uneven, 5, "mirrored"))
-    middle = uneven.numpy()[:, 1:6, 1:6]
-    assert [view.tolist() for view in views] == [middle.tolist(), middle[:, :, ::-1].tolist()]
-    whole = list(views_of(uneven, 8, "mirrored"))
-    assert torch.equal(whole[0], uneven)
-    assert torch.equal(whole[1], uneven.flip(2))
+def test_mirrored_views(images):
+    centre, mirrored = views_of(images, 5, "mirrored")
+    assert centre.tolist() == images[:, 1:6, 1:6].tolist()
+    assert mirrored.tolist() == images.numpy()[:, 1:6, 5:0:-1].tolist()
+    assert torch.equal(next(views_of(images, 8, "mirrored")), images)
 
 
-def test_ten_crop_is_torchvisions(uneven):
-    """The same ten, in whatever order."""
+def test_ten_crop_equals_torchvisions(images):
+    """The same ten views, in any order."""
     from torchvision.transforms.v2.functional import ten_crop
 
-    ours = {view.numpy().tobytes() for view in views_of(uneven, 6, "ten-crop")}
-    theirs = ten_crop(uneven.permute(0, 3, 1, 2), [6, 6])
+    ours = {view.numpy().tobytes() for view in views_of(images, 6, "ten-crop")}
+    theirs = ten_crop(images.permute(0, 3, 1, 2), [6, 6])
     assert ours == {view.permute(0, 2, 3, 1).contiguous().numpy().tobytes() for view in theirs}
     assert len(ours) == 10
-
-
-def test_ten_crop_needs_room_for_corners(uneven):
     with pytest.raises(UserError, match=r"evaluate\.views: ten-crop needs .* than the 8 pixels"):
-        list(views_of(uneven, 8, "ten-crop"))
+        list(views_of(images, 8, "ten-crop"))
 
 
-def test_the_views_probabilities_are_averaged_not_their_logits():
-    """One view is very sure of class 1, two lean to class 0: by hand, class 0 has it."""
-    sure, leaning = [0.0, 8.0], [2.0, 0.0]
+def test_probabilities_of_the_views_are_averaged_and_not_logits():
+    """One view is confident of class 1, two lean to class 0, which has the higher mean."""
+    confident, leaning = [0.0, 8.0], [2.0, 0.0]
     probability = (1 / (1 + np.exp(8)) + 2 / (1 + np.exp(-2))) / 3
-    assert probability > 0.5, "although the mean of the logits says class 1"
-    views = [torch.tensor([view, view]) for view in (sure, leaning, leaning)]
+    assert probability > 0.5, "although the mean of the logits is higher for class 1"
+    views = [torch.tensor([view, view]) for view in (confident, leaning, leaning)]
     assert accuracy_of_views(views, torch.tensor([0, 1])) == 0.5
     assert accuracy_of_views(views, torch.tensor([0, 0])) == 1.0
     assert accuracy_of_views(views[:1], torch.tensor([0, 0])) == 0.0

@@ -1,4 +1,4 @@
-"""Time is measured layer by layer, and measuring leaves nothing behind."""
+"""The time of each layer; the network stays as it was."""
 
 import time
 
@@ -9,14 +9,17 @@ from alexnet.errors import UserError
 from alexnet.evaluation import layer_profile as timing
 from alexnet.evaluation.layer_profile import LayerTime, time_layers
 from alexnet.network.collapse import collapse_for_training
+from tests.batch_norm import AlexNetBatchNorm
 from tests.making import ON_CPU, narrow
 
 
-def test_each_layer_is_timed_in_the_order_they_run(monkeypatch):
-    """A layer that sleeps is found, forward and backward; the network stays as it was."""
+@pytest.fixture(autouse=True)
+def one_round(monkeypatch):
     monkeypatch.setattr(timing, "ROUNDS", 1)
+
+
+def test_a_layer_that_sleeps_is_the_slowest():
     model = narrow()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
     forward = model.conv3.forward
 
     def slow(x):
@@ -29,22 +32,27 @@ def test_each_layer_is_timed_in_the_order_they_run(monkeypatch):
     slowest = max(rows, key=lambda row: row.forward_seconds)
     assert slowest.layer == "conv3"
     assert slowest.forward_seconds >= 0.2 / 4
+
+
+@pytest.mark.parametrize("make", [narrow, AlexNetBatchNorm])
+@pytest.mark.parametrize("collapses", [False, True])
+def test_every_layer_is_timed_and_the_network_stays_as_it_was(make, collapses):
+    model = collapse_for_training(make()) if collapses else make()
+    model.conv1.eval()
+    modes = [layer.training for layer in model.modules()]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    rows = time_layers(model, 32, batch_size=2, device_config=ON_CPU)
+    assert [row.layer for row in rows] == [name for name, _ in model.named_children()]
     assert all(row.forward_seconds > 0 and row.backward_seconds > 0 for row in rows)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [layer.training for layer in model.modules()] == modes
 
 
-def test_the_network_that_trains_without_copies_is_timed_too(monkeypatch):
-    monkeypatch.setattr(timing, "ROUNDS", 1)
-    folded = collapse_for_training(narrow())
-    names = [row.layer for row in time_layers(folded, 32, 2, ON_CPU)]
-    assert names == [name for name, _ in folded.named_children()]
-
-
-def test_the_file_holds_what_was_measured(tmp_path):
+def test_the_file_round_trip(tmp_path):
     rows = [LayerTime("conv1", 1.25e-5, 3e-5), LayerTime("relu1", 0.0, 1e-7)]
     timing.write(tmp_path / "timing.csv", rows)
     assert timing.read(tmp_path / "timing.csv") == rows
     (tmp_path / "other.csv").write_text("layer\nconv1\n")
-    with pytest.raises(UserError, match=r"other\.csv is not a table of times"):
+    with pytest.raises(UserError, match=r"other\.csv is not a table of layer times"):
         timing.read(tmp_path / "other.csv")

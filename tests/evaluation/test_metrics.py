@@ -1,4 +1,4 @@
-"""Figures of a classifier, against scikit-learn."""
+"""Metrics of a classifier, against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -21,6 +21,9 @@ def test_confusion_precision_and_recall():
     precision, recall = metrics.precision_and_recall(matrix)
     np.testing.assert_allclose(precision, expected[0])
     np.testing.assert_allclose(recall, expected[1])
+    # A class that is never predicted has precision 0.
+    precision, recall = metrics.precision_and_recall(np.array([[3, 0], [2, 0]]))
+    assert (precision.tolist(), recall.tolist()) == ([0.6, 0.0], [1.0, 0.0])
 
 
 def test_accuracy_and_top_accuracy():
@@ -38,14 +41,8 @@ def test_cross_entropy():
 
 
 def test_calibration_error_by_hand():
-    # Two bins: 3 answers of confidence 0.4, one right; 2 of confidence 1.0, one right.
+    # Two bins: 3 predictions of confidence 0.4, one correct; 2 of confidence 1.0, one correct.
     confidence = np.array([0.4, 0.4, 0.4, 1.0, 1.0])
     correct = np.array([True, False, False, True, False])
     expected = 3 / 5 * (0.4 - 1 / 3) + 2 / 5 * (1.0 - 1 / 2)
     assert metrics.calibration_error(correct, confidence, 2) == pytest.approx(expected)
-
-
-def test_a_class_that_is_never_predicted_has_precision_zero():
-    precision, recall = metrics.precision_and_recall(np.array([[3, 0], [2, 0]]))
-    assert precision.tolist() == [0.6, 0.0]
-    assert recall.tolist() == [1.0, 0.0]

@@ -1,4 +1,4 @@
-"""Where a model comes from, as git or the environment says it."""
+"""The provenance of a model, from git or from the environment."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from alexnet.export.provenance import installed_lock, provenance
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch):
+def _clean_environment(monkeypatch):
     for name in ("ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST", "ALEXNET_LOCK_DIGEST"):
         monkeypatch.delenv(name, raising=False)
 
@@ -26,7 +26,7 @@ def git(folder, *arguments):
 def project(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "project"
-    (folder / "alexnet").mkdir(parents=True)
+    (folder / "alexnet" / "network").mkdir(parents=True)
     for name in ("params.yaml", "dvc.lock", "alexnet/network/model.py"):
         (folder / name).write_text("first\n")
     git(folder, "init", "--quiet")
@@ -35,13 +35,15 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_clean_tree(project):
-    facts = provenance(project, {"weights": "f" * 64})
-    assert facts["revision"] == git(project, "rev-parse", "HEAD")
-    assert facts["dirty"] is False
-    assert facts["container_image"] is None
-    assert facts["sha256"] == {"weights": "f" * 64}
-    assert {"alexnet", "python", "torch", "onnx", "onnxruntime"} <= set(facts["versions"])
+def test_a_clean_working_tree(project):
+    values = provenance(project, {"weights": "f" * 64})
+    assert values["revision"] == git(project, "rev-parse", "HEAD")
+    assert values["dirty"] is False
+    assert values["container_image"] is None
+    assert values["sha256"] == {"weights": "f" * 64}
+    assert {"alexnet", "python", "torch", "onnx", "onnxruntime"} <= set(values["versions"])
+    assert str(project) not in str(values), "no path and no host name"
+    assert os.uname().nodename not in str(values)
 
 
 @pytest.mark.parametrize(
@@ -54,35 +56,33 @@ def test_a_clean_tree(project):
         ("notes.txt", False),
     ],
 )
-def test_what_makes_a_tree_dirty(project, name, dirty):
+def test_changes_that_make_it_dirty(project, name, dirty):
     (project / name).write_text("second\n")
     assert provenance(project, {})["dirty"] is dirty
     assert provenance(project / "alexnet", {})["dirty"] is dirty, "from a folder below too"
 
 
-def test_without_git_nothing_is_made_up(tmp_path, monkeypatch):
+def test_without_git_the_revision_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    facts = provenance(tmp_path, {})
-    assert (facts["revision"], facts["dirty"]) == (None, None)
+    values = provenance(tmp_path, {})
+    assert (values["revision"], values["dirty"]) == (None, None)
 
 
 @pytest.mark.parametrize("suffix", ["", "-dirty"])
-def test_in_a_container_the_environment_says_it(tmp_path, monkeypatch, suffix):
+def test_in_a_container_it_comes_from_the_environment(tmp_path, monkeypatch, suffix):
     monkeypatch.setenv("ALEXNET_REVISION", "a" * 40 + suffix)
     monkeypatch.setenv("ALEXNET_IMAGE_DIGEST", "sha256:" + "b" * 64)
-    facts = provenance(tmp_path, {})
-    assert (facts["revision"], facts["dirty"]) == ("a" * 40, bool(suffix))
-    assert facts["container_image"] == "sha256:" + "b" * 64
+    values = provenance(tmp_path, {})
+    assert (values["revision"], values["dirty"]) == ("a" * 40, bool(suffix))
+    assert values["container_image"] == "sha256:" + "b" * 64
 
 
-def test_what_git_says_of_the_project_holds_against_what_its_image_was_built_from(
-    project, monkeypatch
-):
+def test_git_takes_precedence_over_the_environment(project, monkeypatch):
     monkeypatch.setenv("ALEXNET_REVISION", "a" * 40)
     assert provenance(project, {})["revision"] == git(project, "rev-parse", "HEAD")
 
 
-def test_what_is_installed_is_pinned_by_the_lock_or_by_the_images(tmp_path, monkeypatch):
+def test_digest_of_the_lock_file_or_of_the_images(tmp_path, monkeypatch):
     lock = tmp_path / "requirements.lock"
     assert installed_lock(lock) is None
     lock.write_bytes(b"abc")  # its digest is the example of FIPS 180-2
@@ -97,13 +97,7 @@ def test_what_is_installed_is_pinned_by_the_lock_or_by_the_images(tmp_path, monk
 
 
 @pytest.mark.parametrize("name", ["ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST"])
-def test_an_environment_that_says_something_else(tmp_path, monkeypatch, name):
+def test_a_variable_of_the_wrong_form(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, "/home/someone")
     with pytest.raises(UserError, match=f"{name} is '/home/someone'; it should be"):
         provenance(tmp_path, {})
-
-
-def test_no_path_and_no_name_of_a_machine(project):
-    text = str(provenance(project, {}))
-    assert str(project) not in text
-    assert os.uname().nodename not in text

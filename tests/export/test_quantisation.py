@@ -1,4 +1,4 @@
-"""Fewer bits: what they are, what they cost, and that too high a cost is refused."""
+"""fp16 and int8: their form, their accuracy, and the rejection of too large a loss."""
 
 import json
 from typing import get_args
@@ -10,29 +10,26 @@ import torch
 
 from alexnet import config
 from alexnet.evaluation.evaluate import logits_of
-from alexnet.export import graph as export
+from alexnet.export import graph
 from alexnet.export.quantisation import AccuracyReference, write_int8
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from alexnet.inference.verification import MAX_DIFFERENCE, verify
-from alexnet.network.weights import ModelMetadata
-from tests.conftest import CLASSES, real_digits
-from tests.handing import confident, export_to, small_handoff
+from tests.artifacts import LAX, METADATA, confident_model, export_model, export_small
+from tests.conftest import real_digits
 from tests.making import CPU, narrow
 
-CARD = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 CHANNELS = [6, 16, 24, 24, 16, 256, 256]  # of conv1 to fc2 in a narrow network
 ALL = ["int8", "fp32", "fp16"]  # in no order
-LAX = {"max_accuracy_drop": 1.0, "max_changed": 1.0, "num_calibration_images": 32}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with all precisions of a narrow network."""
-    return small_handoff(tmp_path_factory.mktemp("precision") / "artifacts", precisions=ALL, **LAX)
+    """An artifact with all precisions of a narrow network."""
+    return export_small(tmp_path_factory.mktemp("precision") / "artifacts", precisions=ALL, **LAX)
 
 
-def kinds(path):
-    """{type of an initializer: how many values in all}"""
+def values_by_type(path):
+    """{type: number of values} over all initializers."""
     sizes = {}
     for tensor in onnx.load(path).graph.initializer:
         kind = onnx.TensorProto.DataType.Name(tensor.data_type)
@@ -52,18 +49,17 @@ def test_every_precision_is_in_the_folder_and_verified(folder):
         assert row["file"] == MODEL_FILENAMES[name]
         assert row["bytes"] == (folder / row["file"]).stat().st_size
         assert Predictor(folder, name).precision == name
-    proof = verify(folder)
-    assert set(proof.max_difference) == set(ALL)
-    metadata = (folder / "MODEL_CARD.md").read_text()
-    assert all(f"| `{name}` |" in metadata for name in MODEL_FILENAMES.values())
+    assert set(verify(folder).max_difference) == set(ALL)
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert all(f"| `{name}` |" in card for name in MODEL_FILENAMES.values())
 
 
-def test_weights_take_the_bits_that_the_name_says(folder):
+def test_weights_have_the_type_of_the_precision(folder):
     weights = sum(p.numel() for name, p in narrow().named_parameters() if "weight" in name)
-    weights -= 35 * 16 * 256  # the folded network's
-    half = kinds(folder / "model.fp16.onnx")
-    assert half["FLOAT16"] >= weights > 1000 * half["FLOAT"], "but for the normalisation"
-    quarter = kinds(folder / "model.int8.onnx")
+    weights -= 35 * 16 * 256  # fc1 is collapsed
+    half = values_by_type(folder / "model.fp16.onnx")
+    assert half["FLOAT16"] >= weights > 1000 * half["FLOAT"], "except for the normalisation"
+    quarter = values_by_type(folder / "model.int8.onnx")
     last, zero_points = 10 * 256, sum(CHANNELS)
     assert quarter["INT8"] == weights - last + zero_points
     scales = sum(CHANNELS) + len(CHANNELS) + 1
@@ -71,13 +67,14 @@ def test_weights_take_the_bits_that_the_name_says(folder):
 
 
 def test_int8_is_static_per_channel_and_cannot_overflow(folder):
-    graph = onnx.load(folder / "model.int8.onnx").graph
-    values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
-    assert {node.op_type for node in graph.node} & {"QuantizeLinear", "DequantizeLinear"}
-    assert "DynamicQuantizeLinear" not in {node.op_type for node in graph.node}
+    model = onnx.load(folder / "model.int8.onnx").graph
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in model.initializer}
+    operators = {node.op_type for node in model.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    assert "DynamicQuantizeLinear" not in operators
     scales = [
         values[node.input[1]].size
-        for node in graph.node
+        for node in model.node
         if node.op_type == "DequantizeLinear" and values.get(node.input[0], np.empty(0)).ndim > 1
     ]
     assert scales == CHANNELS, "one for each output channel"
@@ -88,11 +85,11 @@ def test_int8_is_static_per_channel_and_cannot_overflow(folder):
             assert 2 * 255 * largest < 2**15
 
 
-def test_outputs_and_their_types_are_those_of_fp32(folder):
+def test_outputs_are_close_to_fp32_and_of_the_same_types(folder):
     images = real_digits()[0][:7].numpy()
-    full = export.run_onnx(folder / "model.onnx", images, 7)
+    full = graph.run_onnx(folder / "model.onnx", images, 7)
     for name in ("fp16", "int8"):
-        outputs = export.run_onnx(folder / MODEL_FILENAMES[name], images, 7)
+        outputs = graph.run_onnx(folder / MODEL_FILENAMES[name], images, 7)
         assert {k: v.dtype for k, v in outputs.items()} == {k: v.dtype for k, v in full.items()}
         np.testing.assert_allclose(
             outputs["probabilities"], full["probabilities"], atol=MAX_DIFFERENCE[name]
@@ -100,17 +97,17 @@ def test_outputs_and_their_types_are_those_of_fp32(folder):
         assert not np.array_equal(outputs["logits"], full["logits"])
 
 
-def test_int8_is_close_because_it_was_shown_images(tmp_path):
-    """Shown black squares alone it knows nothing of the values that occur."""
+def test_int8_is_close_because_it_is_calibrated(tmp_path):
+    """Calibrated on black images it clips the activations of others."""
     torch.manual_seed(0)
     model = narrow().eval()
     images = real_digits()[0][:300].numpy()
-    export.write_onnx(tmp_path / "full.onnx", model, CARD, {}, opset=20, collapse_fc1=True)
-    full = export.run_onnx(tmp_path / "full.onnx", images, 256)["logits"]
+    graph.write_onnx(tmp_path / "full.onnx", model, METADATA, {}, opset=20, collapse_fc1=True)
+    full = graph.run_onnx(tmp_path / "full.onnx", images, 256)["logits"]
 
-    def error(shown):
-        write_int8(tmp_path / "int8.onnx", tmp_path / "full.onnx", shown)
-        logits = export.run_onnx(tmp_path / "int8.onnx", images, 256)["logits"]
+    def error(calibration_images):
+        write_int8(tmp_path / "int8.onnx", tmp_path / "full.onnx", calibration_images)
+        logits = graph.run_onnx(tmp_path / "int8.onnx", images, 256)["logits"]
         return np.abs(logits - full).max() / full.std()
 
     assert error(images[:64]) < 0.3
@@ -118,21 +115,20 @@ def test_int8_is_close_because_it_was_shown_images(tmp_path):
 
 
 @pytest.fixture
-def judged(folder, params):
-    """What judging the int8 file of `folder` says, on labels of which fp32 gets all right."""
+def check(folder, params):
+    """check_precision of a file, on labels of which fp32 gets all right."""
     images = real_digits()[0][:40].numpy()
-    full = export.run_onnx(folder / "model.onnx", images, 40)
+    full = graph.run_onnx(folder / "model.onnx", images, 40)
     reference = AccuracyReference(images, full["label"], full["logits"])
 
-    def judged(path, **changes):
-        return reference.check_precision(path, params.export.model_copy(update=changes))
+    return lambda path, **changes: reference.check_precision(
+        path, params.export.model_copy(update=changes)
+    )
 
-    return judged
 
-
-def spoil(path, target, factor):
-    """A copy of a model whose last layer's weights are multiplied by something."""
-    model = onnx.load(path)
+def scale_fc3(source, target, factor):
+    """Write a copy of a model with the last layer's weights multiplied by `factor`."""
+    model = onnx.load(source)
     for tensor in model.graph.initializer:
         if tensor.dims == [10, 256]:
             values = onnx.numpy_helper.to_array(tensor) * np.float32(factor)
@@ -140,45 +136,41 @@ def spoil(path, target, factor):
     onnx.save(model, target)
 
 
-def test_what_costs_too_much_is_removed_and_says_why(folder, tmp_path, judged):
+def test_too_large_a_loss_is_removed_with_the_reason(folder, tmp_path, check):
     path = tmp_path / "model.int8.onnx"
-    spoil(folder / "model.onnx", path, -1)
-    figures = judged(path, max_accuracy_drop=0.005, max_changed=0.03)
+    scale_fc3(folder / "model.onnx", path, -1)
+    row = check(path, max_accuracy_drop=0.005, max_label_change=0.03)
     assert not path.exists()
-    drop = 100 * figures["accuracy_drop"]
-    assert f"its accuracy is {drop:.2f} points lower (export.max_acc" in figures["refused"]
-    assert f"{figures['changed']:.2%} of its labels are others" in figures["refused"]
-    assert figures["accuracy_drop"] == figures["changed"] == 1 - figures["accuracy"] > 0.5
+    drop, reason = 100 * row["accuracy_drop"], row["rejected_reason"]
+    assert f"its accuracy is {drop:.2f} points lower (export.max_accuracy_drop" in reason
+    assert f"{row['label_change_rate']:.2%} of its labels differ from those of fp32" in reason
+    assert row["accuracy_drop"] == row["label_change_rate"] == 1 - row["accuracy"] > 0.5
 
-
-def test_what_costs_exactly_as_much_as_allowed_stays(folder, tmp_path, judged):
-    path = tmp_path / "model.int8.onnx"
-    spoil(folder / "model.onnx", path, -1)
-    cost = judged(path)["changed"]
-    spoil(folder / "model.onnx", path, -1)
-    assert "refused" not in judged(path, max_accuracy_drop=cost, max_changed=cost)
+    loss = row["label_change_rate"]  # exactly at both limits it stays
+    scale_fc3(folder / "model.onnx", path, -1)
+    assert "rejected_reason" not in check(path, max_accuracy_drop=loss, max_label_change=loss)
     assert path.exists()
-    assert "refused" in judged(path, max_accuracy_drop=cost, max_changed=cost - 1e-9)
+    limits = {"max_accuracy_drop": loss, "max_label_change": loss - 1e-9}
+    assert "rejected_reason" in check(path, **limits)
 
 
-def test_logits_that_are_no_numbers_are_refused(folder, tmp_path, judged):
+def test_non_finite_logits_are_rejected(folder, tmp_path, check):
     path = tmp_path / "model.fp16.onnx"
-    spoil(folder / "model.onnx", path, 3e38)
-    figures = judged(path, **LAX)
-    assert figures["refused"] == "its logits are not finite"
-    assert figures["max_logit_difference"] is None
+    scale_fc3(folder / "model.onnx", path, 3e38)
+    row = check(path, **LAX)
+    assert row["rejected_reason"] == "its logits are not finite"
+    assert row["max_logit_difference"] is None
 
 
-def test_a_refused_precision_is_not_in_the_folder(tmp_path, params):
-    """It was shown black squares alone."""
+def test_a_rejected_precision_is_not_in_the_folder(tmp_path):
+    """It was calibrated on black images."""
     folder, images = tmp_path / "artifacts", real_digits()[0][:40]
     torch.manual_seed(0)
-    changed = params.model_copy(
-        update={"export": params.export.model_copy(update={"precisions": ["fp32", "int8"]})}
+    results = export_model(
+        *(folder, narrow().eval(), METADATA, images, {"calibration_images": 0 * images}),
+        precisions=["fp32", "int8"],
     )
-    black = torch.zeros_like(images)
-    proof = export_to(folder, narrow().eval(), CARD, images, changed, calibration=black)
-    assert "of its labels are others" in proof["precisions"]["int8"]["refused"]
+    assert "of its labels differ" in results["precisions"]["int8"]["rejected_reason"]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert "int8" not in manifest["precisions"]
     assert not (folder / "model.int8.onnx").exists()
@@ -187,18 +179,18 @@ def test_a_refused_precision_is_not_in_the_folder(tmp_path, params):
 
 
 @pytest.mark.slow
-def test_the_whole_networks_sizes(tmp_path, digits):
+def test_sizes_of_the_whole_network(tmp_path, digits):
     """86.5 MB, half of it, and a quarter."""
-    model = confident(CARD)
+    model = confident_model(METADATA)
     images = digits[0][:256]
-    logits = logits_of(model, CARD, images, CPU, 256).numpy()
+    logits = logits_of(model, METADATA, images, CPU, 256).numpy()
     reference = AccuracyReference(images.numpy(), logits.argmax(axis=1), logits)
     full, half, quarter = (tmp_path / name for name in MODEL_FILENAMES.values())
-    export.write_onnx(full, model, CARD, {}, opset=20, collapse_fc1=True)
-    export.write_onnx(half, model, CARD, {}, opset=20, collapse_fc1=True, dtype=torch.float16)
+    graph.write_onnx(full, model, METADATA, {}, opset=20, collapse_fc1=True)
+    graph.write_onnx(half, model, METADATA, {}, opset=20, collapse_fc1=True, dtype=torch.float16)
     write_int8(quarter, full, images.numpy())
     assert full.stat().st_size < 87e6
     assert half.stat().st_size < 44e6
     assert quarter.stat().st_size < 22e6
-    assert reference.measure(half)["changed"] < 0.01
-    assert reference.measure(quarter)["changed"] < 0.1
+    assert reference.measure(half)["label_change_rate"] < 0.01
+    assert reference.measure(quarter)["label_change_rate"] < 0.1

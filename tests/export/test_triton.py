@@ -1,10 +1,7 @@
-"""config.pbtxt: a message of Triton's schema that says of the model what the model says."""
+"""config.pbtxt: a valid ModelConfig of Triton's schema that fits the model."""
 
 import onnxruntime
-import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-
-from tests.handing import small_handoff
 
 Field = descriptor_pb2.FieldDescriptorProto
 
@@ -40,7 +37,7 @@ SCHEMA = {
     },
 }
 DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_UINT8": 2, "TYPE_INT64": 9, "TYPE_FP32": 11}
-OF_ONNX = {"tensor(uint8)": 2, "tensor(int64)": 9, "tensor(float)": 11}
+ONNX_TYPES = {"tensor(uint8)": 2, "tensor(int64)": 9, "tensor(float)": 11}
 
 
 def model_config():
@@ -67,24 +64,19 @@ def model_config():
     return message_factory.GetMessageClass(found)()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_handoff(tmp_path_factory.mktemp("triton") / "artifacts")
-
-
-def test_it_is_a_model_config_that_fits_the_model(folder):
-    config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config())
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
+def test_it_is_a_model_config_that_fits_the_model(artifact):
+    config = text_format.Parse((artifact / "config.pbtxt").read_text(), model_config())
+    session = onnxruntime.InferenceSession(artifact / "model.onnx")
     assert config.backend == "onnxruntime"
     assert config.max_batch_size > 1
     assert config.dynamic_batching.max_queue_delay_microseconds == 1000
-    for told, given in (
+    for configured, actual in (
         (config.input, session.get_inputs()),
         (config.output, session.get_outputs()),
     ):
-        assert [tensor.name for tensor in told] == [tensor.name for tensor in given]
-        for tensor, truth in zip(told, given, strict=True):
-            assert tensor.data_type == OF_ONNX[truth.type]
+        assert [tensor.name for tensor in configured] == [tensor.name for tensor in actual]
+        for tensor, expected in zip(configured, actual, strict=True):
+            assert tensor.data_type == ONNX_TYPES[expected.type]
             reshaped = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
-            assert ["batch", *reshaped] == truth.shape
+            assert ["batch", *reshaped] == expected.shape
     assert [list(tensor.dims) for tensor in config.output] == [[10], [10], [1]]

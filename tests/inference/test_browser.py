@@ -1,4 +1,4 @@
-"""The page that runs the model in a browser, used as a person would, in headless Chromium."""
+"""The page that runs the model in a browser, used as by a person, in headless Chromium."""
 
 import base64
 import functools
@@ -16,8 +16,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
+from tests.artifacts import LAX, export_small
 from tests.conftest import ROOT
-from tests.handing import small_handoff
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = ROOT / "deploy" / "browser"
@@ -37,7 +37,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A copy of the page with what its lock names, and the folder that it looks for."""
+    """A copy of the page with its locked packages, and the artifact beside it."""
     site = tmp_path_factory.mktemp("site")
     page = site / "deploy" / "browser"
     shutil.copytree(PAGE, page, ignore=shutil.ignore_patterns("node_modules"))
@@ -45,19 +45,13 @@ def site(tmp_path_factory):
         ["npm", "ci", "--ignore-scripts"], cwd=page, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    small_handoff(
-        site / "artifacts",
-        precisions=["fp32", "fp16", "int8"],
-        max_changed=1.0,
-        max_accuracy_drop=1.0,
-        num_calibration_images=32,
-    )
+    export_small(site / "artifacts", precisions=list(MODEL_FILENAMES), **LAX)
     return site
 
 
 @pytest.fixture(scope="module")
 def use(site):
-    """Do steps on the page; what it showed after each and at the end, and what it asked for."""
+    """Perform steps on the page; returns its state after each and at the end, and its requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -73,8 +67,8 @@ def use(site):
             timeout=600,
         )
         assert done.returncode == 0, done.stderr
-        answer = json.loads(done.stdout)
-        return answer["results"], answer["asked"]
+        output = json.loads(done.stdout)
+        return output["results"], output["requests"]
 
     yield use
     server.shutdown()
@@ -86,15 +80,17 @@ def expected(site, precision="fp32"):
     return json.loads((site / "artifacts" / "samples" / name).read_text())
 
 
-def hold(shown, row, tolerance):
-    """What the page showed to what the artifact says."""
+def assert_shows(shown, row, tolerance=1e-5):
+    """The page shows the expected output of a sample."""
     assert shown["state"] == "ready", shown["message"]
     assert shown["visible"]
     assert shown["best"].startswith(row["label"])
-    wanted = sorted(row["probabilities"].items(), key=lambda item: -item[1])[:5]
-    assert [guess["label"] for guess in shown["guesses"]] == [label for label, _ in wanted]
-    for guess, (_, probability) in zip(shown["guesses"], wanted, strict=True):
-        assert guess["probability"] == pytest.approx(probability, abs=tolerance)
+    best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[:5]
+    assert [shown_row["label"] for shown_row in shown["predictions"]] == [
+        label for label, _ in best
+    ]
+    for shown_row, (_, probability) in zip(shown["predictions"], best, strict=True):
+        assert shown_row["probability"] == pytest.approx(probability, abs=tolerance)
 
 
 def test_the_samples_are_classified_as_expected(site, use):
@@ -105,75 +101,75 @@ def test_the_samples_are_classified_as_expected(site, use):
     dropped = {"name": "a.png", "type": "image/png", "base64": first}
     steps = [("choose", str(folder / row["file"])) for row in rows]
     steps += [("drop", dropped), *(("sample", index) for index in range(len(rows)))]
-    results, asked = use(*steps)
+    results, requests = use(*steps)
     for shown, row in zip(results, [*rows, rows[0], *rows], strict=False):
-        hold(shown, row, 1e-5)
-    hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("blob:", "data:"))}
+        assert_shows(shown, row)
+    hosts = {urlsplit(url).hostname for url in requests if not url.startswith(("blob:", "data:"))}
     assert hosts == {"127.0.0.1"}, "nothing leaves the machine"
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 1e-2), ("int8", 5e-2)])
 def test_the_other_precisions(site, use, precision, tolerance):
     row = expected(site, precision)[1]
-    results, asked = use(("precision", precision), ("sample", 1))
-    assert any(url.endswith(MODEL_FILENAMES[precision]) for url in asked)
-    shown = {guess["label"]: guess["probability"] for guess in results[1]["guesses"]}
+    results, requests = use(("precision", precision), ("sample", 1))
+    assert any(url.endswith(MODEL_FILENAMES[precision]) for url in requests)
+    shown = {row["label"]: row["probability"] for row in results[1]["predictions"]}
     for label, probability in shown.items():
         assert probability == pytest.approx(row["probabilities"][label], abs=tolerance)
 
 
 def images():
-    """Of every kind that is prepared in another way, as PNG: there all browsers agree."""
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    see_through = PHOTO.convert("RGBA")
-    see_through.putalpha(Image.linear_gradient("L").resize(PHOTO.size))
+    """One for each branch of the preprocessing, as PNG, which all browsers decode alike."""
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    transparent = PHOTO.convert("RGBA")
+    transparent.putalpha(Image.linear_gradient("L").resize(PHOTO.size))
     for name, image, exif in (
         ("wide", PHOTO, None),
         ("tall", PHOTO.crop((100, 0, 301, 427)), None),
         ("small", PHOTO.resize((20, 25)), None),
-        ("turned", PHOTO, turned),
+        ("rotated", PHOTO, rotated),
         ("palette", PHOTO.convert("P"), None),
-        ("see-through", see_through, None),
+        ("transparent", transparent, None),
     ):
         content = io.BytesIO()
         image.save(content, "PNG", exif=exif)
         yield name, content.getvalue()
 
 
-def test_pixels_are_those_of_pillow(site, use, tmp_path):
-    """Resized and cropped as training did, to a few steps of 255 here and there."""
+def test_preprocessing_equals_pillows(site, use, tmp_path):
+    """Resized and cropped as in training, to a few steps of 255 in a few pixels."""
     predictor = Predictor(site / "artifacts")
     steps, expected = [], {}
     for name, content in images():
         path = tmp_path / f"{name}.png"
         path.write_bytes(content)
         for channels in (1, 3):
-            asked = {"resize": 48, "crop": 32, "channels": channels}
-            predictor.resize, predictor.crop, predictor.channels = asked.values()
+            preprocessing = {"resize": 48, "crop": 32, "channels": channels}
+            predictor.resize, predictor.crop, predictor.channels = preprocessing.values()
             expected[name, channels] = predictor.prepare(path).astype(int)
-            given = {"base64": base64.b64encode(content).decode(), "preprocessing": asked}
-            steps.append(("prepare", given))
+            encoded = base64.b64encode(content).decode()
+            steps.append(("prepare", {"base64": encoded, "preprocessing": preprocessing}))
     results, _ = use(*steps)
-    for (key, wanted), values in zip(expected.items(), results, strict=False):
-        difference = np.abs(np.array(values).reshape(wanted.shape) - wanted)
-        # Of a tall image Pillow rounds in another order; colours that are seen through are
-        # stored multiplied.
+    for (key, pixels), values in zip(expected.items(), results, strict=False):
+        difference = np.abs(np.array(values).reshape(pixels.shape) - pixels)
+        # Pillow rounds a tall image in another order; the canvas stores colours multiplied
+        # with alpha.
         assert difference.max() <= 4, key
-        inexact = {"tall": 0.3, "turned": 0.3, "see-through": 0.5}
+        inexact = {"tall": 0.3, "rotated": 0.3, "transparent": 0.5}
         assert difference.mean() < inexact.get(key[0], 0.02), key
 
 
-def test_what_is_no_image_is_told_and_the_next_one_is_classified(site, use, tmp_path):
+def test_an_error_for_a_file_that_is_no_image_and_then_the_next_image(site, use, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     results, _ = use(("choose", str(tmp_path / "text.png")), ("sample", 0))
     assert results[0]["state"] == "error"
     assert results[0]["message"] == "text.png is not an image that this browser can read"
     assert not results[0]["visible"]
-    hold(results[1], expected(site)[0], 1e-5)
+    assert_shows(results[1], expected(site)[0])
 
 
-def test_a_missing_artifact_is_told(use):
+def test_an_error_for_a_missing_artifact(use):
     (shown,), _ = use(query="?artifact=/none")
     assert shown["state"] == "error"
-    assert shown["message"] == "/none/manifest.json is not there (404)"
+    assert shown["message"] == "/none/manifest.json was not found (404)"

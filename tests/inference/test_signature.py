@@ -1,8 +1,11 @@
-"""A signature tells whose a folder is: nobody else's key, and no other file, will do."""
+"""A signature by `model_signing` proves who made a folder: no other key or file is accepted."""
 
 import base64
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,133 +15,130 @@ from alexnet.errors import UserError
 
 pytest.importorskip("model_signing", reason="needs the extra: pip install '.[sign]'")
 
-from alexnet.inference.signature import check, sign, signature_of
-from tests.handing import small_handoff
+from model_signing import signing
+
+from alexnet.inference.signature import signature_path, verify_signature
 
 
 def write_keys(folder, name, key):
     """(private, public) as PEM files."""
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(
+    (folder / f"{name}.pem").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    public.write_bytes(
+    (folder / f"{name}.pub").write_bytes(
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    return private, public
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory):
-    """A signed folder, and the keys of its sender and of somebody else."""
-    place = tmp_path_factory.mktemp("sent")
+def signed(tmp_path_factory, artifact):
+    """An artifact signed as the README shows, and the keys of its sender and of another person."""
+    place = tmp_path_factory.mktemp("signed")
     for name in ("sender", "other"):
         write_keys(place, name, ec.generate_private_key(ec.SECP256R1()))
-    small_handoff(place / "artifacts")
-    sign(place / "artifacts", place / "sender.pem", place / "artifacts.sig")
+    shutil.copytree(artifact, place / "artifacts")
+    command = Path(sys.executable).with_name("model_signing")
+    options = ["--private_key", "sender.pem", "--signature", "artifacts.sig"]
+    subprocess.run([command, "sign", "key", "artifacts", *options], cwd=place, check=True)
     return place
 
 
 @pytest.fixture
-def place(sent, tmp_path):
-    return shutil.copytree(sent, tmp_path / "place")
+def place(signed, tmp_path):
+    return shutil.copytree(signed, tmp_path / "place")
 
 
-def test_the_receiver_checks_it_under_any_name(place):
+def verify(place, folder="artifacts", key="sender.pub", signature="artifacts.sig"):
+    verify_signature(place / folder, place / key, place / signature)
+
+
+def test_it_holds_under_any_folder_name(place):
     (place / "artifacts").rename(place / "received")
-    check(place / "received", place / "sender.pub", place / "artifacts.sig")
+    verify(place, folder="received")
 
 
-def test_the_signature_is_one_by_plain_arithmetic(place):
-    """Checked without the library that made it: ECDSA over the envelope's own encoding."""
+def test_it_is_a_plain_ecdsa_signature(place):
+    """Checked without the library that made it: ECDSA over the DSSE encoding."""
     envelope = json.loads((place / "artifacts.sig").read_text())["dsseEnvelope"]
     payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
     (signature,) = envelope["signatures"]
-    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
     key = serialization.load_pem_public_key((place / "sender.pub").read_bytes())
     raw = base64.b64decode(signature["sig"])
     try:
-        key.verify(raw, signed, ec.ECDSA(hashes.SHA256()))
+        key.verify(raw, message, ec.ECDSA(hashes.SHA256()))
     except Exception:  # encoded twice by the library
-        key.verify(base64.b64decode(raw), signed, ec.ECDSA(hashes.SHA256()))
+        key.verify(base64.b64decode(raw), message, ec.ECDSA(hashes.SHA256()))
     files = [path for path in (place / "artifacts").rglob("*") if path.is_file()]
     assert len(json.loads(payload)["predicate"]["resources"]) == len(files)
 
 
-def test_somebody_elses_key(place):
+def test_another_key(place):
     with pytest.raises(UserError, match=r"artifacts.sig"):
-        check(place / "artifacts", place / "other.pub", place / "artifacts.sig")
+        verify(place, key="other.pub")
 
 
-def test_somebody_elses_signature_under_the_senders_name(place):
-    """Resigned after a change, with the sender's key named in it."""
+def test_another_signature_that_names_the_senders_key(place):
+    """Signed again after a change, with the sender's key named in it."""
     (place / "artifacts" / "labels.json").write_text("[]")
-    sign(place / "artifacts", place / "other.pem", place / "forged.sig")
+    config = signing.Config().use_elliptic_key_signer(private_key=place / "other.pem")
+    config.sign(place / "artifacts", place / "forged.sig")
     forged = json.loads((place / "forged.sig").read_text())
     genuine = json.loads((place / "artifacts.sig").read_text())
     forged["verificationMaterial"] = genuine["verificationMaterial"]
     (place / "forged.sig").write_text(json.dumps(forged))
-    with pytest.raises(UserError, match=r"was not made with the key"):
-        check(place / "artifacts", place / "sender.pub", place / "forged.sig")
+    with pytest.raises(UserError, match=r"was not made with the private key of .*sender.pub"):
+        verify(place, signature="forged.sig")
 
 
-@pytest.mark.parametrize("change", ["flipped", "missing", "added"])
+@pytest.mark.parametrize("change", ["changed", "missing", "added"])
 def test_another_folder(place, change):
     labels = place / "artifacts" / "labels.json"
-    if change == "flipped":
+    if change == "changed":
         labels.write_bytes(labels.read_bytes().replace(b"one", b"two"))
     elif change == "missing":
         labels.unlink()
     else:
         labels.with_name("more.json").write_text("{}")
     with pytest.raises(UserError, match=r"(labels|more)\.json"):
-        check(place / "artifacts", place / "sender.pub", place / "artifacts.sig")
+        verify(place)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "no signature"])
-def test_what_is_no_signature(place, content):
+def test_a_damaged_signature(place, content):
     (place / "artifacts.sig").write_text(content)
-    with pytest.raises(UserError, match=r"is not as .*artifacts.sig says"):
-        check(place / "artifacts", place / "sender.pub", place / "artifacts.sig")
+    with pytest.raises(UserError, match=r"artifacts does not match .*artifacts.sig"):
+        verify(place)
 
 
-def test_what_is_no_key(place):
+@pytest.mark.parametrize("name", ["rsa.pub", "text.pem", "sender.pem"])
+def test_a_file_that_is_no_public_key(place, name):
     write_keys(place, "rsa", rsa.generate_private_key(65537, 2048))
     (place / "text.pem").write_text("no key")
-    for name in ("rsa.pem", "text.pem", "sender.pub"):
-        with pytest.raises(UserError, match=rf"{name} is not a private key"):
-            sign(place / "artifacts", place / name, place / "new.sig")
-    for name in ("rsa.pub", "text.pem", "sender.pem"):
-        with pytest.raises(UserError, match=rf"{name} is not a public key"):
-            check(place / "artifacts", place / name, place / "artifacts.sig")
-    assert not (place / "new.sig").exists()
+    with pytest.raises(UserError, match=rf"{name} is not a public key"):
+        verify(place, key=name)
 
 
-def test_the_commands(place, run):
+def test_the_command(place, run):
     folder = place / "artifacts"
-    (place / "artifacts.sig").unlink()
-    unsigned = run("verify", folder, "--key", place / "sender.pub")
-    assert unsigned.returncode == 1
-    assert "artifacts.sig does not exist" in unsigned.stderr
-    signed = run("sign", folder, "--key", place / "sender.pem")
-    assert signed.returncode == 0, signed.stderr
-    assert signature_of(folder).is_file()
+    assert signature_path(folder) == place / "artifacts.sig"
     verified = run("verify", folder, "--key", place / "sender.pub")
     assert verified.returncode == 0, verified.stderr
-    assert "signed with the private key of" in verified.stdout
-    inside = run("sign", folder, "--key", place / "sender.pem", "--signature", folder / "a.sig")
-    assert inside.returncode == 1
-    assert "lies in the folder that it signs" in inside.stderr
-    (folder / "labels.json").write_text("[]")
-    damaged = run("sign", folder, "--key", place / "sender.pem")
-    assert damaged.returncode == 1
-    assert "labels.json" in damaged.stderr
-    for result in (unsigned, inside, damaged):
+    assert "signature verified: made with the private key of" in verified.stdout
+    options = ("--signature", place / "artifacts.sig")
+    for arguments, message in (
+        (("--key", place / "other.pub"), "artifacts.sig"),
+        (options, "--signature: give the sender's public key, too"),
+        (("--key", place / "sender.pub", "--signature", "none.sig"), "none.sig does not exist"),
+    ):
+        result = run("verify", folder, *arguments)
+        assert result.returncode == 1
         assert result.stderr.startswith("error: ")
+        assert message in result.stderr
         assert "Traceback" not in result.stderr

@@ -1,5 +1,6 @@
-"""The network without its copies: the same logits, and the same training."""
+"""The network without the pool's copies: the same logits, and the same training."""
 
+import copy
 import math
 
 import pytest
@@ -36,15 +37,15 @@ from tests.making import narrow, settings
         (AlexNetOneWeirdTrick, 224, 1, False),
     ],
 )
-def test_how_often_fc1_sees_each_value(variant, image_size, copies, collapses):
+def test_num_copies(variant, image_size, copies, collapses):
     with torch.device("meta"):
         model = variant()
     assert num_copies(model, image_size) == copies
     assert can_collapse(model, image_size) == collapses
 
 
-def test_the_average_pool_copies_as_often_as_we_say():
-    """Counted in what the pool itself gives for values that are all different."""
+def test_the_average_pool_makes_that_many_copies():
+    """Counted in its own output for values that all differ."""
     pool = AlexNetCifar(num_classes=2).avgpool
     for side, copies in ((1, 36), (2, 9), (3, 4), (6, 1)):
         values = torch.arange(5.0 * side * side).view(1, 5, side, side)
@@ -53,21 +54,21 @@ def test_the_average_pool_copies_as_often_as_we_say():
         assert counts.unique().tolist() == [copies]
 
 
-def test_for_inference_the_logits_stay(digits):
+def test_collapsing_for_inference_keeps_the_logits():
     model = AlexNetCifar().eval().double()
     x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
     with torch.inference_mode():
         before = model(x)
         collapsed = collapse_for_inference(model)
         torch.testing.assert_close(collapsed(x), before, rtol=1e-10, atol=1e-12)
-        assert torch.equal(model(x), before), "the model itself is as it was"
+        assert torch.equal(model(x), before), "the model itself is unchanged"
     assert num_parameters(collapsed) == 58_322_314 - 4096 * 256 * 35
     assert num_parameters(model) == 58_322_314
 
 
-def test_for_training_the_logits_stay_and_unfolding_gives_back_the_model(digits):
+def test_collapsing_for_training_keeps_the_logits_and_expanding_restores_the_model(digits):
     model = narrow().double()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = copy.deepcopy(model)
     x = real_batches(digits)[0][0]
     collapsed = collapse_for_training(model)
     torch.testing.assert_close(collapsed(x), model(x), rtol=1e-10, atol=1e-12)
@@ -75,73 +76,71 @@ def test_for_training_the_logits_stay_and_unfolding_gives_back_the_model(digits)
     own = [name for name, value in collapsed.named_parameters() if id(value) not in theirs]
     assert own == ["fc1.weight"]
     expand_pool_copies(collapsed, model)
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, before[name], rtol=1e-12, atol=1e-14)
+    assert_equal(model, before, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("clip_norm", [8.0, None])
-def test_training_folded_takes_the_steps_of_sgd_on_the_network_as_it_is_written(
-    digits, nesterov, clip_norm
-):
-    """Against PyTorch's own SGD on the full network: every weight, in float64."""
+def test_collapsed_training_takes_the_steps_of_sgd_on_the_full_network(digits, nesterov, clip_norm):
+    """Against PyTorch's own SGD: every weight, in float64."""
     full, model = twins()
     params = settings(nesterov=nesterov, clip_norm=clip_norm)
-    norms = train_plainly(full, real_batches(digits), params)
-    train_folded(model, real_batches(digits), params)
+    norms = train_full(full, real_batches(digits), params)
+    train_collapsed(model, real_batches(digits), params)
     if clip_norm:
         assert min(norms) < clip_norm < max(norms), "some gradients are clipped, some are not"
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-10, atol=1e-12)
+    assert_equal(model, full)
 
 
-def test_weight_decay_differs_only_where_no_logit_can_see_it(digits):
-    """Of fc1's 36 weights on the copies of a value their mean alone acts: all else agrees.
+def test_weight_decay_differs_only_where_no_logit_depends_on_it(digits):
+    """Of fc1's 36 weights on the copies of a value, only the mean acts: all else agrees.
 
-    The 35 other directions get no gradient. Plain SGD shrinks them, as decay does to any
-    weight; folded, they stay as they were drawn.
+    The 35 other directions get no gradient. On the full network weight decay shrinks them;
+    collapsed, they stay as they were initialised.
     """
     full, model = twins()
-    drawn = model.fc1.weight.detach().clone().view(256, 16, 36)
+    initial = model.fc1.weight.detach().clone().view(256, 16, 36)
     params = settings(weight_decay=0.1, clip_norm=8.0)
     batches = real_batches(digits)
-    train_plainly(full, batches, params)
-    train_folded(model, batches, params)
-    for name, value in model.state_dict().items():
-        if name != "fc1.weight":
-            torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-10, atol=1e-12)
+    train_full(full, batches, params)
+    train_collapsed(model, batches, params)
+    assert_equal(model, full, but="fc1.weight")
     ours, theirs = (m.fc1.weight.detach().view(256, 16, 36) for m in (model, full))
     torch.testing.assert_close(ours.mean(2), theirs.mean(2), rtol=1e-10, atol=1e-12)
     x = batches[0][0]
     torch.testing.assert_close(model(x), full(x), rtol=1e-10, atol=1e-12)
 
-    without_mean = [weight - weight.mean(2, keepdim=True) for weight in (ours, theirs, drawn)]
+    without_mean = [weight - weight.mean(2, keepdim=True) for weight in (ours, theirs, initial)]
     torch.testing.assert_close(without_mean[0], without_mean[2], rtol=1e-10, atol=1e-12)
     assert without_mean[1].norm() < 0.999 * without_mean[2].norm()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_under_muon_too_folding_changes_nothing(digits, decay):
-    """Muon turns with the axes; its step's length must count the copies as one column.
+def test_collapsed_training_takes_the_steps_of_muon_on_the_full_network(digits, decay):
+    """Muon rotates with the axes; the length of its step must count the copies as one column.
 
-    With decay, what of fc1 no input reaches shrinks in the whole network alone.
+    With decay, the directions of fc1 without a gradient shrink in the full network alone.
     """
     full, model = twins()
     params = settings(muon_lr=0.02, muon_weight_decay=decay)
     steps = optimizer.build_optimizer(full, 36, params, torch.float64)
     descend(full, steps, real_batches(digits), params)
     before = model.fc1.weight.detach().clone()
-    train_folded(model, real_batches(digits), params)
+    train_collapsed(model, real_batches(digits), params)
     assert (model.fc1.weight - before).abs().max() > 1e-3
-    for name, value in model.state_dict().items():
-        if name != "fc1.weight" or not decay:
-            torch.testing.assert_close(value, full.state_dict()[name], rtol=1e-8, atol=1e-10)
+    assert_equal(model, full, but="fc1.weight" if decay else None, rtol=1e-8, atol=1e-10)
     x = real_batches(digits)[0][0]
     torch.testing.assert_close(model(x), full(x), rtol=1e-8, atol=1e-10)
 
 
+def assert_equal(model, full, but=None, rtol=1e-10, atol=1e-12):
+    for name, value in model.state_dict().items():
+        if name != but:
+            torch.testing.assert_close(value, full.state_dict()[name], rtol=rtol, atol=atol)
+
+
 def twins() -> tuple[AlexNetCifar, AlexNetCifar]:
-    """Two networks of the same random weights, float64."""
+    """Two float64 networks of the same random weights."""
     torch.manual_seed(0)
     first, second = narrow().double(), narrow().double()
     second.load_state_dict(first.state_dict())
@@ -164,7 +163,7 @@ def descend(network, steps, batches, params) -> None:
         steps.step()
 
 
-def train_folded(model, batches, params) -> None:
+def train_collapsed(model, batches, params) -> None:
     collapsed = collapse_for_training(model)
     descend(
         collapsed, optimizer.build_optimizer(collapsed, 36, params, torch.float64), batches, params
@@ -172,8 +171,8 @@ def train_folded(model, batches, params) -> None:
     expand_pool_copies(collapsed, model)
 
 
-def train_plainly(model, batches, params) -> list[float]:
-    """PyTorch's SGD and clipping, on the whole network; the gradients' norms."""
+def train_full(model, batches, params) -> list[float]:
+    """Train by PyTorch's SGD and clipping, on the full network; returns the gradients' norms."""
     rest = [value for name, value in model.named_parameters() if name != "fc1.weight"]
     slow = {"params": [model.fc1.weight], "lr": params.learning_rate / 36}
     steps = torch.optim.SGD(

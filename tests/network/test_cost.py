@@ -1,4 +1,4 @@
-"""What the network costs, against sums made by hand and what PyTorch keeps on real tensors."""
+"""The cost of a network, against sums by hand and what PyTorch saves on real tensors."""
 
 import pytest
 import torch
@@ -6,7 +6,6 @@ import torch
 from alexnet.network.cost import layer_costs, saved_activation_bytes, training_memory
 from alexnet.network.model import VARIANTS, AlexNetCifar
 from alexnet.network.summary import summarize
-from tests import making
 
 
 def on_meta(variant):
@@ -14,8 +13,8 @@ def on_meta(variant):
         return VARIANTS[variant]()
 
 
-def test_what_backward_will_need_by_hand():
-    """Numbers of values for an image; a max pool keeps the places of its maxima, 8 bytes each."""
+def test_saved_activations_by_hand():
+    """Numbers of values for an image; a max pool saves the indices of its maxima, 8 bytes each."""
     expected = {
         "conv1": 3 * 32 * 32,  # its input, the image
         "relu1": 96 * 8 * 8,  # its output, which is conv2's input
@@ -27,7 +26,7 @@ def test_what_backward_will_need_by_hand():
         "relu5": 256 * 3 * 3,
         "pool5": 2 * 256,
         "avgpool": 256,  # its input
-        "dropout1": 9216,  # which of them it kept
+        "dropout1": 9216,  # its mask
         "fc1": 9216,  # its input, of which some are 0
         "relu6": 4096,
         "dropout2": 4096,
@@ -40,15 +39,8 @@ def test_what_backward_will_need_by_hand():
     assert saved_activation_bytes(on_meta("cifar"), 32, 7) == {k: 7 * v for k, v in found.items()}
 
 
-def test_the_meta_device_keeps_what_real_tensors_do():
-    model = making.narrow(dropout=0.5)
-    assert saved_activation_bytes(model, 32, 3, device="cpu") == saved_activation_bytes(
-        model, 32, 3
-    )
-
-
 @pytest.mark.parametrize("variant", ["cifar", "imagenet-2012"])
-def test_what_a_whole_pass_on_real_tensors_keeps(variant):
+def test_saved_activations_of_a_forward_pass_on_real_tensors(variant):
     """All layers in one go, as in training, and counted by the tensors' own memory."""
     model = VARIANTS[variant](num_classes=2)
     parameters = {parameter.data_ptr() for parameter in model.parameters()}
@@ -60,11 +52,12 @@ def test_what_a_whole_pass_on_real_tensors_keeps(variant):
             memory[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    x = torch.zeros(1, 3, model.image_size, model.image_size)
+    size = model.image_size
+    x = torch.zeros(1, 3, size, size)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        logits = model(x)  # holds the graph, so that nothing is given back yet
+        logits = model(x)  # holds the graph, so that no memory is freed yet
     assert logits.grad_fn is not None
-    assert sum(saved_activation_bytes(model, model.image_size, 1).values()) == sum(memory.values())
+    assert sum(saved_activation_bytes(model, size, 1).values()) == sum(memory.values())
 
 
 def test_training_memory():
@@ -74,7 +67,7 @@ def test_training_memory():
     assert memory.total == 3 * 4 * 58_322_314 + 10 * 4 * 77_312
 
 
-def test_intensity_by_hand():
+def test_arithmetic_intensity_by_hand():
     """fc1 of one image: 2 operations for each of its weights' 4 bytes, and little else."""
     model = AlexNetCifar()
     layers = summarize(model)
@@ -91,7 +84,7 @@ def test_intensity_by_hand():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_shares_make_a_whole(variant):
+def test_shares_sum_to_one(variant):
     model = on_meta(variant)
     costs = layer_costs(model, summarize(model), model.image_size, 2)
     assert sum(cost.parameters_share for cost in costs) == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Receptive fields, measured: what a unit's gradient reaches is what the table claims."""
+"""Receptive fields: the pixels that a unit's gradient reaches are those of the table."""
 
 import pytest
 import torch
@@ -8,11 +8,11 @@ from alexnet.network.model import VARIANTS
 from alexnet.network.summary import summarize
 
 
-def seeing_everything(variant):
-    """The network with nothing that could hide a pixel by chance, and with one channel.
+def positive_network(variant):
+    """The network with one channel, in which no pixel's gradient vanishes by chance.
 
-    All weights are positive, so that contributions never cancel and every ReLU passes, and
-    a pool takes the mean of its window, of which its maximum would see one pixel alone.
+    All weights are positive, so that contributions never cancel and every ReLU is active, and
+    a pool takes the mean of its window, of which a maximum would use one pixel alone.
     """
     with torch.device("meta"):
         model = VARIANTS[variant](num_classes=2)
@@ -27,14 +27,8 @@ def seeing_everything(variant):
     return model
 
 
-def reached(x, output, row, column):
-    """The pixels that the gradient of one unit reaches: bool (H, W)."""
-    (gradient,) = torch.autograd.grad(output[0, 0, row, column], x, retain_graph=True)
-    return (gradient[0] != 0).any(dim=0)
-
-
 def span(layer, place, size):
-    """The rows (or columns) of the image that the table claims for a place of the map."""
+    """The rows (or columns) of the image that the table states for a place of the map."""
     start = layer.receptive_field_start + place * layer.receptive_field_stride
     return slice(max(0, start), min(size, start + layer.receptive_field))
 
@@ -44,42 +38,40 @@ def span(layer, place, size):
     ("variant", "size"),
     [("cifar", 32), ("cifar", 131), ("imagenet-2012", 227), ("one-weird-trick", 224)],
 )
-def test_a_unit_reaches_exactly_the_square_that_the_table_claims(variant, size):
-    model = seeing_everything(variant)
+def test_a_gradient_reaches_exactly_the_square_of_the_table(variant, size):
     with torch.device("meta"):
-        table = summarize(VARIANTS[variant](), size)
-    windowed = [layer for layer in table if layer.kernel]
+        layers = [layer for layer in summarize(VARIANTS[variant](), size) if layer.kernel]
     x = torch.ones(1, 1, size, size, requires_grad=True)
-    outputs = {}
-    y = x
-    for name, layer in model.named_children():
-        if name == "flatten":
+    outputs, y = {}, x
+    for name, layer in positive_network(variant).named_children():
+        if name in ("avgpool", "flatten"):
             break
         y = outputs[name] = layer(y)
-    assert {layer.name for layer in windowed} == {
+    assert [layer.name for layer in layers] == [
         name for name in outputs if name.startswith(("conv", "pool"))
-    }
-    whole = 0  # squares that lie in the image as a whole, so that all four sides are held
-    for layer in windowed:
+    ]
+    num_inside = 0  # squares with all four sides inside the image
+    for layer in layers:
         _, height, width = layer.output_shape
         # Corners, and off the diagonal: rows and columns are not mixed up.
         units = {(0, width // 2), (height // 2, width - 1), (height - 1, 0)}
         for row, column in units | {(height // 2, width // 2)}:
-            found = reached(x, outputs[layer.name], row, column)
+            unit = outputs[layer.name][0, 0, row, column]
+            (gradient,) = torch.autograd.grad(unit, x, retain_graph=True)
             expected = torch.zeros(size, size, dtype=torch.bool)
             expected[span(layer, row, size), span(layer, column, size)] = True
-            assert torch.equal(found, expected), (layer.name, row, column)
-            whole += int(expected.sum()) == layer.receptive_field**2
-    assert whole >= (0 if size == 32 else 1)
+            assert torch.equal(gradient[0, 0] != 0, expected), (layer.name, row, column)
+            num_inside += int(expected.sum()) == layer.receptive_field**2
+    assert num_inside >= (0 if size == 32 else 1)
 
 
-def test_the_centre_of_a_field():
-    """conv1 of the default looks at 11 pixels from 4 before the image on: -4 to 7."""
+def test_receptive_fields_by_hand():
+    """conv1 has 11 pixels, from 4 before the image on; from conv2 on neighbours are 4 apart."""
     with torch.device("meta"):
         rows = {row.name: row for row in summarize(VARIANTS["cifar"]())}
+    fields = {name: rows[name].receptive_field for name in ("conv1", "conv2", "pool2", "conv3")}
+    assert fields == {"conv1": 11, "conv2": 11 + 4 * 4, "pool2": 27 + 2 * 4, "conv3": 35 + 2 * 8}
     assert (rows["conv1"].receptive_field_start, rows["conv1"].receptive_field_stride) == (-4, 4)
-    assert rows["conv1"].receptive_field_centre == 1.5
-    assert rows["conv2"].receptive_field_centre == 1.5, (
-        "a window around a unit has the unit's centre"
-    )
-    assert rows["fc1"].receptive_field_centre is None
+    # A window around a unit has the unit's centre.
+    assert [rows[name].receptive_field_centre for name in ("conv1", "conv2")] == [1.5, 1.5]
+    assert rows["fc1"].receptive_field is rows["fc1"].receptive_field_centre is None

@@ -1,4 +1,4 @@
-"""The reference operations, against PyTorch's own: forward, backward, and whole trainings."""
+"""The reference operations, against PyTorch's: forward, backward, and training runs."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def normal(seed, *shape):
 
 
 def check(reference, library, *inputs):
-    """Equal values and, for any gradient that comes back, equal gradients of all inputs."""
+    """Assert equal outputs and, for a random output gradient, equal gradients of all inputs."""
     found = [value.clone().requires_grad_() for value in inputs]
     expected = [value.clone().requires_grad_() for value in inputs]
     y, y_expected = reference(*found), library(*expected)
@@ -66,7 +66,7 @@ def test_max_pool(num, c, height, width, kernel, stride, padding, with_ties, see
     check(
         lambda x: MaxPool.apply(x, kernel, stride, padding),
         lambda x: F.max_pool2d(x, kernel, stride, padding),
-        x.round() if with_ties else x,  # behind a ReLU many are equal: the first one wins
+        x.round() if with_ties else x,  # after a ReLU many are equal: the first one wins
     )
 
 
@@ -155,7 +155,7 @@ def test_cross_entropy_does_not_overflow():
 
 
 def operations_of(network, x):
-    """The names of the steps that autograd would go back through."""
+    """The names of the nodes of the autograd graph."""
     seen, waiting = {}, [network(x).grad_fn]
     while waiting:
         node = waiting.pop()
@@ -165,17 +165,19 @@ def operations_of(network, x):
     return set(seen.values())
 
 
-def test_no_operation_of_the_library_is_left():
-    """Autograd sees ours alone, flattening aside, also where fc1 trains without its copies."""
+def test_the_graph_has_reference_operations_alone():
+    """Flattening aside; also in the collapsed network."""
     model = making.narrow(dropout=0.5)
     ours = {"Convolution", "ReLU", "MaxPool", "AdaptiveAveragePool", "Dropout", "Linear"}
-    plumbing = {"ViewBackward0", "torch::autograd::AccumulateGrad"}
+    no_arithmetic = {"ViewBackward0", "torch::autograd::AccumulateGrad"}
     reference = with_reference_operations(model)
-    names = operations_of(reference, torch.randn(2, 3, 32, 32)) - plumbing
+    names = operations_of(reference, torch.randn(2, 3, 32, 32)) - no_arithmetic
     assert names == {f"{name}Backward" for name in ours}
-    names = operations_of(collapse_for_training(reference), torch.randn(2, 3, 32, 32)) - plumbing
+    names = (
+        operations_of(collapse_for_training(reference), torch.randn(2, 3, 32, 32)) - no_arithmetic
+    )
     assert names == {f"{name}Backward" for name in ours - {"AdaptiveAveragePool"}} | {
-        "MulBackward0"  # by the length of the 36 copies
+        "MulBackward0"  # Scale
     }
 
 
@@ -186,7 +188,7 @@ def test_every_variant_has_a_reference_network_with_the_same_table(variant):
     reference = with_reference_operations(model)
     assert {type(layer) for layer in reference.children()} <= set(COUNTERPARTS.values())
     assert summarize(reference) == summarize(model)
-    assert {type(layer) for layer in model.children()} <= set(COUNTERPARTS), "the model stays"
+    assert {type(layer) for layer in model.children()} <= set(COUNTERPARTS), "it is unchanged"
     shared = zip(reference.named_parameters(), model.named_parameters(), strict=True)
     assert all(name == other and one is two for (name, one), (other, two) in shared)
 
@@ -201,10 +203,9 @@ def test_logits_of_the_large_variants(variant):
 
 
 def losses(make, ops, metadata, digits, **changes):
-    """The losses of the first 20 steps, by the project's own loop.
+    """The losses of the first 20 steps of the project's trainer.
 
-    The gradient is clipped as in the demo: the first steps would else be so long that they
-    magnify what rounding does.
+    Without clipping the first steps are so long that they magnify rounding errors.
     """
     torch.manual_seed(0)
     model = make()
@@ -230,15 +231,15 @@ def test_training_follows_the_library_step_by_step(metadata, digits, collapse_fc
 
 
 @pytest.mark.slow
-def test_training_the_whole_network_follows_the_library_step_by_step(metadata, digits):
+def test_training_the_full_network_follows_the_library_step_by_step(metadata, digits):
     found = losses(AlexNetCifar, "reference", metadata, digits, collapse_fc1="off")
     assert found == pytest.approx(
         losses(AlexNetCifar, "library", metadata, digits, collapse_fc1="off"), abs=1e-4
     )
 
 
-def test_a_loop_without_the_librarys_loss_and_optimizer(metadata, digits):
-    """Network, loss and step all ours, beside the library's: the same 20 losses and weights."""
+def test_a_loop_with_the_reference_loss_and_step(digits):
+    """Network, loss and step from the reference, against PyTorch's: the same losses and weights."""
     images, labels = digits[0][:320], digits[1][:320]
     x = images.permute(0, 3, 1, 2) / 255 - 0.5
     torch.manual_seed(0)

@@ -1,22 +1,25 @@
-"""The layer table, against the design's figures and PyTorch's own counter."""
+"""The layer table, against the design's numbers, PyTorch's own counter and hooks."""
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.network.model import VARIANTS, AlexNetCifar
-from alexnet.network.summary import summarize, totals, training_flops
+from alexnet.network.summary import num_parameters, summarize, totals, training_flops
+
+
+def table(variant, *size, **options):
+    with torch.device("meta"):
+        return summarize(VARIANTS[variant](**options), *size)
 
 
 def test_the_table_of_the_cifar_variant():
-    with torch.device("meta"):
-        rows = {row.name: row for row in summarize(AlexNetCifar())}
-    window = {
-        name: (row.output_shape, row.kernel, row.stride, row.padding, row.parameters)
-        for name, row in rows.items()
+    windows = {
+        row.name: (row.output_shape, row.kernel, row.stride, row.padding, row.parameters)
+        for row in table("cifar")
         if row.parameters or row.kind.endswith("pool")
     }
-    assert window == {
+    assert windows == {
         "conv1": ((96, 8, 8), 11, 4, 4, 34_944),
         "conv2": ((256, 8, 8), 5, 1, 2, 614_656),
         "pool2": ((256, 3, 3), 3, 2, 0, 0),
@@ -32,16 +35,23 @@ def test_the_table_of_the_cifar_variant():
 
 
 @pytest.mark.parametrize(
-    ("variant", "macs"),
-    [("cifar", 123_987_968), ("imagenet-2012", 724_406_816), ("one-weird-trick", 714_188_480)],
+    ("variant", "parameters", "macs"),
+    [
+        ("cifar", 58_322_314, 123_987_968),
+        ("imagenet-2012", 60_965_224, 724_406_816),
+        ("one-weird-trick", 61_100_840, 714_188_480),
+    ],
 )
-def test_operations(variant, macs):
+def test_parameters_and_operations(variant, parameters, macs):
     with torch.device("meta"):
-        assert totals(summarize(VARIANTS[variant]()))["macs"] == macs
+        model = VARIANTS[variant]()
+    assert totals(summarize(model)) == {"parameters": parameters, "macs": macs, "flops": 2 * macs}
+    assert num_parameters(model) == parameters
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_operations_equal_what_pytorch_counts_on_real_tensors(variant):
+def test_operations_equal_those_that_pytorch_counts_on_real_tensors(variant):
     model = VARIANTS[variant](num_classes=10)
     layers = summarize(model)
     x = torch.zeros(1, 3, model.image_size, model.image_size)
@@ -56,37 +66,27 @@ def test_operations_equal_what_pytorch_counts_on_real_tensors(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_multiply_adds_of_each_layer_by_hooks_on_real_tensors(variant):
+def test_order_shapes_and_operations_equal_those_of_hooks_on_real_tensors(variant):
     """Each output value of a convolution or product takes one weight row's multiply-adds."""
-    model = VARIANTS[variant](num_classes=10).eval()
-    seen = {}
+    model = VARIANTS[variant](num_classes=7).eval()
+    ran = []
+
+    def record(name):
+        def hook(layer, args, output):
+            row = layer.weight[0].numel() if hasattr(layer, "weight") else 0
+            ran.append((name, tuple(output.shape[1:]), output[0].numel() * row))
+
+        return hook
+
     for name, layer in model.named_children():
-        weight = getattr(layer, "weight", None)
-        layer.register_forward_hook(
-            lambda layer, args, output, name=name, weight=weight: seen.update(
-                {name: 0 if weight is None else output[0].numel() * weight[0].numel()}
-            )
-        )
+        layer.register_forward_hook(record(name))
     with torch.inference_mode():
         model(torch.zeros(1, 3, model.image_size, model.image_size))
-    with torch.device("meta"):
-        rows = summarize(VARIANTS[variant](num_classes=10))
-    assert {row.name: row.macs for row in rows} == seen
+    rows = table(variant, num_classes=7)
+    assert ran == [(row.name, row.output_shape, row.macs) for row in rows]
 
 
-def test_receptive_fields_by_hand():
-    with torch.device("meta"):
-        rows = {row.name: row.receptive_field for row in summarize(AlexNetCifar())}
-    # conv1 sees its 11 pixels; conv2 reaches 4 more of its neighbours, each 4 pixels
-    # apart; the pool 2 more; from then on neighbours are 8 pixels apart.
-    assert rows["conv1"] == 11
-    assert rows["conv2"] == 11 + 4 * 4
-    assert rows["pool2"] == 27 + 2 * 4
-    assert rows["conv3"] == 35 + 2 * 8
-    assert rows["fc1"] is None
-
-
-def test_describing_leaves_the_model_as_it_was():
+def test_summarizing_leaves_the_model_as_it_was():
     model = AlexNetCifar()
     state = torch.get_rng_state()
     summarize(model)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import onnxruntime
@@ -10,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from alexnet.data.storage import load_split
+from alexnet.data.dataset import load_split
 from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.network import with_reference_operations
@@ -23,7 +25,7 @@ from stages.export import export
 from stages.gate import gate
 from stages.plot import plot
 from stages.profile import profile
-from tests.conftest import write_params
+from tests.conftest import ROOT, write_params
 from tests.stages.attempts import (
     EVERY_STEP,
     NEVER,
@@ -104,9 +106,6 @@ def trained() -> dict:
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     """The folder of the run, and what `trained` found."""
-    import os
-    import shutil
-
     folder = tmp_path_factory.mktemp("batch-norm")
     shutil.copytree(data / "data", folder / "data")
     before = Path.cwd()
@@ -114,6 +113,7 @@ def run(data, tmp_path_factory):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ALEXNET_CHECKPOINTS", "checkpoints")
+            patch.setenv("PYTHONPATH", str(ROOT))
             patch.setitem(VARIANTS, "cifar", WithBatchNorm)
             yield folder, in_forks(trained)
     finally:
@@ -124,7 +124,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_it_resumes_after_sigkill_to_the_same_bytes(run):
-    folder, found = run
+    _, found = run
     assert "resuming at step" in found["log"]
     assert found["resumed"] == found["whole"]
 

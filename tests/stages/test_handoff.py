@@ -9,11 +9,11 @@ import sys
 import pytest
 from safetensors.torch import save_file
 
-from alexnet.data.meta import Meta, save_meta
+from alexnet.data.dataset import Meta, save_meta
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.weights import ModelMetadata, save_weights
+from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
-from tests.handing import confident
 from tests.making import CPU
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def exported(tmp_path_factory):
         first,
         gate__min_accuracy=0.0,
         export__precisions=["fp32", "fp16", "int8"],
-        export__max_changed=0.5,
+        export__max_label_change=0.5,
         export__max_accuracy_drop=0.5,
     )
     shutil.copy(ROOT / "requirements.lock", first)
@@ -71,7 +71,7 @@ def exported(tmp_path_factory):
     call(first, "git", "clone", "--quiet", str(first), str(second))
 
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
-    model = confident(metadata)
+    model = confident_model(metadata)
     images = real_digits()[0][:NUM_IMAGES]
     labels = logits_of(model, metadata, images, CPU, NUM_IMAGES).argmax(dim=1)
     save_weights(first / "models" / "weights.safetensors", model, metadata)

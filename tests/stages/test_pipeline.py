@@ -197,7 +197,7 @@ def test_a_model_below_the_threshold_is_not_exported(project, params):
     params.write_text(params.read_text().replace("min_accuracy: 0.2", "min_accuracy: 1.0"))
     result = dvc(project, "repro", "export", check=False)
     assert result.returncode != 0
-    assert "1.0000. Nothing is exported" in result.stderr
+    assert "is below the threshold of 1.0000. Nothing is exported" in result.stderr
     assert executed(result.stdout) == ["gate"]
     assert (project / "artifacts/manifest.json").read_bytes() == before
     alone = call(project, sys.executable, "-m", "stages.export", check=False)

@@ -7,8 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from alexnet.inference.verification import verify
+from tests.artifacts import export_small
 from tests.conftest import ROOT
-from tests.handing import small_handoff
 from tests.stages.projects import call
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def published(tmp_path_factory) -> Path:
     }
     YAML().dump(ours, project / "dvc.yaml")
     shutil.copy(ROOT / ".gitignore", project)
-    small_handoff(project / "artifacts")
+    export_small(project / "artifacts")
     call(project, "git", "init", "--quiet", "--initial-branch=main")
     call(project, "dvc", "init", "--quiet")
     call(project, "dvc", "commit", "--quiet", "--force")

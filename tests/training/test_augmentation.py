@@ -1,24 +1,19 @@
-"""Augmentation on a batch, against the same done image by image with numpy."""
+"""All transforms together: what is listed, sampled and done, and how one is added."""
 
-import numpy as np
 import pytest
 import torch
-from torchvision.transforms.v2.functional import normalize
 
-from alexnet.network.inputs import centre_crop, denormalise, normalise
-from alexnet.training.augmentation import (
-    Augmentation,
-    colour_components,
-    crop_and_flip,
-    draw,
-    hide,
-    mixed,
-    pca_lighting,
-    trade,
-)
-from tests.making import CPU, EVERYTHING, draws_of, settings
+from alexnet import config
+from alexnet.network.inputs import denormalise, normalise
+from alexnet.training import augmentation, color, occlusion, transforms
+from alexnet.training.augmentation import TRANSFORMS, Augmentation, describe_augmentation
+from alexnet.training.transforms import GatherTransform, PixelTransform
+from tests.making import CPU, EVERYTHING, seeded, settings, train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
+ALL = EVERYTHING | {"cutmix_end": 1.0, "epochs": 8}
+
+each_transform = pytest.mark.parametrize("kind", TRANSFORMS, ids=lambda kind: kind.name)
 
 
 @pytest.fixture
@@ -26,205 +21,227 @@ def images(tinted_digits):
     return tinted_digits
 
 
-# Crops and flips
+def augmentation_of(images, device=CPU, **params):
+    return Augmentation(images, MEAN, STD, settings(**params), device)
 
 
-def test_nothing_asked_for_changes_nothing(images):
-    draws = draw(images, 32, settings(), epoch=3)
-    assert torch.equal(crop_and_flip(images, draws, 32), images)
+def only(kind):
+    """The fewest of EVERYTHING's parameters with which a transform is active."""
+    given = dict(EVERYTHING)
+    for key in EVERYTHING:
+        fewer = {other: value for other, value in given.items() if other != key}
+        if kind.is_active(settings(**fewer)):
+            given = fewer
+    return given
 
 
-@pytest.mark.parametrize(("padding", "crop_size"), [(0, 24), (4, 32), (3, 20), (31, 32)])
-def test_a_crop_is_a_slice_of_the_reflected_image(images, padding, crop_size):
-    draws = draw(images, crop_size, settings(crop_padding=padding, hflip="random"), epoch=0)
-    results = crop_and_flip(images, draws, crop_size)
-    assert results.dtype == torch.uint8
-    assert results.shape == (len(images), crop_size, crop_size, 3)
-    around = [(padding, padding), (padding, padding), (0, 0)]
-    for number, image in enumerate(images.numpy()):
-        padded = np.pad(image, around, mode="reflect") if padding else image
-        top = draws.top[number].item() + padding
-        left = draws.left[number].item() + padding
-        expected = padded[top : top + crop_size, left : left + crop_size]
-        assert expected.shape[:2] == (crop_size, crop_size), "no crop reaches further"
-        if draws.mirrored[number]:
-            expected = expected[:, ::-1]
-        assert np.array_equal(results[number].numpy(), expected)
+# The list
 
 
-@pytest.mark.parametrize(("padding", "crop_size", "offsets"), [(2, 32, 5), (0, 28, 5), (1, 30, 5)])
-def test_every_offset_is_equally_likely(padding, crop_size, offsets):
-    """Down and across, independently of each other: 25 places, 1,000 images in each."""
-    many = torch.empty(25_000, 32, 32, 1, dtype=torch.uint8)
-    draws = draw(many, crop_size, settings(crop_padding=padding), epoch=0)
-    assert {draws.top.min().item(), draws.left.min().item()} == {-padding}
-    places = (draws.top + padding) * offsets + draws.left + padding
-    counts = torch.bincount(places, minlength=offsets**2)
-    assert len(counts) == offsets**2
-    assert (counts - 1000).abs().max() < 150  # almost five standard deviations
+def test_every_transform_is_listed_once_and_those_on_stored_pixels_first():
+    bases = {GatherTransform, PixelTransform}
+    written = {
+        kind
+        for file in (transforms, color, occlusion)
+        for kind in vars(file).values()
+        if isinstance(kind, type) and issubclass(kind, tuple(bases))
+    }
+    assert written - bases == set(TRANSFORMS)
+    assert len({kind.name for kind in TRANSFORMS}) == len(TRANSFORMS)
+    acts_late = [issubclass(kind, PixelTransform) for kind in TRANSFORMS]
+    assert acts_late == sorted(acts_late)
 
 
-def test_half_of_the_images_are_flipped():
-    many = torch.empty(10_000, 8, 8, 1, dtype=torch.uint8)
-    first, second = (draw(many, 8, settings(hflip="random"), epoch).mirrored for epoch in (0, 1))
-    for flipped in (first.sum(), second.sum(), (first == second).sum()):
-        assert abs(flipped.item() - 5000) < 250  # five standard deviations
-    assert not draw(many, 8, settings(hflip="none"), 0).mirrored.any()
+def test_the_tests_everything_is_every_transform_and_plain_is_none():
+    assert all(kind.is_active(settings(**EVERYTHING)) for kind in TRANSFORMS)
+    assert not any(kind.is_active(settings()) for kind in TRANSFORMS)
 
 
-def test_two_epochs_of_alternating_flips_show_both_sides_of_every_image(images):
-    params = settings(hflip="alternating")
-    seen = [draw(images, 32, params, epoch).mirrored for epoch in range(4)]
-    assert torch.equal(seen[0], ~seen[1])
-    assert torch.equal(seen[0], seen[2])
-    assert torch.equal(seen[1], seen[3])
-    assert 100 < seen[0].sum().item() < 200, "half of 300 start mirrored"
-    other = draw(images, 32, settings(hflip="alternating", seed=1), 0).mirrored
-    assert not torch.equal(other, seen[0])
+@each_transform
+def test_each_transform_is_switched_on_alone(images, kind):
+    """What is off is neither built nor sampled."""
+    params = only(kind) | {"cutmix_end": 1.0}
+    made = augmentation_of(images, **params)
+    assert [type(transform) for transform in made.transforms] == [kind]
+    sampled = made.sample(len(images), epoch=0)
+    assert sampled.values.shape == (len(images), len(kind.columns))
+    assert sampled.values.dtype == torch.float32
+    x = made(images, sampled)
+    assert x.shape == (300, 3, 32, 32)
+    assert not torch.allclose(x, normalise(images, MEAN, STD))
+    assert describe_augmentation(settings(**params)) == kind.description(settings(**params)) != ""
 
 
-def test_the_centre_crop(images):
-    for size, first in ((32, 0), (30, 1), (29, 1), (24, 4)):
-        expected = images[:, first : first + size, first : first + size]
-        assert torch.equal(centre_crop(images, size), expected)
+def test_without_augmentation_images_are_normalised_and_labels_kept(images):
+    made, labels = augmentation_of(images), torch.arange(300)
+    sampled = made.sample(300, epoch=0)
+    assert sampled.values.shape == (300, 0)
+    assert torch.equal(made(images, sampled), normalise(images, MEAN, STD))
+    assert made.targets(labels, sampled, 10) is labels
+    assert describe_augmentation(settings()) == ""
 
 
-# Neighbours that trade
+# Random numbers
 
 
-def test_two_neighbours_trade_a_square_and_as_much_of_their_labels():
-    """By hand: five images of 4 x 4, of which each is its own number; the last one is alone."""
-    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 4, 4)
-    # Of a pair the first one's square counts.
-    patch = torch.tensor([[1, 2, 2], [0, 0, 4], [0, 0, 0], [0, 0, 3], [0, 0, 2]])
-    draws = draws_of(5, patch=patch)
-    found = trade(x, draws)[:, 0]
-    expected = x[:, 0].clone()
-    expected[0, 1:3, 2:4], expected[1, 1:3, 2:4] = 1.0, 0.0
-    assert torch.equal(found, expected)
-    assert mixed(torch.tensor([0, 2, 1, 1, 0]), draws, num_classes=3, size=4).tolist() == [
-        [0.75, 0.0, 0.25],
-        [0.25, 0.0, 0.75],
-        [0.0, 1.0, 0.0],
-        [0.0, 1.0, 0.0],
-        [1.0, 0.0, 0.0],
-    ]
+@each_transform
+def test_random_numbers_depend_on_seed_epoch_and_image_alone(images, kind, monkeypatch):
+    def sample(epoch=3, **changes):
+        return augmentation_of(images, **(ALL | changes)).sample(300, epoch)[kind.name]
+
+    first = sample()
+    torch.manual_seed(5)
+    assert torch.equal(sample(batch_size=99), first)
+    for other in (sample(epoch=4), sample(seed=1)):
+        assert not torch.equal(other, first)
+    # Nor on which other transforms are active.
+    monkeypatch.setattr(augmentation, "TRANSFORMS", (kind,))
+    assert torch.equal(sample(), first)
 
 
-def test_a_preparation_trades_only_if_asked_to(images):
-    draws = draws_of(2, patch=torch.tensor([[4, 5, 16]] * 2))
-    labels = torch.tensor([3, 7])
-    for cutmix in (0.0, 0.5):
-        params = settings(cutmix_prob=cutmix, cutmix_end=1.0)
-        prepare = Augmentation(images, 32, (0.5,) * 3, (0.5,) * 3, params, CPU)
-        x = normalise(images[:2], (0.5,) * 3, (0.5,) * 3)
-        found, targets = prepare(images[:2], draws), prepare.targets(labels, draws, 10)
-        if cutmix:
-            assert torch.equal(found[0, :, 4:20, 5:21], x[1, :, 4:20, 5:21])
-            assert targets[0, [3, 7]].tolist() == [0.75, 0.25]
-        else:
-            assert torch.equal(found, x)
-            assert torch.equal(targets, labels)
+def test_transforms_are_independent_of_each_other(images):
+    made = augmentation_of(images, **ALL)
+    values = made.sample(20_000, epoch=0).values
+    correlation = torch.corrcoef(values.T).abs()
+    for own in made.columns.values():
+        correlation[own, own] = 0
+    assert correlation.max() < 0.035  # five standard deviations
 
 
-def test_light_has_the_deviation_that_is_asked_for():
-    many = torch.empty(20_000, 8, 8, 3, dtype=torch.uint8)
-    light = draw(many, 8, settings(pca_lighting_std=0.1), epoch=0).light
-    assert light.dtype == torch.float32
-    assert light.std(dim=0).tolist() == pytest.approx([0.1] * 3, rel=0.03)
-    assert light.mean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=0.004)
+# Arithmetic
 
 
-# Cutout
+def test_transforms_act_in_the_order_of_the_list(images):
+    """By hand, from one to the next; light does not fall into what cutout hides."""
+    params = {"crop_size": 28, "hflip": "random", "cutout": 8, "pca_lighting_std": 0.5}
+    made = augmentation_of(images, **params)
+    sampled = made.sample(300, epoch=1)
+    result = made(images, sampled)
+    crop, flip, lighting, cutout = made.transforms
+    positions = torch.arange(28)[None]
+    rows, columns = flip.source(positions, positions, sampled["flip"])
+    rows, columns = crop.source(rows, columns, sampled["crop"])
+    stored = images[torch.arange(300)[:, None, None], rows[:, :, None], columns[:, None]]
+    x = lighting(normalise(stored, MEAN, STD), sampled["pca_lighting"])
+    torch.testing.assert_close(result, cutout(x, sampled["cutout"]))
+    hidden = (result == 0).all(dim=1).sum(dim=(1, 2))
+    assert hidden.min() >= 16
+    assert hidden.max() == 64
 
 
-@pytest.mark.parametrize("size", [1, 7, 8])
-@pytest.mark.parametrize("top", [-4, 0, 5, 27, 31])
-def test_cutout_hides_exactly_the_square(images, size, top):
-    """Also where the square reaches beyond an edge of the image."""
-    x = normalise(images[:3], MEAN, STD)
-    left = 12
-    draws = draws_of(3, hole_top=torch.full((3,), top), hole_left=torch.full((3,), left))
-    expected = x.clone().numpy()
-    expected[:, :, max(0, top) : max(0, top + size), left : left + size] = 0
-    result = hide(x, draws, size)
-    assert np.array_equal(result.numpy(), expected)
-    assert x.abs().min() > 0, "no value was 0 before: the zeros are the hole"
+def test_what_cutout_hides_is_the_mean_of_the_training_pixels(images):
+    made = augmentation_of(images, cutout=8)
+    sampled = made.sample(300, epoch=0)
+    seen = denormalise(made(images, sampled), MEAN, STD)
+    hidden = (seen == torch.tensor(MEAN).mul(255).round().byte()).all(dim=3)
+    assert torch.equal(seen[~hidden], images[~hidden])
+    for number, (top, left) in enumerate(sampled["cutout"].int().tolist()):
+        assert hidden[number, max(0, top) : top + 8, max(0, left) : left + 8].all()
 
 
-def test_the_hole_is_of_every_image_its_own_and_centred_anywhere():
-    many = torch.empty(20_000, 12, 12, 1, dtype=torch.uint8)
-    for cutout in (4, 5):
-        draws = draw(many, 12, settings(cutout=cutout), epoch=0)
-        for start in (draws.hole_top, draws.hole_left):
-            centres = torch.bincount(start + cutout // 2)
-            assert len(centres) == 12, "of every row and column of the image"
-            assert (centres / 20_000 - 1 / 12).abs().max() < 0.01
-        assert (draws.hole_top == draws.hole_left).double().mean() < 0.12
-
-
-def test_what_is_hidden_is_the_mean_of_the_training_pixels(images):
-    params = settings(cutout=8)
-    prepare = Augmentation(images, 32, MEAN, STD, params, CPU)
-    draws = draws_of(2, hole_top=torch.full((2,), 3), hole_left=torch.full((2,), 3))
-    seen = denormalise(prepare(images[:2], draws), MEAN, STD)
-    grey = torch.tensor(MEAN).mul(255).round().byte()
-    assert torch.equal(seen[:, 3:11, 3:11], grey.expand(2, 8, 8, 3))
-    seen[:, 3:11, 3:11] = images[:2, 3:11, 3:11]
-    assert torch.equal(seen, images[:2])
-
-
-# All of it
-
-
-def test_normalise_equals_torchvision(images):
-    expected = normalize(images[:8].permute(0, 3, 1, 2).float() / 255, MEAN, STD)
-    result = normalise(images[:8], MEAN, STD)
-    torch.testing.assert_close(result, expected)
-    assert result.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(normalise(images[:8], torch.tensor(MEAN), torch.tensor(STD)), result)
-
-
-def test_normalised_images_have_mean_0_and_deviation_1(images):
-    """With the statistics that preprocessing writes: of pixel / 255, per channel."""
-    pixels = images.numpy().reshape(-1, 3) / 255
-    x = normalise(images, tuple(pixels.mean(0)), tuple(pixels.std(0)))
-    assert x.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0.0] * 3, abs=1e-5)
-    assert x.std(dim=(0, 2, 3)).tolist() == pytest.approx([1.0] * 3, abs=1e-4)
-
-
-def test_preparation_does_all_in_order(images):
-    """Crop, flip, normalise, light, and the hole last: light does not fall into it."""
-    params = settings(crop_padding=4, hflip="random", cutout=8, pca_lighting_std=0.5)
-    draws = draw(images, 28, params, epoch=1)
-    prepare = Augmentation(images, 28, MEAN, STD, params, CPU)
-    x = normalise(crop_and_flip(images, draws, 28), MEAN, STD)
-    expected = hide(pca_lighting(x, draws, colour_components(images, STD)), draws, 8)
-    result = prepare(images, draws)
-    torch.testing.assert_close(result, expected)
-    assert result.shape == (300, 3, 28, 28)
-    assert not torch.allclose(result, x)
-    for number in range(20):
-        top, left = max(0, draws.hole_top[number]), max(0, draws.hole_left[number])
-        assert not result[number, :, top : draws.hole_top[number] + 8, left].any()
-
-
-def test_a_batch_is_prepared_as_each_of_its_pairs_alone(images):
-    params = settings(**EVERYTHING)
-    draws = draw(images, 32, params, epoch=0)
-    prepare = Augmentation(images, 32, MEAN, STD, params, CPU)
-    together = prepare(images[:40], draws.take(slice(40)))
+def test_a_batch_is_augmented_as_each_of_its_pairs_alone(images):
+    made, labels = augmentation_of(images, **ALL), torch.arange(300) % 10
+    sampled = made.sample(300, epoch=0)
+    batch = slice(0, 40)
+    together = made(images[batch], sampled.index_select(batch))
+    targets = made.targets(labels[batch], sampled.index_select(batch), 10)
     for number in (0, 16, 38):
-        only = slice(number, number + 2)
-        assert torch.equal(prepare(images[only], draws.take(only)), together[only])
+        pair = slice(number, number + 2)
+        of_pair = sampled.index_select(pair)
+        assert torch.equal(made(images[pair], of_pair), together[pair])
+        assert torch.equal(made.targets(labels[pair], of_pair, 10), targets[pair])
+    cutmix = made.transforms[-1]
+    assert torch.equal(targets, cutmix.mix_targets(labels[:40], sampled["cutmix"][:40], 10))
+    assert targets.sum(dim=1).tolist() == pytest.approx([1.0] * 40)
+    assert targets.max(dim=1).values.min() < 1, "some labels are mixed"
 
 
 @pytest.mark.gpu
-def test_a_gpu_prepares_the_same(images):
-    params = settings(**EVERYTHING)
-    draws, device = draw(images, 32, params, epoch=0), torch.device("cuda:0")
-    expected = Augmentation(images, 32, MEAN, STD, params, CPU)(images, draws)
-    prepare = Augmentation(images, 32, MEAN, STD, params, device)
-    result = prepare(images.to(device), draws.to(device)).cpu()
+def test_a_gpu_augments_as_the_cpu_does(images):
+    device = torch.device("cuda:0")
+    made = augmentation_of(images, **ALL)
+    sampled = made.sample(300, epoch=0)
+    expected = made(images, sampled)
+    on_gpu = augmentation_of(images, device, **ALL)
+    result = on_gpu(images.to(device), sampled.to(device)).cpu()
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(result == 0, expected == 0)
+
+
+# Descriptions
+
+
+@pytest.mark.parametrize(
+    ("params", "description"),
+    [
+        ({"crop_padding": 4}, "shifted by up to 4 pixels"),
+        ({"crop_size": 28}, "cropped to a random square of 28 pixels"),
+        ({"hflip": "random"}, "mirrored at random"),
+        ({"hflip": "alternating"}, "mirrored in every second epoch"),
+        ({"scale": 0.2}, "scaled in width and height by up to 20 %"),
+        ({"degrees": 10.0}, "rotated by up to 10°"),
+        ({"color_jitter": 0.25}, "contrast, saturation and brightness changed by up to 25 %"),
+        ({"pca_lighting_std": 0.1}, "colours shifted along the pixels' principal components"),
+        ({"cutout": 8}, "a square of 8×8 pixels hidden"),
+        ({"random_erasing_prob": 0.25}, "a rectangle of 25 % of the images filled with noise"),
+        (
+            {"cutmix_prob": 0.5, "cutmix_end": 0.8},
+            "a square exchanged in 50 % of the pairs in the first 80 % of the epochs",
+        ),
+        ({"cutmix_prob": 0.5, "cutmix_end": 1.0}, "a square exchanged in 50 % of the pairs"),
+        ({"cutmix_prob": 0.5, "cutmix_end": 0.0}, ""),
+        (
+            {"crop_size": 28, "crop_padding": 2, "degrees": 5.0, "scale": 0.1, "cutout": 4},
+            "cropped to a random square of 28 pixels, shifted by up to 2 pixels, scaled in width "
+            "and height by up to 10 %, rotated by up to 5°, a square of 4×4 pixels hidden",
+        ),
+    ],
+)
+def test_the_description_follows_the_parameters(params, description):
+    assert describe_augmentation(settings(**params)) == description
+
+
+# One more
+
+
+class TrainWithDimming(config.Train):
+    dimming: float
+
+
+class Dimming(PixelTransform):
+    """Bring each image nearer to the mean by a random share."""
+
+    name = "dimming"
+    columns = ("factor",)
+
+    @classmethod
+    def is_active(cls, params):
+        return params.dimming > 0
+
+    @classmethod
+    def description(cls, params):
+        return f"dimmed by up to {params.dimming}"
+
+    def sample(self, n, generator):
+        return 1 - self.params.dimming * torch.rand(n, 1, generator=generator)
+
+    def __call__(self, x, sampled):
+        return x * sampled[:, :, None, None]
+
+
+def test_a_transform_is_added_by_a_class_a_line_and_a_parameter(
+    metadata, digits, images, monkeypatch
+):
+    monkeypatch.setattr(augmentation, "TRANSFORMS", (*TRANSFORMS, Dimming))
+    without, params = (
+        TrainWithDimming(**settings(epochs=1, hflip="random").model_dump(), dimming=dimming)
+        for dimming in (0.0, 0.5)
+    )
+    assert describe_augmentation(params) == "mirrored at random, dimmed by up to 0.5"
+    made = Augmentation(images, MEAN, STD, params, CPU)
+    sampled = made.sample(300, epoch=0)
+    x = Augmentation(images, MEAN, STD, without, CPU)(images, sampled)
+    assert torch.equal(made(images, sampled), x * sampled["dimming"][:, :, None, None])
+    assert train(seeded(), metadata, digits, params).losses[0] != pytest.approx(
+        train(seeded(), metadata, digits, without).losses[0], rel=1e-6
+    )

@@ -7,17 +7,18 @@ import torch
 
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import trainer as training
+from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
 from alexnet.training.device import DeviceConfig, make_deterministic
 from alexnet.training.loader import Batch
-from tests.making import EVERYTHING, draws_of, settings, trainer_of
+from tests.making import EVERYTHING, settings, trainer_of
 
 
 def batch_of(*labels):
     """A batch that is told by its labels."""
     n = len(labels)
     images = torch.zeros(n, 2, 2, 3, dtype=torch.uint8)
-    return Batch(images, torch.tensor(labels), draws_of(n), float(n))
+    return Batch(images, torch.tensor(labels), AugmentationParams(torch.zeros(n, 0), {}), float(n))
 
 
 class Recorder:

@@ -106,6 +106,7 @@ CASES = {
         "cutmix_end": 1.0,
         "cutout": 8,
         "pca_lighting_std": 0.1,
+        "random_erasing_prob": 0.25,
     },
     "muon": {"muon_lr": 0.02, "muon_weight_decay": 0.1},
 }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alexnet.training.augmentation import draw
+from alexnet.training.augmentation import Augmentation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from alexnet.training.loader import Split, batches, move_to_device
 from alexnet.training.trainer import epoch_order
@@ -18,42 +18,41 @@ def split(digits):
 
 
 def epoch_of(split, batch_size, device=CPU, distributed=SINGLE_PROCESS, order=None):
-    """(the order of the epoch, what is drawn, its batches)"""
-    draws = draw(split.images, 32, settings(**EVERYTHING, epochs=8), epoch=2)
+    """(the order of the epoch, its augmentation parameters, its batches)"""
+    params = settings(**EVERYTHING, epochs=8)
+    augmentation = Augmentation(split.images, (0.5,) * 3, (0.2,) * 3, params, CPU)
+    sampled = augmentation.sample(len(split), epoch=2)
     order = epoch_order(len(split), 0, 2) if order is None else order
-    return order, draws, batches(split, draws, order.split(batch_size), device, distributed)
+    return order, sampled, batches(split, sampled, order.split(batch_size), device, distributed)
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, 25, 75])
 def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_size):
-    order, draws, found = epoch_of(split, batch_size)
+    order, sampled, found = epoch_of(split, batch_size)
     found = list(found)
     sizes = [len(batch.labels) for batch in found]
     assert sizes == [batch_size] * (75 // batch_size) + [75 % batch_size] * (75 % batch_size > 0)
-    assert [batch.loss_divisor for batch in found] == sizes, "by which the sum of losses is divided"
+    assert [batch.loss_divisor for batch in found] == sizes
     assert torch.equal(torch.cat([batch.labels for batch in found]), order)
     assert torch.equal(torch.cat([batch.images for batch in found]), split.images[order])
-    for name, drawn in vars(draws).items():
-        of_batches = torch.cat([getattr(batch.draws, name) for batch in found])
-        assert torch.equal(of_batches, drawn[order]), name
+    of_batches = torch.cat([batch.augmentation_params.values for batch in found])
+    assert torch.equal(of_batches, sampled.values[order])
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("batch_size", [16, 4])
-def test_the_shares_of_several_processes_make_up_the_batch(split, size, batch_size):
+def test_the_shards_of_several_processes_make_up_the_batch(split, size, batch_size):
     """In its order; the last batch of 75 leaves some of five processes with less, or nothing."""
     _, _, alone = epoch_of(split, batch_size)
     shared = [
         epoch_of(split, batch_size, distributed=DistributedContext(r, size))[2] for r in range(size)
     ]
     for whole, *parts in zip(alone, *shared, strict=True):
-        assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
-        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
-        for k, drawn in enumerate(whole.draws.tensors()):
-            assert torch.equal(torch.cat([part.draws.tensors()[k] for part in parts]), drawn)
+        for k, tensor in enumerate(whole.tensors()):
+            assert torch.equal(torch.cat([part.tensors()[k] for part in parts]), tensor)
         sizes = [len(part.labels) for part in parts]
         assert max(sizes) - min(sizes) <= 2
-        # The mean over the processes of (sum of losses / share) is the batch's mean loss.
+        # The mean over the processes of (sum of losses / loss_divisor) is the batch's mean loss.
         assert {part.loss_divisor for part in parts} == {len(whole.labels) / size}
 
 
@@ -68,7 +67,7 @@ def test_a_clone_has_memory_of_its_own(split):
     for ours, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
         assert torch.equal(ours, theirs)
         assert ours.data_ptr() != theirs.data_ptr()
-    assert len(batch.tensors()) == 2 + 9, "images, labels, and every draw"
+    assert len(batch.tensors()) == 3, "images, labels, and the augmentation's random numbers"
 
 
 @pytest.mark.parametrize("wanted", ["auto", "device", "host"])

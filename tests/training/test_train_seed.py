@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from alexnet.seeding import seed_for
-from alexnet.training.augmentation import draw
+from alexnet.training.augmentation import Augmentation
 from alexnet.training.loader import epoch_order
-from tests.making import EVERYTHING, ignore, seeded, settings, train, trainer_of
+from tests.making import CPU, EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(metadata, digits):
@@ -68,7 +68,8 @@ def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(metadata, dig
     params = settings(batch_size=batch_size, epochs=1, **EVERYTHING)
     seen = steps_of(seeded(), metadata, digits, params)
     order = epoch_order(76, params.seed, 0)
-    expected = draw(digits[0][:76], 32, params, 0).take(order)
+    augmentation = Augmentation(digits[0][:76], metadata.mean, metadata.std, params, CPU)
+    expected = augmentation.sample(76, 0).index_select(order)
     assert [row for _, _, draws in seen for row in draws] == rows_of(expected)
 
 
@@ -78,11 +79,11 @@ def steps_of(model, metadata, digits, params):
 
     def record(trainer, batch):
         images = [image.numpy().tobytes() for image in batch.images]
-        seen.append((torch.initial_seed(), images, rows_of(batch.draws)))
+        seen.append((torch.initial_seed(), images, rows_of(batch.augmentation_params)))
 
     trainer_of(model, metadata, digits, params, before_step=record).fit(ignore)
     return seen
 
 
-def rows_of(draws):
-    return list(zip(*(map(str, tensor.tolist()) for tensor in draws.tensors()), strict=True))
+def rows_of(params):
+    return [tuple(row) for row in params.values.tolist()]

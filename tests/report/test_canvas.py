@@ -1,6 +1,6 @@
 import pytest
 
-from alexnet.report.page import fit, text_width, wrap
+from alexnet.report.canvas import fit, text_width, wrap
 from alexnet.report.style import TEXT, percent
 
 

@@ -22,7 +22,7 @@ HINTING = 1.02  # glyphs set on whole pixels come out a little wider than the fo
 LEADING = 1.4 / 72  # inches of line height for a point of type
 
 
-class Page:
+class Canvas:
     """A picture `WIDTH` inches wide whose body is `height` inches high.
 
     Positions are inches from the body's upper left corner, to the right and down.
@@ -46,7 +46,7 @@ class Page:
             (left / WIDTH, bottom / self.total, width / WIDTH, height / self.total)
         )
 
-    def canvas(self) -> Axes:
+    def body(self) -> Axes:
         """The whole body as an empty axes whose data coordinates are inches, y pointing down."""
         axes = self.axes(0, 0, WIDTH, self.height)
         axes.set(xlim=(0, WIDTH), ylim=(self.height, 0))

@@ -1,4 +1,4 @@
-"""What the tests of the handoff hand over."""
+"""Exported artifacts for tests."""
 
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from alexnet.network.weights import ModelMetadata, build
 from tests.conftest import CLASSES, ROOT, real_digits
 from tests.making import CPU, narrow
 
+METADATA = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 METRICS = {
     "loss": 1.0,
     "calibration_error": 0.1,
@@ -28,9 +29,11 @@ DATA = {
     "duplicates": {"train-test": 2},
 }
 PROVENANCE = {"revision": "0" * 40, "dirty": False, "sha256": {"weights": "f" * 64}}
+# Nothing is rejected, and int8 is calibrated quickly.
+LAX = {"max_accuracy_drop": 1.0, "max_label_change": 1.0, "num_calibration_images": 32}
 
 
-def confident(metadata: ModelMetadata) -> AlexNet:
+def confident_model(metadata: ModelMetadata) -> AlexNet:
     """A network whose logits are as far apart as a trained one's."""
     torch.manual_seed(0)
     model = build(metadata, dropout=0.5).eval()
@@ -39,47 +42,42 @@ def confident(metadata: ModelMetadata) -> AlexNet:
     return model
 
 
-def export_to(
+def export_model(
     folder: Path,
     model: AlexNet,
     metadata: ModelMetadata,
     images: Tensor,
-    params: config.Params,
-    **changes: Any,
+    given: dict[str, Any] | None = None,
+    **export: Any,
 ) -> dict[str, Any]:
-    """hand_over, with labels of which the model gets half right."""
-    labels = logits_of(model, metadata, centre_crop(images, metadata.image_size), CPU, 256).argmax(
-        1
-    )
+    """export_bundle with labels of which the model gets half right.
+
+    given: replaces its other arguments. export: changes of that section of params.yaml.
+    """
+    cropped = centre_crop(images, metadata.image_size)
+    labels = logits_of(model, metadata, cropped, CPU, 256).argmax(1)
     labels[::2] = (labels[::2] + 1) % len(metadata.classes)
     accuracy = len(labels[1::2]) / len(labels)
-    given = {
+    params = config.load(ROOT / "params.yaml").export
+    arguments = {
+        "calibration_images": images,
         "metrics": METRICS | {"n": len(labels), "accuracy": accuracy},
         "data": DATA,
         "provenance": PROVENANCE,
-        "params": params.export,
-        "calibration": images,
-    } | changes
-    return export_bundle(folder, model, metadata, images, labels, **given)
+        "params": params.model_copy(update=export),
+    }
+    return export_bundle(folder, model, metadata, images, labels, **arguments | (given or {}))
 
 
-def small_handoff(folder: Path, stored_size: int = 32, **export: Any) -> Path:
-    """A folder whose model is narrow: small enough to be damaged a hundred times.
-
-    export: changes of that section of params.yaml.
-    """
-    metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+def export_small(folder: Path, stored_size: int = 32, **export: Any) -> Path:
+    """An artifact with a narrow model: small enough to be damaged a hundred times."""
     torch.manual_seed(0)
     model = narrow().eval()
     with torch.no_grad():
         model.fc3.weight.normal_(std=0.05)
-    params = config.load(ROOT / "params.yaml")
-    params = params.model_copy(
-        update={"export": params.export.model_copy(update={"num_samples": 4} | export)}
-    )
     images = real_digits()[0][:40]
     if stored_size != 32:
         images = images.repeat_interleave(2, 1).repeat_interleave(2, 2)
         images = images[:, :stored_size, :stored_size].contiguous()
-    export_to(folder, model, metadata, images, params)
+    export_model(folder, model, METADATA, images, **{"num_samples": 4} | export)
     return folder

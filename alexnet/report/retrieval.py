@@ -1,0 +1,118 @@
+"""Images found by their activations: maximally activating patches, nearest neighbours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from alexnet.report.canvas import MARGIN, Canvas, fit
+from alexnet.report.probe import LayerPatches
+from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
+
+SIDE = 3  # a channel's patches are drawn in a square of so many by so many
+GAP, BLOCK_GAP = 0.02, 0.14
+BELOW, ABOVE = 0.36, 0.3
+
+NEIGHBOUR_GAP, QUERY_GAP = 0.07, 0.25
+NAME = 0.2  # inches below an image
+
+
+@applied()
+def activating_patches(rows: Sequence[LayerPatches], image_size: int, num_images: int) -> Figure:
+    """A row for each layer: of some channels the nine patches of strongest activation."""
+    columns = max(len(row.channels) for row in rows)
+    block = (WIDTH - 2 * MARGIN + BLOCK_GAP) / columns - BLOCK_GAP
+    height = ABOVE + block + BELOW
+    canvas = Canvas(
+        len(rows) * height,
+        "Maximally activating patches: edges and colours in the first layers, objects in the last",
+        f"Of {num_images:,} test images, the nine with the strongest activation of each channel, "
+        "cropped to the receptive field of that activation (grey lies outside the image). The "
+        "channels shown are the most selective: their strongest activations exceed their mean "
+        "the most. Below each: the most common class of the nine. Where nearly all nine share a "
+        "class, the channel detects that class or a part of it.",
+    )
+    body = canvas.body()
+    for number, row in enumerate(rows):
+        top = number * height
+        field = f"receptive field {row.field}×{row.field} pixels"
+        if row.field >= image_size:
+            field += ": the whole image and its padding"
+        body.text(MARGIN, top + 0.13, row.layer, fontsize=TEXT, weight="bold", va="center")
+        body.text(MARGIN + 0.6, top + 0.13, field, fontsize=SMALL, color=MUTED, va="center")
+        for place, channel in enumerate(row.channels):
+            left = MARGIN + place * (block + BLOCK_GAP)
+            side = (block + GAP) / SIDE - GAP
+            for index, patch in enumerate(channel.patches[: SIDE * SIDE]):
+                y, x = divmod(index, SIDE)
+                at = (left + x * (side + GAP), top + ABOVE + y * (side + GAP))
+                canvas.image(*at, side, patch)
+            below = top + ABOVE + block + 0.12
+            words = fit(_most_common(channel.labels[: SIDE * SIDE]), SMALL, block)
+            body.text(left + block / 2, below, words, fontsize=SMALL, ha="center", va="center")
+    return canvas.figure
+
+
+@applied()
+def nearest_neighbours(
+    images: NDArray[np.uint8],
+    labels: Sequence[str],
+    neighbours: NDArray[np.uint8],
+    neighbour_labels: Sequence[Sequence[str]],
+    layer: str,
+    num_compared: int,
+) -> Figure:
+    """Test images (Q, H, W, C) at the left, their nearest training images (Q, k, H, W, C) beside.
+
+    After figure 4 of the 2012 paper: nearest by Euclidean distance between activations of `layer`.
+    """
+    number, k = neighbours.shape[:2]
+    size = (WIDTH - 2 * MARGIN - QUERY_GAP - NEIGHBOUR_GAP * k) / (k + 1)
+    row = size + NAME + NEIGHBOUR_GAP
+    same = sum(
+        name == label
+        for label, names in zip(labels, neighbour_labels, strict=True)
+        for name in names
+    )
+    canvas = Canvas(
+        ABOVE + number * row - NEIGHBOUR_GAP,
+        f"Nearest neighbours in {layer}: {percent(same / (number * k), 0)} are of the test "
+        "image's class",
+        f"At the left a test image, beside it the {k} of {num_compared:,} training images whose "
+        f"activations in {layer}, the last hidden layer, have the smallest Euclidean distance to "
+        "its own. They resemble it in the features that decide its class, not pixel by pixel. "
+        "Framed: images of another class.",
+    )
+    body = canvas.body()
+    first = MARGIN + size + QUERY_GAP
+    for left, heading in ((MARGIN, "test image"), (first, "nearest training images")):
+        body.text(left, 0.12, heading, fontsize=TEXT, weight="bold", va="center")
+    for index in range(number):
+        top = ABOVE + index * row
+        canvas.image(MARGIN, top, size, images[index])
+        _name(body, MARGIN, top + size, size, labels[index], INK)
+        for place in range(k):
+            left = first + place * (size + NEIGHBOUR_GAP)
+            name = neighbour_labels[index][place]
+            canvas.image(left, top, size, neighbours[index, place])
+            is_same = name == labels[index]
+            if not is_same:
+                body.add_patch(
+                    Rectangle((left, top), size, size, fill=False, edgecolor=WRONG, linewidth=3)
+                )
+            _name(body, left, top + size, size, name, MUTED if is_same else WRONG)
+    return canvas.figure
+
+
+def _most_common(labels: Sequence[str]) -> str:
+    name = max(dict.fromkeys(labels), key=list(labels).count)
+    return f"{name}: {list(labels).count(name)} of {len(labels)}"
+
+
+def _name(body: Axes, left: float, bottom: float, size: float, name: str, colour: str) -> None:
+    words = fit(name, SMALL, size)
+    middle = left + size / 2
+    body.text(middle, bottom + 0.09, words, fontsize=SMALL, color=colour, ha="center", va="center")
