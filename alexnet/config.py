@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Device = Literal["auto", "cpu", "cuda"]
-# The classes of alexnet.network.model by name, which is not imported here: it needs torch.
+# The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
 
@@ -172,8 +172,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _augmentation_fits_image(self) -> "Params":
         stored = (self.data.image_size, "data.image_size")
-        seen = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
-        limits = {"crop_padding": stored, "crop_size": stored, "cutout": seen}
+        cropped = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
+        limits = {"crop_padding": stored, "crop_size": stored, "cutout": cropped}
         for key, (size, given_by) in limits.items():
             value = getattr(self.train, key) or 0
             if value > size or (value == size and key != "crop_size"):

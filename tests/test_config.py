@@ -1,12 +1,14 @@
-"""params.yaml: a wrong value is refused by name."""
+"""params.yaml: a wrong value fails with an error that names its key."""
 
 import time
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
 from alexnet import config
 from alexnet.errors import UserError
+from alexnet.network.model import VARIANTS
 from tests.conftest import ROOT, write_params
 
 
@@ -80,7 +82,7 @@ def test_the_projects_own_files_are_valid():
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
+def test_a_wrong_value_is_named(tmp_path, change, message):
     write_params(tmp_path, **change)
     with pytest.raises(UserError, match=message):
         config.load(tmp_path / "params.yaml")
@@ -98,14 +100,14 @@ def test_a_wrong_value_is_refused_by_name(tmp_path, change, message):
         {"train__num_processes": 2},
     ],
 )
-def test_what_just_fits_is_taken(tmp_path, change):
+def test_values_at_their_limits_are_valid(tmp_path, change):
     write_params(tmp_path, **change)
     values = config.load(tmp_path / "params.yaml")
     assert values.crop_size == change.get("train__crop_size", 32)
 
 
-def test_every_key_of_train_reruns_the_stage_or_only_carries_it_out():
-    """Else a change of it would be neither seen by dvc nor promised to change nothing."""
+def test_every_key_of_train_reruns_the_stage_or_is_execution_only():
+    """DVC tracks a key, or a change of it does not change the result; never neither."""
     stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]
     tracked = {name.removeprefix("train.") for name in stage["params"] if "." in name}
     assert tracked | config.EXECUTION_ONLY == set(config.Train.model_fields)
@@ -113,7 +115,11 @@ def test_every_key_of_train_reruns_the_stage_or_only_carries_it_out():
     assert "model" in stage["params"]
 
 
-def test_every_mistake_is_named_at_once(tmp_path):
+def test_the_names_of_the_variants_are_those_of_their_classes():
+    assert get_args(config.Variant) == tuple(VARIANTS)
+
+
+def test_all_mistakes_are_listed_at_once(tmp_path):
     write_params(tmp_path, train__epochs=-1, export__opset=3)
     with pytest.raises(UserError, match=r"train\.epochs(.|\n)*export\.opset"):
         config.load(tmp_path / "params.yaml")
@@ -132,20 +138,20 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "", "\0"])
-def test_a_file_that_is_not_parameters(tmp_path, text):
+def test_a_file_that_is_no_params_file(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match=r"is not valid YAML|should hold the sections data, model"):
         config.load(tmp_path / "params.yaml")
 
 
-def test_numbers_without_a_point_are_numbers(tmp_path):
+def test_numbers_in_yaml_1_2(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     text = text.replace("weight_decay: 0.0005", "weight_decay: 5e-4")
     (tmp_path / "params.yaml").write_text(text)
     assert config.load(tmp_path / "params.yaml").train.weight_decay == 5e-4
 
 
-def test_a_wrong_value_is_told_in_under_a_second(tmp_path, run):
+def test_a_wrong_value_fails_in_under_a_second(tmp_path, run):
     """Before torch is imported: that alone takes longer."""
     write_params(tmp_path, train__epochs=-1)
     seconds = []

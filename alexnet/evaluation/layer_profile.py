@@ -1,16 +1,12 @@
 """The wall-clock time of each layer, run by itself, forward and backward."""
 
-import csv
 import statistics
 import time
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from alexnet.errors import UserError
-from alexnet.files import atomic_write, require_file
 from alexnet.network.model import AlexNet
 from alexnet.training.device import DeviceConfig
 
@@ -49,14 +45,14 @@ def time_layers(
     for number, (name, layer) in enumerate(network.named_children()):
         forward, backward = [], []
         for _ in range(1 + ROUNDS):  # the first one warms up
-            given = x.detach().requires_grad_(number > 0)  # images need no gradient
+            inputs = x.detach().requires_grad_(number > 0)  # images need no gradient
             start = _now(device_config)
             with device_config.autocast():
-                output: Tensor = layer(given)
+                output: Tensor = layer(inputs)
             middle = _now(device_config)
             if output.requires_grad:
-                wanted = [value for value in (given, *layer.parameters()) if value.requires_grad]
-                torch.autograd.grad(output, wanted, torch.ones_like(output))
+                sources = [value for value in (inputs, *layer.parameters()) if value.requires_grad]
+                torch.autograd.grad(output, sources, torch.ones_like(output))
             end = _now(device_config)
             forward.append((middle - start) / n)
             backward.append((end - middle) / n)
@@ -73,31 +69,3 @@ def _now(device_config: DeviceConfig) -> float:
     if device_config.device.type == "cuda":
         torch.cuda.synchronize(device_config.device)
     return time.perf_counter()
-
-
-def write(path: Path, rows: list[LayerTime]) -> None:
-    """Write the rows as CSV."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
-        names = [field.name for field in fields(LayerTime)]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: f"{v:.4g}" if isinstance(v, float) else v for name, v in asdict(row).items()}
-            for row in rows
-        )
-
-
-def read(path: Path) -> list[LayerTime]:
-    """The rows that `write` wrote. Raises UserError if the file is missing or no such table."""
-    with require_file(path).open(newline="") as file:
-        try:
-            return [
-                LayerTime(
-                    row["layer"], float(row["forward_seconds"]), float(row["backward_seconds"])
-                )
-                for row in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is not a table of layer times ({error}); write it again"
-            ) from None

@@ -17,11 +17,9 @@ pixels into floor((W - K + 2P) / S) + 1.
 A new variant is a class here, and its name in `config.Variant`.
 """
 
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from torch import Tensor, nn
-
-from alexnet import config
 
 
 class AlexNet(nn.Module):
@@ -294,6 +292,5 @@ def _subclasses(cls: type[AlexNet]) -> list[type[AlexNet]]:
     return [each for child in cls.__subclasses__() for each in (child, *_subclasses(child))]
 
 
-# By name. The names stand in `config`, so that a wrong one fails before torch is imported.
-_CLASSES = {cls.variant: cls for cls in _subclasses(AlexNet)}
-VARIANTS: dict[str, type[AlexNet]] = {name: _CLASSES[name] for name in get_args(config.Variant)}
+# By name; `config.Variant` has the names too, so that a wrong one fails before torch is imported.
+VARIANTS: dict[str, type[AlexNet]] = {cls.variant: cls for cls in _subclasses(AlexNet)}

@@ -186,7 +186,7 @@ def window_of(name: str, layer: nn.Module) -> tuple[int | None, int | None, int 
                 "windows, given in numbers, without dilation"
             )
         numbers.append(sides.pop())
-    kernel, stride, padding, _ = numbers
+    kernel, stride, padding = map(int, numbers[:3])
     return kernel, stride, padding, layer.groups if isinstance(layer, nn.Conv2d) else None
 
 

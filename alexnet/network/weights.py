@@ -55,7 +55,7 @@ def save_weights(path: Path, model: AlexNet, metadata: ModelMetadata) -> None:
     """Write the model's parameters and buffers.
 
     Floating-point numbers of any type become float32 in the standard layout; integers, such
-    as the number of batches that a batch normalisation has seen, keep their type.
+    as a batch normalisation's count of batches, keep their type.
     Raises OSError that names the file if it cannot be written.
     """
     tensors = {

@@ -84,7 +84,7 @@ class Augmentation:
         self.crop_size = params.crop_size or images.shape[1]
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
-        training_images = TrainingImages(images, self.crop_size, self.std)
+        training_images = TrainingImages(images, self.crop_size, std, device)
         self.transforms = [
             kind(params, training_images) for kind in TRANSFORMS if kind.is_active(params)
         ]

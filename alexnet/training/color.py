@@ -1,6 +1,7 @@
 """The augmentations that change the colours of an image."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -49,7 +50,7 @@ class PCALighting(PixelTransform):
 
     def __init__(self, params: config.Train, images: TrainingImages) -> None:
         super().__init__(params, images)
-        self.components = principal_components(images.pixels, images.std).to(images.std.device)
+        self.components = principal_components(images.pixels, images.std).to(images.device)
 
     @classmethod
     def is_active(cls, params: config.Train) -> bool:
@@ -66,13 +67,13 @@ class PCALighting(PixelTransform):
         return x + (sampled @ self.components.T)[:, :, None, None]
 
 
-def principal_components(images: Tensor, std: Tensor, max_images: int = 10_000) -> Tensor:
+def principal_components(images: Tensor, std: Sequence[float], max_images: int = 10_000) -> Tensor:
     """The principal components of the images' pixels, in units of the network's input.
 
     images: uint8 (N, H, W, 3), of which at most `max_images`, evenly spread, are read.
     Returns float32 (3, 3): a component in each column, as long as its standard deviation.
     """
     subset = images[:: math.ceil(len(images) / max_images)]
-    pixels = subset.reshape(-1, 3).double() / 255 / std.to("cpu", torch.float64)
+    pixels = subset.reshape(-1, 3).double() / 255 / torch.tensor(std, dtype=torch.float64)
     variances, directions = torch.linalg.eigh(torch.cov(pixels.T))
     return (directions * variances.clamp(min=0).sqrt()).float()

@@ -74,7 +74,7 @@ class RandomErasing(PixelTransform):
         size, channels = images.crop_size, images.pixels.shape[-1]
         self.num_values = size * size * channels  # of one image
         generator = generator_for(params.seed, "random_erasing noise")
-        noise = torch.randn(2 * self.num_values, generator=generator).to(images.std.device)
+        noise = torch.randn(2 * self.num_values, generator=generator).to(images.device)
         # Row i, a view, is the table from its i-th value on.
         self.noise = noise.unfold(0, self.num_values, 1)
 

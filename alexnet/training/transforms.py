@@ -6,6 +6,7 @@ To add one, write a subclass of `GatherTransform` or `PixelTransform`, name it i
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +24,8 @@ class TrainingImages:
 
     pixels: Tensor  # uint8 (N, H, W, C): the training split
     crop_size: int  # side in pixels of the network's input
-    std: Tensor  # float32 (C): of pixel / 255, on the device that computes
+    std: Sequence[float]  # of pixel / 255, per channel
+    device: torch.device  # where batches are augmented
 
 
 class Transform(ABC):

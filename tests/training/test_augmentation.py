@@ -150,7 +150,10 @@ def test_a_batch_is_augmented_as_each_of_its_pairs_alone(images):
         of_pair = sampled.index_select(pair)
         assert torch.equal(made(images[pair], of_pair), together[pair])
         assert torch.equal(made.targets(labels[pair], of_pair, 10), targets[pair])
+    cutmix = made.transforms[-1]
+    assert torch.equal(targets, cutmix.mix_targets(labels[:40], sampled["cutmix"][:40], 10))
     assert targets.sum(dim=1).tolist() == pytest.approx([1.0] * 40)
+    assert targets.max(dim=1).values.min() < 1, "some labels are mixed"
 
 
 @pytest.mark.gpu

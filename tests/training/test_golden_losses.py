@@ -1,6 +1,6 @@
 """Losses of real runs, step by step, as they were when last looked at.
 
-`python -m tests.test_golden_losses` writes golden_losses.json anew, which a change that is
+`python -m tests.training.test_golden_losses` writes golden_losses.json anew, which a change that is
 meant to alter the steps has to do.
 """
 

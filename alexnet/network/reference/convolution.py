@@ -1,4 +1,4 @@
-"""Convolution: at every place of the image, the same weighted sums of the window there."""
+"""Convolution: the same weighted sums of the window at every place of the image."""
 
 from typing import Any
 
@@ -13,9 +13,8 @@ class Convolution(Function):
     """y[n, d, place] = sum over r of weight[d, r] window[n, r, place], plus bias[d].
 
     r runs over the C K K values of a window, so this is a matrix product: the weights'
-    rows by the windows' columns. With G groups the channels are dealt out in G parts that do
-    not see each other, each with a product of its own (the paper's section 3.5: one part on
-    each of its two GPUs).
+    rows by the windows' columns. With G groups the channels are divided into G parts, each
+    with a product of its own (the paper's section 3.5: one part on each of its two GPUs).
     """
 
     @staticmethod
@@ -56,7 +55,7 @@ class Convolution(Function):
         bias_gradient = y_gradient.sum(dim=(0, 2, 3))  #                      (D)
 
         x_gradient = None
-        if ctx.needs_input_grad[0]:  # the images, in front of conv1, learn nothing
+        if ctx.needs_input_grad[0]:  # conv1's input, the images, needs none
             columns_gradient = torch.einsum("gdr,ngdp->ngrp", rows, y_columns)  # (N, G, R, H'W')
             windows_gradient = columns_gradient.reshape(windows_shape)  #  (N, C, K, K, H', W')
             padded_gradient = fold(windows_gradient, padded_shape, stride)  # (N, C, H+2P, W+2P)

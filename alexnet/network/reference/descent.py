@@ -1,4 +1,4 @@
-"""The step that the weights take: stochastic gradient descent with Nesterov's momentum."""
+"""The update of the weights: stochastic gradient descent with Nesterov's momentum."""
 
 import torch
 from torch import Tensor
@@ -18,11 +18,11 @@ def nesterov_step(
     As torch.optim.SGD has it (Sutskever, Martens, Dahl, Hinton: On the importance of
     initialization and momentum in deep learning. ICML 2013). `velocity` starts at 0.
 
-    The paper's section 5 differs in two things. It has the rate inside the velocity, which is
-    the same as long as the rate stays; and it steps by the velocity v alone, where Nesterov
-    looks ahead to where v is about to lead, g + momentum v.
+    The paper's section 5 differs in two things. Its velocity contains the learning rate, which
+    is the same as long as the rate is constant. And its step is the velocity v alone, where
+    Nesterov's is g + momentum v, the velocity of one step later at the same gradient.
     """
-    g = gradient + weight_decay * weight  # a small pull towards 0, in proportion to the weight
+    g = gradient + weight_decay * weight  # pulls each weight towards 0, in proportion
     velocity.mul_(momentum).add_(g)  #      v <- momentum v + g
-    ahead = g + momentum * velocity
-    weight.sub_(learning_rate * ahead)  #   w <- w - rate (g + momentum v)
+    lookahead = g + momentum * velocity
+    weight.sub_(learning_rate * lookahead)  # w <- w - rate (g + momentum v)

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy: how surprised the network is by the right answer."""
+"""Softmax and cross-entropy: minus the log probability of the true class."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class CrossEntropy(Function):
     """The loss of each image: -(sum over classes of t log p), for p = softmax(logits).
 
     The target t is 1 for the image's class and 0 for the others. Label smoothing (Szegedy et
-    al., arXiv 1512.00567, section 7) takes a share of it and gives all classes the same.
+    al., arXiv 1512.00567, section 7) spreads a share of it evenly over all classes.
     """
 
     @staticmethod
@@ -21,8 +21,8 @@ class CrossEntropy(Function):
         is_label = (labels[:, None] == classes).to(logits.dtype)  #  (N, classes)
         target = (1 - smoothing) * is_label + smoothing / num_classes  # (N, classes)
 
-        # log p = logit - log(sum of e^logits). Taking the largest from all logits changes
-        # nothing in p, and keeps e^logits from overflowing.
+        # log p = logit - log(sum of e^logits). Subtracting the largest logit leaves p as it
+        # is, and keeps e^logits from overflowing.
         shifted = logits - logits.max(dim=1, keepdim=True).values  # (N, classes)
         total = shifted.exp().sum(dim=1, keepdim=True)  #            (N, 1)
         log_p = shifted - total.log()  #                             (N, classes)
@@ -33,5 +33,5 @@ class CrossEntropy(Function):
     @staticmethod
     def backward(ctx: Any, loss_gradient: Tensor) -> tuple[Tensor, None, None]:
         log_p, target = ctx.saved_tensors
-        # d log p[c] / d logit[k] = [c = k] - p[k], and t sums to 1: all that is left is p - t.
+        # d log p[c] / d logit[k] = [c = k] - p[k], and t sums to 1: the gradient is p - t.
         return loss_gradient[:, None] * (log_p.exp() - target), None, None  # (N, classes)

@@ -6,6 +6,7 @@ initialisation, the weights on disk) works on both.
 """
 
 import copy
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -41,8 +42,7 @@ class ReferenceMaxPool2d(nn.MaxPool2d):
 
 class ReferenceAdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
-        size = self.output_size
-        return AdaptiveAveragePool.apply(x, size if isinstance(size, int) else size[0])
+        return AdaptiveAveragePool.apply(x, _sides(self)[0])
 
 
 class ReferenceLocalResponseNorm(nn.LocalResponseNorm):
@@ -99,4 +99,9 @@ def _counterpart(name: str, layer: nn.Module) -> nn.Module:
 
 
 def _is_square(pool: nn.AdaptiveAvgPool2d) -> bool:
-    return isinstance(pool.output_size, int) or len(set(pool.output_size)) == 1
+    return len(set(_sides(pool))) == 1
+
+
+def _sides(pool: nn.AdaptiveAvgPool2d) -> tuple[int, int]:
+    size: Any = pool.output_size
+    return (size, size) if isinstance(size, int) else size

@@ -18,8 +18,8 @@ class Linear(Function):
     @staticmethod
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        # y[n,o] = sum over i of x[n,i] W[o,i] + b[o]. So x[n,i] acts on y[n,o] with factor
-        # W[o,i], W[o,i] with factor x[n,i], b[o] with 1; what acts on several y sums up.
+        # y[n,o] = sum over i of x[n,i] W[o,i] + b[o]. So dy[n,o]/dx[n,i] = W[o,i],
+        # dy[n,o]/dW[o,i] = x[n,i], dy[n,o]/db[o] = 1; contributions of several y add up.
         x_gradient = y_gradient @ weight  #    (N, out) (out, in) = (N, in)
         weight_gradient = y_gradient.T @ x  #  (out, N) (N, in) = (out, in)
         bias_gradient = y_gradient.sum(dim=0)  # (out)
@@ -27,7 +27,7 @@ class Linear(Function):
 
 
 class ReLU(Function):
-    """What is negative becomes 0 (the paper's section 3.1): f(x) = max(0, x)."""
+    """f(x) = max(0, x): negative values become 0 (the paper's section 3.1)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -44,8 +44,8 @@ class ReLU(Function):
 class Dropout(Function):
     """Each value is set to 0 with probability p (the paper's section 4.2, with p = 0.5).
 
-    The others are divided by 1 - p, so that the mean stays the same and nothing needs to be
-    done when not training. (The paper multiplies by 1 - p at test time instead.)
+    The others are divided by 1 - p, which keeps the mean, so that inference needs no
+    correction. (The paper multiplies by 1 - p at test time instead.)
     """
 
     @staticmethod
@@ -58,4 +58,4 @@ class Dropout(Function):
     @staticmethod
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, None]:
         (factor,) = ctx.saved_tensors
-        return y_gradient * factor, None  # as x; p learns nothing
+        return y_gradient * factor, None  # as x; p has no gradient

@@ -1,4 +1,4 @@
-"""Local response normalisation: strong neighbours in other channels damp a response."""
+"""Local response normalisation: large activations in neighbouring channels reduce a value."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from torch.autograd import Function
 
 
 class LocalResponseNormalisation(Function):
-    """The paper's section 3.3. Of the responses a at a place, channel i becomes
+    """The paper's section 3.3. Of the activations a at a place, channel i becomes
 
         b[i] = a[i] / s[i]^beta    where    s[i] = k + alpha * (sum over near j of a[j]^2)
 
-    and near are the n channels around i, as far as there are any. `alpha` is here the paper's;
-    PyTorch's LocalResponseNorm is given n times as much, and divides by n.
+    where j runs over the n channels around i that exist. `alpha` is the paper's; that of
+    PyTorch's LocalResponseNorm is n times as large, since it divides by n.
     """
 
     @staticmethod
@@ -30,9 +30,9 @@ class LocalResponseNormalisation(Function):
     def backward(ctx: Any, b_gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         a, s, near = ctx.saved_tensors
         alpha, beta = ctx.constants
-        # a[i] acts on its own b[i] as numerator, with factor 1 / s[i]^beta ...
+        # a[i] is the numerator of b[i], with factor 1 / s[i]^beta ...
         as_numerator = b_gradient / s**beta  #              (N, C, H, W)
-        # ... and on every s[j] that counts it near, with d s[j] / d a[i] = 2 alpha a[i], where
+        # ... and a term of each s[j] near it, with d s[j] / d a[i] = 2 alpha a[i], where
         # d b[j] / d s[j] = -beta a[j] / s[j]^(beta + 1).
         s_gradient = -beta * b_gradient * a / s ** (beta + 1)  # (N, C, H, W)
         counted = near.T @ s_gradient.flatten(2)  #         (C, C) (N, C, HW) = (N, C, HW)

@@ -15,7 +15,7 @@ class MaxPool(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-        padded = pad(x, padding, value=-math.inf)  # (N, C, H+2P, W+2P): the frame never wins
+        padded = pad(x, padding, value=-math.inf)  # (N, C, H+2P, W+2P): never the maximum
         windows = unfold(padded, kernel, stride)  #  (N, C, K, K, H', W')
         values = windows.flatten(2, 3)  #            (N, C, KK, H', W')
         y, winner = values.max(dim=2)  #             (N, C, H', W') each; of equals, the first
@@ -27,7 +27,7 @@ class MaxPool(Function):
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (winner,) = ctx.saved_tensors
         padded_shape, kernel, stride, padding = ctx.sizes
-        # A small change of the winner is a change of y; one of the others changes nothing.
+        # dy/dx is 1 for the maximum of the window, 0 for the others.
         place = torch.arange(kernel * kernel, device=winner.device)[:, None, None]  # (KK, 1, 1)
         wins = winner[:, :, None] == place  #        (N, C, KK, H', W')
         values_gradient = y_gradient[:, :, None] * wins  # (N, C, KK, H', W')
@@ -37,7 +37,7 @@ class MaxPool(Function):
 
 
 class AdaptiveAveragePool(Function):
-    """The mean of each of `size` x `size` windows, which are laid out to cover any image.
+    """The mean of each of `size` x `size` windows, which cover an image of any size.
 
     Along one side this is a product with a matrix of shares: y = A_h x A_w^T.
     """
@@ -52,12 +52,12 @@ class AdaptiveAveragePool(Function):
     @staticmethod
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, None]:
         down, across = ctx.saved_tensors
-        # Each pixel acts on each mean with its share in it: the transposed matrices.
+        # dy/dx is each pixel's share in each mean: the transposed matrices.
         return down.T @ y_gradient @ across, None  # (N, C, H, W)
 
 
 def shares(size: int, side: int, like: Tensor) -> Tensor:
-    """The matrix (size, side) in whose row i each pixel of window i has its share of the mean.
+    """The matrix (size, side) whose row i has each pixel's share in the mean of window i.
 
     Window i goes from floor(i side / size) to ceil((i + 1) side / size): where the side is no
     multiple of the size they overlap, and where it is smaller they share pixels. From one

@@ -1,19 +1,19 @@
-"""The windows of an image: what a convolution or a pooling looks at, place by place."""
+"""The windows of an image that a convolution or a pooling reads, place by place."""
 
 import torch
 from torch import Tensor
 
 
 def num_places(side: int, kernel: int, stride: int) -> int:
-    """How many windows of `kernel` pixels, `stride` apart, fit a side: floor((W - K) / S) + 1."""
+    """The number of windows of K = `kernel` pixels on a side of W: floor((W - K) / stride) + 1."""
     return (side - kernel) // stride + 1
 
 
 def unfold(x: Tensor, kernel: int, stride: int) -> Tensor:
     """(N, C, H, W) to its windows (N, C, K, K, H', W').
 
-    At [n, c, i, j, y, x] stands pixel (i, j) of the window at place (y, x). Windows overlap
-    where the stride is smaller than the kernel: their pixels are copied.
+    [n, c, i, j, y, x] is pixel (i, j) of the window at place (y, x). Where the stride is smaller
+    than the kernel, windows overlap and their common pixels are copied.
     """
     num_images, channels, height, width = x.shape
     high, wide = num_places(height, kernel, stride), num_places(width, kernel, stride)
@@ -30,8 +30,7 @@ def unfold(x: Tensor, kernel: int, stride: int) -> Tensor:
 def fold(windows_gradient: Tensor, shape: torch.Size, stride: int) -> Tensor:
     """The backward of `unfold`: (N, C, K, K, H', W') to `shape`, (N, C, H, W).
 
-    A pixel that was copied into several windows acts through each of them: its gradient is
-    the sum of theirs.
+    The gradient of a pixel that was copied into several windows is the sum of theirs.
     """
     _, _, kernel, _, high, wide = windows_gradient.shape
     x_gradient = windows_gradient.new_zeros(shape)
@@ -53,6 +52,6 @@ def pad(x: Tensor, padding: int, value: float) -> Tensor:
 
 
 def unpad(padded_gradient: Tensor, padding: int) -> Tensor:
-    """The backward of `pad`: the frame is no pixel of the image, and is cut off again."""
+    """The backward of `pad`: cuts off the frame, which is no part of the image."""
     height, width = padded_gradient.shape[2:]
     return padded_gradient[:, :, padding : height - padding, padding : width - padding]
