@@ -185,7 +185,7 @@ def window_of(name: str, layer: nn.Module) -> tuple[int | None, int | None, int 
                 f"layer {name} ({type(layer).__name__}): {key} {value}; the summary takes square "
                 "windows, given in numbers, without dilation"
             )
-        numbers.append(sides.pop())
+        numbers.append(int(sides.pop()))
     kernel, stride, padding, _ = numbers
     return kernel, stride, padding, layer.groups if isinstance(layer, nn.Conv2d) else None
 

@@ -41,8 +41,8 @@ class ReferenceMaxPool2d(nn.MaxPool2d):
 
 class ReferenceAdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
-        size = self.output_size
-        return AdaptiveAveragePool.apply(x, size if isinstance(size, int) else size[0])
+        (size,) = _sides(self)
+        return AdaptiveAveragePool.apply(x, size)
 
 
 class ReferenceLocalResponseNorm(nn.LocalResponseNorm):
@@ -85,7 +85,9 @@ def _counterpart(name: str, layer: nn.Module) -> nn.Module:
         lacks = "no reference operation for it"
     elif getattr(layer, "padding_mode", "zeros") != "zeros" or getattr(layer, "ceil_mode", False):
         lacks = "the reference operation pads with zeros and rounds down"
-    elif isinstance(layer, nn.AdaptiveAvgPool2d) and not _is_square(layer):
+    elif isinstance(layer, nn.AdaptiveAvgPool2d) and (
+        len(_sides(layer)) > 1 or None in _sides(layer)
+    ):
         lacks = "the reference operation pools to squares"
     if lacks:
         raise UserError(
@@ -98,5 +100,6 @@ def _counterpart(name: str, layer: nn.Module) -> nn.Module:
     return counterpart
 
 
-def _is_square(pool: nn.AdaptiveAvgPool2d) -> bool:
-    return isinstance(pool.output_size, int) or len(set(pool.output_size)) == 1
+def _sides(pool: nn.AdaptiveAvgPool2d) -> set[int | None]:
+    size = pool.output_size
+    return set(size) if isinstance(size, tuple) else {size}
