@@ -4,19 +4,25 @@ Everything is written to a temporary name beside its destination, synced to disk
 renamed, so a crash or a full disk never leaves half a file in place of a good one.
 """
 
+import csv
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from alexnet.errors import UserError
 
 CHUNK_BYTES = 1 << 20
+
+Row = TypeVar("Row")  # a dataclass
 
 
 @contextmanager
@@ -88,6 +94,35 @@ def read_json(path: Path) -> Any:
             raise
         raise UserError(
             f"{path} is not valid JSON ({error}); run the stage that writes it"
+        ) from None
+
+
+def write_rows(path: Path, kind: type, rows: Sequence[Any]) -> None:
+    """Write dataclass instances of `kind` as CSV, floats with six significant digits."""
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}
+            )
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows that `write_rows` wrote; an empty field is None.
+
+    Raises UserError if the file is missing, or its columns are not those of `kind`.
+    """
+    with require_file(path).open(newline="") as file:
+        rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
+    try:
+        return [TypeAdapter(kind).validate_python(row) for row in rows]
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise UserError(
+            f"{path} is not a table of {kind.__name__} rows ({where}: {detail['msg']}); "
+            "run the stage that writes it"
         ) from None
 
 

@@ -15,8 +15,8 @@ def profile(params: ParamsFile = PARAMS) -> None:
     values = config.load(params)
 
     from alexnet.data.dataset import load_meta
-    from alexnet.evaluation.layer_profile import time_layers, write
-    from alexnet.files import write_json
+    from alexnet.evaluation.layer_profile import LayerTime, time_layers
+    from alexnet.files import write_json, write_rows
     from alexnet.network.collapse import can_collapse, collapse_for_training
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build
@@ -45,7 +45,7 @@ def profile(params: ParamsFile = PARAMS) -> None:
 
     with oom_as_user_error(values.train.batch_size):
         times = time_layers(network, size, values.train.batch_size, device_config)
-    write(paths.PROFILE, times)
+    write_rows(paths.PROFILE, LayerTime, times)
     write_json(paths.PROFILE_METRICS, {"device": str(device_config)})
     forward = sum(row.forward_seconds for row in times)
     backward = sum(row.backward_seconds for row in times)

@@ -73,11 +73,11 @@ def _train(
     import torch
 
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.files import write_json
+    from alexnet.files import write_json, write_rows
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
-    from alexnet.training import history
     from alexnet.training.device import oom_as_user_error
+    from alexnet.training.history import Epoch, LayerEpoch
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
@@ -95,15 +95,15 @@ def _train(
     )
     writes_events = distributed.is_main_process and values.train.tensorboard
     events = Events(paths.EVENTS / time.strftime("%Y%m%d-%H%M%S")) if writes_events else None
-    rows: list[history.Epoch] = []
+    rows: list[Epoch] = []
     seconds: list[float] = []
 
-    def on_epoch(row: history.Epoch, took: float) -> None:
+    def on_epoch(row: Epoch, took: float) -> None:
         if not distributed.is_main_process:
             return
         rows.append(row)
-        history.write(paths.HISTORY, rows)
-        history.write_layers(paths.LAYERS, trainer.state.layer_rows)
+        write_rows(paths.HISTORY, Epoch, rows)
+        write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows)
         if events:
             events.add(row)
         if math.isnan(took):  # from before a resume

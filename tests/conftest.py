@@ -23,7 +23,7 @@ from alexnet.training.checkpoint import Checkpoints
 ROOT = Path(__file__).parents[1]
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-STAGES = ("download", "preprocess", "train", "evaluate", "gate", "plot", "export")
+STAGES = ("download", "preprocess", "train", "profile", "evaluate", "gate", "plot", "export")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

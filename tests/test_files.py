@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.files import atomic_directory, atomic_write, read_json, sha256, write_json, write_text
+from alexnet.files import (
+    atomic_directory,
+    atomic_write,
+    read_json,
+    read_rows,
+    sha256,
+    write_json,
+    write_rows,
+    write_text,
+)
+from alexnet.training.history import LayerEpoch
 from tests.conftest import ROOT
 
 
@@ -112,3 +122,28 @@ run(write)
     assert "File too large" in result.stderr
     assert (tmp_path / "out").read_text() == "good"
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_rows_are_written_and_read(tmp_path):
+    path = tmp_path / "train" / "layers.csv"
+    rows = [LayerEpoch(1, "conv1", 0.123456789, 12.0, 1.5e-7, 0.0)]
+    rows += [LayerEpoch(1, "fc3", 2.0, 3.0, 0.5, None)]
+    write_rows(path, LayerEpoch, rows)
+    assert path.read_text() == (
+        "epoch,layer,gradient_norm,weight_norm,update_ratio,dead_relus\n"
+        "1,conv1,0.123457,12,1.5e-07,0\n"
+        "1,fc3,2,3,0.5,\n"
+    )
+    found = read_rows(path, LayerEpoch)
+    assert found[1] == rows[1]
+    assert found[0].gradient_norm == pytest.approx(rows[0].gradient_norm, rel=1e-5)
+    write_rows(path, LayerEpoch, [])
+    assert read_rows(path, LayerEpoch) == []
+
+
+@pytest.mark.parametrize("text", ["epoch,layer\n1,conv1\n", "a,b\n1,2\n", "epoch\nx\n"])
+def test_another_table_is_refused(tmp_path, text):
+    path = tmp_path / "layers.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"layers\.csv is not a table of LayerEpoch rows \("):
+        read_rows(path, LayerEpoch)

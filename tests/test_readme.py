@@ -21,12 +21,8 @@ def commands(program: str) -> list[list[str]]:
 
 def test_no_command_is_left_out():
     known = {"git", "make", "source", "alexnet", "dvc", "gto", "torchrun", "export", "podman"}
-    known |= {
-        "openssl",
-        "model_signing",
-        "npm",
-        "python",
-    }  # of the signature and the page, whose tests use them
+    known |= {"openssl", "model_signing"}  # tests/inference/test_signature.py uses them
+    known |= {"npm", "python"}  # tests/inference/test_browser.py does
     assert {line[0] for line in LINES if line} <= known
 
 

@@ -1,4 +1,4 @@
-"""Seeds that depend on what they are for, and on nothing else."""
+"""Seeds are a function of the run's seed and a purpose."""
 
 import hashlib
 
@@ -8,8 +8,8 @@ from alexnet.seeding import generator_for, seed_for
 from alexnet.training.augmentation import TRANSFORMS
 
 
-def test_a_seed_is_a_digest_of_what_it_is_for():
-    """Written out, for the same run on another machine or in a later version."""
+def test_a_seed_is_a_digest_of_its_purpose():
+    """Written out: a run must be the same on another machine and in a later version."""
     digest = hashlib.blake2b(b"7,order,3", digest_size=8).digest()
     assert seed_for(7, "order", 3) == int.from_bytes(digest, "little", signed=True)
 
@@ -31,7 +31,7 @@ def test_every_purpose_has_a_seed_of_its_own():
         torch.manual_seed(seed)  # accepts it
 
 
-def test_a_generator_starts_where_its_purpose_says_whatever_was_drawn_before():
+def test_a_generator_does_not_depend_on_earlier_draws():
     first = torch.rand(5, generator=generator_for(1, "order", 2))
     torch.manual_seed(99)
     generator_for(1, "order", 3)
@@ -40,7 +40,7 @@ def test_a_generator_starts_where_its_purpose_says_whatever_was_drawn_before():
         assert not torch.equal(torch.rand(5, generator=other), first)
 
 
-def test_drawing_leaves_the_global_generator_alone():
+def test_the_global_generator_is_not_used():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)

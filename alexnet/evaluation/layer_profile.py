@@ -1,16 +1,12 @@
 """The wall-clock time of each layer, run by itself, forward and backward."""
 
-import csv
 import statistics
 import time
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from alexnet.errors import UserError
-from alexnet.files import atomic_write, require_file
 from alexnet.network.model import AlexNet
 from alexnet.training.device import DeviceConfig
 
@@ -73,31 +69,3 @@ def _now(device_config: DeviceConfig) -> float:
     if device_config.device.type == "cuda":
         torch.cuda.synchronize(device_config.device)
     return time.perf_counter()
-
-
-def write(path: Path, rows: list[LayerTime]) -> None:
-    """Write the rows as CSV."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
-        names = [field.name for field in fields(LayerTime)]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: f"{v:.4g}" if isinstance(v, float) else v for name, v in asdict(row).items()}
-            for row in rows
-        )
-
-
-def read(path: Path) -> list[LayerTime]:
-    """The rows that `write` wrote. Raises UserError if the file is missing or no such table."""
-    with require_file(path).open(newline="") as file:
-        try:
-            return [
-                LayerTime(
-                    row["layer"], float(row["forward_seconds"]), float(row["backward_seconds"])
-                )
-                for row in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} is not a table of layer times ({error}); write it again"
-            ) from None

@@ -138,7 +138,7 @@ def _interface(metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def spread(images: torch.Tensor, num_images: int) -> torch.Tensor:
-    """`num_images` images (or all) at even distances: of several classes, if sorted by class."""
+    """`num_images` images, or all, evenly spaced: images sorted by class give several classes."""
     indices = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
     return images[indices]
 

@@ -62,8 +62,8 @@ class Predictor:
             self.channels = int(self.preprocessing["channels"])
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                f"{model} has no metadata for classes and preprocessing; "
-                "was it exported by this project?"
+                f"{model} has no metadata of classes and preprocessing; was it exported by "
+                "this project?"
             ) from None
 
     def prepare(self, path: Path) -> NDArray[np.uint8]:

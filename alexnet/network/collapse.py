@@ -100,7 +100,7 @@ def expand_pool_copies(collapsed: AlexNet, model: AlexNet) -> None:
 
 def _by_value(model: AlexNet) -> Tensor:
     """fc1's weight as (4096, 256, 36), a view: the last axis runs over a value's copies."""
-    size: int | tuple[int, int] = model.avgpool.output_size  # type: ignore[assignment, union-attr]
+    size: int | tuple[int, int] = model.get_submodule("avgpool").output_size  # type: ignore[assignment]
     copies = size**2 if isinstance(size, int) else size[0] * size[1]
     weight = model.fc1.weight.detach()
     return weight.view(weight.shape[0], -1, copies)

@@ -185,8 +185,8 @@ def window_of(name: str, layer: nn.Module) -> tuple[int | None, int | None, int 
                 f"layer {name} ({type(layer).__name__}): {key} {value}; the summary takes square "
                 "windows, given in numbers, without dilation"
             )
-        numbers.append(int(sides.pop()))
-    kernel, stride, padding, _ = numbers
+        numbers.append(sides.pop())
+    kernel, stride, padding = map(int, numbers[:3])
     return kernel, stride, padding, layer.groups if isinstance(layer, nn.Conv2d) else None
 
 

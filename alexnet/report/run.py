@@ -13,9 +13,9 @@ from torch import Tensor
 from alexnet import config
 from alexnet.data.dataset import load_meta, load_split
 from alexnet.errors import UserError
-from alexnet.evaluation import layer_profile
 from alexnet.evaluation.evaluate import read_predictions
-from alexnet.files import read_json
+from alexnet.evaluation.layer_profile import LayerTime
+from alexnet.files import read_json, read_rows
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
@@ -23,9 +23,9 @@ from alexnet.network.weights import build, load_weights
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import ProbeResults, probe_network
-from alexnet.training import history
 from alexnet.training.augmentation import Augmentation, describe_augmentation
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
+from alexnet.training.history import Epoch, LayerEpoch
 
 NUM_AUGMENTED = 4
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def read_run(files: Files, params: config.Params) -> Run:
         classes,
     )
     model.to(CPU)
-    epochs = [asdict(epoch) for epoch in history.read(files.history)]
+    epochs = [asdict(epoch) for epoch in read_rows(files.history, Epoch)]
     return Run(
         title=f"AlexNet on {meta.title}",
         conditions={
@@ -128,7 +128,7 @@ def read_run(files: Files, params: config.Params) -> Run:
         layers=layers,
         trained_layers=summarize(collapse_for_inference(model), size) if collapses else layers,
         history=epochs,
-        layer_rows=[asdict(row) for row in history.read_layers(files.layers)],
+        layer_rows=[asdict(row) for row in read_rows(files.layers, LayerEpoch)],
         times=read_profile(files.profile, layers),
         profiled_on=read_device(files.profile_metrics, "profile"),
         weights={
@@ -176,7 +176,7 @@ def read_profile(path: Path, layers: Sequence[Layer]) -> list[dict[str, Any]]:
 
     Raises UserError if the file is missing, damaged or of other layers than these.
     """
-    rows = [asdict(row) for row in layer_profile.read(path)]
+    rows = [asdict(row) for row in read_rows(path, LayerTime)]
     if [row["layer"] for row in rows] != [layer.name for layer in layers]:
         raise UserError(
             f"{path} is of other layers than the network's; run the stage profile again"

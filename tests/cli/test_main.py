@@ -1,10 +1,13 @@
-"""The commands, as typed by a person."""
+"""The tools, run as their user would, and the package that installs them."""
 
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 from typer.testing import CliRunner
 
 import alexnet
@@ -14,16 +17,6 @@ from tests.conftest import ROOT, STAGES
 TOOLS = ["summary", "diagram", "report", "predict", "verify"]
 
 
-def test_help_lists_the_tools_alone(run):
-    result = run("--help")
-    assert result.returncode == 0
-    assert [command.callback.__name__ for command in app.registered_commands] == TOOLS
-    for tool in TOOLS:
-        assert f" {tool} " in result.stdout
-    for stage in STAGES:
-        assert f" {stage} " not in result.stdout
-
-
 @pytest.mark.parametrize("tool", TOOLS)
 def test_every_tool_has_help(tool):
     result = CliRunner().invoke(app, [tool, "--help"])
@@ -31,12 +24,15 @@ def test_every_tool_has_help(tool):
     assert f"{tool} [OPTIONS]" in result.stdout
 
 
-def test_help_needs_no_torch(run, tmp_path):
-    """Someone who has only received a model has not installed it."""
+def test_help_lists_the_tools_alone_and_needs_no_torch(run, tmp_path):
+    """The receiver of a model has not installed it; `verify` and `predict` are tested without."""
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
-    assert run("--help").returncode == 0
-    for command in ("verify", "predict"):
-        assert run(command, "--help").returncode == 0
+    result = run("--help")
+    assert result.returncode == 0
+    for tool in TOOLS:
+        assert f" {tool} " in result.stdout
+    for stage in STAGES:
+        assert f" {stage} " not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -62,26 +58,28 @@ def test_summary_of_another_shape(run):
 
 
 def test_summary_of_a_batch(run):
-    """512 images at 32x32: three times the weights, by hand, and what forward keeps."""
+    """512 images at 32x32, by hand: three times the weights, and the saved activations."""
     batch = ["--batch-size", 512]
     network = json.loads(run("summary", *batch, "--json").stdout)
     step = network["training_step"]
     assert step["flops"] == 512 * network["training_flops"]
     assert step["memory_bytes"]["weights"] == 4 * 58_322_314
     assert step["memory_bytes"]["total"] == 3 * 4 * 58_322_314 + 512 * 4 * 77_312
-    folded = step["memory_bytes_folded"]
-    assert folded["weights"] == 4 * (58_322_314 - 35 * 256 * 4096)
+    assert step["memory_bytes_fc1_collapsed"]["weights"] == 4 * (58_322_314 - 35 * 256 * 4096)
     text = run("summary", *batch).stdout
-    assert "A step of training takes 378.61 GFLOP and 858 MB" in text
+    assert "A training step takes 378.61 GFLOP and 858 MB" in text
     markdown = run("summary", *batch, "--markdown").stdout
     assert "| conv2 | 614,656 | 1.1 % | 39,321,600 | 31.7 % | 33.6 MB |  | 829 |" in markdown
-    assert "**What a batch of 512 images costs in float32**" in markdown
+    assert "**Cost of a batch of 512 images in float32**" in markdown
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--variant", "vgg"], "--variant vgg: there are cifar, imagenet-2012, one-weird-trick"),
+        (
+            ["--variant", "vgg"],
+            "--variant vgg: choose one of cifar, imagenet-2012, one-weird-trick",
+        ),
         (["--image-size", "26"], "takes images of at least 27x27 pixels, got 26x26"),
         (["--variant", "imagenet-2012", "--image-size", "224"], "227x227 to 258x258 pixels"),
         (["--num-classes", "1"], "at least 2 classes"),
@@ -90,7 +88,7 @@ def test_summary_of_a_batch(run):
         (["--json", "--markdown"], "--json and --markdown: choose one of them"),
     ],
 )
-def test_summary_refuses(run, arguments, message):
+def test_summary_of_wrong_values(run, arguments, message):
     result = run("summary", *arguments)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
@@ -106,7 +104,7 @@ def test_diagram(run, tmp_path, suffix):
 
 
 def test_horizontal_diagram(run, tmp_path):
-    """Another picture than the one from top to bottom, which has a column of MFLOP."""
+    """It is wider than high, unlike the diagram from top to bottom."""
     result = run("diagram", "network.svg", "--horizontal")
     assert result.returncode == 0, result.stderr
     svg = (tmp_path / "network.svg").read_text()
@@ -115,15 +113,15 @@ def test_horizontal_diagram(run, tmp_path):
     )
 
 
-def test_diagram_refuses_other_files(run, tmp_path):
+def test_diagram_of_another_file_type(run, tmp_path):
     result = run("diagram", "network.gif")
     assert result.returncode == 1
-    assert "ends in .png, .svg or .pdf" in result.stderr
+    assert "has to end in .png, .svg or .pdf" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_a_command_whose_packages_are_not_installed(run, tmp_path):
-    """`pip install alexnet` brings no PyTorch; its absence is told, not traced."""
+def test_a_tool_whose_packages_are_not_installed(run, tmp_path):
+    """`pip install .` brings no PyTorch: an error with the remedy, not a traceback."""
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no', name='torch')")
     result = run("summary")
     assert result.returncode == 1
@@ -131,7 +129,7 @@ def test_a_command_whose_packages_are_not_installed(run, tmp_path):
     assert "pip install '.[train]'" in result.stderr
 
 
-def test_report_says_where_the_page_lies_and_opens_it(run, tmp_path, monkeypatch):
+def test_report_prints_the_path_of_the_page_and_opens_it(run, tmp_path, monkeypatch):
     missing = run("report")
     assert missing.returncode == 1
     assert missing.stderr.startswith("error: reports/report.html does not exist; `dvc repro plot`")
@@ -139,7 +137,7 @@ def test_report_says_where_the_page_lies_and_opens_it(run, tmp_path, monkeypatch
     (tmp_path / "reports/report.html").write_text("<title>a page</title>")
     metrics = {"accuracy": 0.875, "n": 1000}
     (tmp_path / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
-    # A browser that writes down what it is asked to show; %s is the address.
+    # A browser that writes the address (%s) to a file.
     monkeypatch.setenv("BROWSER", f"sh -c 'echo %s > {tmp_path}/opened'")
     page = tmp_path / "reports/report.html"
     assert run("report").stdout == f"{page}: accuracy 87.50% on 1,000 test images\n"
@@ -152,8 +150,8 @@ def test_version(run):
     assert run("--version").stdout == f"alexnet {alexnet.__version__}\n"
 
 
-def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
-    """Only mistakes of the user's are told without one."""
+def test_a_defect_of_ours_keeps_its_traceback():
+    """Only users' mistakes end without one."""
     script = "from alexnet.cli.app import run\ndef defect() -> None:\n    [].pop()\nrun(defect)"
     result = subprocess.run(
         [sys.executable, "-c", script],
@@ -164,3 +162,21 @@ def test_a_defect_of_ours_keeps_its_traceback(tmp_path):
     assert result.returncode != 0
     assert "IndexError" in result.stderr
     assert "Traceback" in result.stderr
+
+
+def test_the_package_installs_alexnet_alone():
+    """Every module and template of it, and nothing of the stages."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    installed = find_packages(ROOT, include=settings["packages"]["find"]["include"])
+    listed = subprocess.run(
+        ["git", "ls-files", "alexnet"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    folders = {str(Path(name).parent) for name in listed if name.endswith(".py")}
+    assert {name.replace(".", "/") for name in installed} == folders
+    data = {
+        str(path.relative_to(ROOT))
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert data == {name for name in listed if not name.endswith(".py")}

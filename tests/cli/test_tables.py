@@ -1,4 +1,4 @@
-"""The rows of summary's tables, word by word."""
+"""The rows of summary's tables, cell by cell."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def row(table, name):
     return found
 
 
-def test_what_a_layer_does_and_sees():
+def test_shapes_and_receptive_fields():
     table = shapes(inspect("imagenet-2012", None, None, 3))
     assert row(table, "conv2") == [
         *("conv2", "conv, 2 groups", "256x27x27", "5", "1", "2", "51", "8", "9.5"),
@@ -20,7 +20,7 @@ def test_what_a_layer_does_and_sees():
     assert row(table, "fc1") == ["fc1", "fc", "4096", "", "", "", "all", "", ""]
 
 
-def test_what_a_layer_costs():
+def test_costs():
     """conv1 of 32x32: 34,944 of 58,322,314 parameters; 24,576 bytes out, 12,288 in."""
     table = costs(inspect("cifar", None, None, 3))
     arithmetic_intensity = f"{2 * 2_230_272 / (4 * (3072 + 6144 + 34_944)):.3g}"
@@ -36,7 +36,7 @@ def test_what_a_layer_costs():
             arithmetic_intensity,
         ),
     ]
-    assert row(table, "conv2")[6] == "", "relu1's output is conv2's input, and kept already"
+    assert row(table, "conv2")[6] == "", "relu1's output is conv2's input, and saved already"
     assert table.total == ["total", "58,322,314", "", "123,987,968", "", "457 kB", "309 kB", ""]
 
 
@@ -50,14 +50,14 @@ def test_each_row_has_a_cell_under_each_heading(make, variant):
     assert {line.count("|") for line in lines} == {len(table.headings) + 1}
 
 
-def test_copies_are_spoken_of_where_there_are_any():
+def test_collapse_fc1_is_mentioned_where_it_applies():
     assert "train.collapse_fc1" in " ".join(notes(inspect("cifar", 32, None, 3)))
     assert "train.collapse_fc1" not in " ".join(notes(inspect("cifar", 64, None, 3)))
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "text"),
     [(0, "0 B"), (812, "812 B"), (24_576, "24.6 kB"), (233_289_256, "233 MB"), (10**9, "1.0 GB")],
 )
-def test_bytes_in_words(number, words):
-    assert in_bytes(number) == words
+def test_bytes(number, text):
+    assert in_bytes(number) == text

@@ -12,7 +12,7 @@ from torchvision.io import ImageReadMode
 from torchvision.io import decode_image as torchvision_decode
 from torchvision.transforms import v2
 
-from alexnet.data.images import decode_image, resize_and_crop
+from alexnet.data.images import IMAGE_FORMATS, decode_image, resize_and_crop
 from alexnet.errors import UserError
 
 PHOTO = load_sample_images().images[0]  # uint8 (427, 640, 3)
@@ -33,6 +33,12 @@ def test_decoding_equals_torchvisions(kind, tolerance):
     # Two builds of libjpeg may round the colour conversion differently.
     difference = np.abs(decode_image(content, "x", 32, 3).astype(int) - reference)
     assert difference.max() <= tolerance
+
+
+def test_suffixes_are_those_of_pillows_formats():
+    formats = Image.registered_extensions()
+    for name, suffixes in IMAGE_FORMATS.items():
+        assert {formats[suffix] for suffix in suffixes} == {name}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

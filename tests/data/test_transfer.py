@@ -58,11 +58,16 @@ def test_the_next_run_resumes_unless_the_file_changed(server, get, monkeypatch, 
     assert server.ranges == [None, "bytes=150000-"]
 
 
-@pytest.mark.parametrize(("partial", "num_requests"), [(CONTENT, 1), (CONTENT + b"more", 2)])
-def test_a_partial_file_that_is_complete_or_too_long(server, get, tmp_path, partial, num_requests):
+@pytest.mark.parametrize(
+    ("partial", "num_bytes", "num_requests"),
+    [(CONTENT, len(CONTENT), 0), (CONTENT, None, 1), (CONTENT + b"more", None, 2)],
+)
+def test_a_partial_file_that_is_complete_or_too_long(
+    server, get, tmp_path, partial, num_bytes, num_requests
+):
     (tmp_path / "p.part").write_bytes(partial)
     (tmp_path / "p.validator").write_text(server.etag)
-    assert get() == CONTENT
+    assert get(num_bytes) == CONTENT
     assert len(server.ranges) == num_requests
 
 

@@ -5,9 +5,8 @@ import time
 import pytest
 import torch
 
-from alexnet.errors import UserError
 from alexnet.evaluation import layer_profile as timing
-from alexnet.evaluation.layer_profile import LayerTime, time_layers
+from alexnet.evaluation.layer_profile import time_layers
 from alexnet.network.collapse import collapse_for_training
 from tests.batch_norm import AlexNetBatchNorm
 from tests.making import ON_CPU, narrow
@@ -47,12 +46,3 @@ def test_every_layer_is_timed_and_the_network_stays_as_it_was(make, collapses):
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [layer.training for layer in model.modules()] == modes
-
-
-def test_the_file_round_trip(tmp_path):
-    rows = [LayerTime("conv1", 1.25e-5, 3e-5), LayerTime("relu1", 0.0, 1e-7)]
-    timing.write(tmp_path / "timing.csv", rows)
-    assert timing.read(tmp_path / "timing.csv") == rows
-    (tmp_path / "other.csv").write_text("layer\nconv1\n")
-    with pytest.raises(UserError, match=r"other\.csv is not a table of layer times"):
-        timing.read(tmp_path / "other.csv")

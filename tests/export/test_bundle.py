@@ -46,13 +46,15 @@ def op_types(path):
     return {node.op_type for node in onnx.load(path).graph.node}
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 7, 256])
+@pytest.mark.parametrize("batch_size", [1, 50])
 def test_outputs_equal_pytorchs(exported, digits, batch_size):
+    """On images other than those of the export, which checks the logits at all batch sizes."""
+    assert graph.BATCH_SIZES == (1, 2, 7, 256)
     folder, model, _ = exported
-    images = digits[0][-256:]
-    expected = logits_of(model, METADATA, images, CPU, 256)
+    images = digits[0][-64:]
+    expected = logits_of(model, METADATA, images, CPU, 64)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    for start in range(0, 256, batch_size):
+    for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
         logits, probabilities, label = session.run(
             ["logits", "probabilities", "label"], {"images": images[batch].numpy()}

@@ -26,7 +26,7 @@ def git(folder, *arguments):
 def project(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     folder = tmp_path / "project"
-    (folder / "alexnet").mkdir(parents=True)
+    (folder / "alexnet" / "network").mkdir(parents=True)
     for name in ("params.yaml", "dvc.lock", "alexnet/network/model.py"):
         (folder / name).write_text("first\n")
     git(folder, "init", "--quiet")

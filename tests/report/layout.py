@@ -15,16 +15,16 @@ from alexnet.report.style import applied
 
 @applied()
 def drawn_texts(figure: Figure) -> list[tuple[str, Path]]:
-    """Every text that rendering the figure really draws, with its outline in pixels."""
+    """Every text that rendering the figure draws, with its outline in pixels."""
     drawn: list[Text] = []
     draw = Text.draw
 
-    def noting(text: Text, renderer: object) -> None:
+    def record(text: Text, renderer: object) -> None:
         drawn.append(text)
         draw(text, renderer)
 
     canvas = FigureCanvasAgg(figure)
-    with patch.object(Text, "draw", noting):
+    with patch.object(Text, "draw", record):
         canvas.draw()
     return [
         (text.get_text(), _outline(text, canvas.get_renderer()))
@@ -65,5 +65,5 @@ def assert_legible(figure: Figure) -> None:
 
 
 def all_text(figure: Figure) -> str:
-    """Everything written in the picture, in the order in which it is drawn."""
+    """All text of the picture, in the order in which it is drawn."""
     return " ".join(" ".join(words for words, _ in drawn_texts(figure)).split())

@@ -1,4 +1,4 @@
-"""The page in a browser: nothing is asked for, nothing complains, nothing sticks out."""
+"""The page in a browser: no requests, no console messages, no overflow."""
 
 import html
 import json
@@ -21,16 +21,16 @@ QUIET = [
 ]
 LOCAL = ("file:", "data:", "chrome:")
 SCHEMES = {"dark": 0, "light": 1}
-# Opens every layer, and writes down what the page's own code cannot know.
+# Opens every layer, and measures the rendered page.
 MEASURE = """<script>
 for (const layer of document.querySelectorAll("details")) {
   layer.removeAttribute("name"); // of those with one, only one is open at a time
   layer.open = true;
 }
 addEventListener("load", () => {
-  const sticksOut = (part) => part.getBoundingClientRect().right > innerWidth + 1;
+  const overflows = (part) => part.getBoundingClientRect().right > innerWidth + 1;
   const wide = [...document.querySelectorAll("body *")].filter(
-    (part) => sticksOut(part) && !part.closest(".card, .scroll, nav"));
+    (part) => overflows(part) && !part.closest(".card, .scroll, nav"));
   parent.postMessage({
     width: innerWidth, scroll: document.documentElement.scrollWidth,
     wide: wide.map((part) => part.outerHTML.slice(0, 80)),
@@ -40,11 +40,11 @@ addEventListener("load", () => {
   }, "*");
 });
 </script></body>"""
-# A window is never narrower than 500 pixels, a frame is as wide as a phone. What is measured
-# in it is written into the document around it.
+# A window is never narrower than 500 pixels, a frame is as wide as a phone. The measurements
+# become the title of the document around it.
 FRAME = """<!doctype html><iframe style="border: 0; width: {width}px; height: 900px" src="{page}">
 </iframe><script>
-addEventListener("message", (told) => { document.title = JSON.stringify(told.data); });
+addEventListener("message", (message) => { document.title = JSON.stringify(message.data); });
 </script>"""
 
 pytestmark = [
@@ -55,12 +55,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page(run, drawn, tmp_path_factory) -> Path:
-    """The report, and what measures it."""
+    """The report with the script that measures it."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(
         path,
         title="AlexNet on digits",
-        summary={"device": "cpu"},
+        conditions={"device": "cpu"},
         settings={"train": {"nesterov": True}},
         metrics=METRICS,
         layers=run.layers,
@@ -76,13 +76,13 @@ def page(run, drawn, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", [400, 1400])
-def test_the_page_is_quiet_and_fits(page, tmp_path, width, scheme):
+def test_the_page_loads_silently_and_fits(page, tmp_path, width, scheme):
     colours = f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"
     around = page.with_name(f"{width}-{scheme}.html")
     around.write_text(FRAME.replace("{width}", str(width)).replace("{page}", page.name))
     done = visit(around, tmp_path, "--window-size=1600,1000", colours)
     assert done.returncode == 0, done.stderr
-    assert "CONSOLE" not in done.stderr, "the browser complains of the page"
+    assert "CONSOLE" not in done.stderr, "the browser has messages about the page"
     (measured,) = re.findall(r"<title>(.*)</title>", done.stdout)
     found = json.loads(html.unescape(measured))
     assert found["width"] == width
@@ -96,7 +96,7 @@ def test_the_page_is_quiet_and_fits(page, tmp_path, width, scheme):
 
 
 def visit(page: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Its document when it has settled; what the network was asked for is in net.json."""
+    """Print the page's document once loaded; its network requests are logged in net.json."""
     places = (f"--user-data-dir={folder}/profile", f"--log-net-log={folder}/net.json")
     return subprocess.run(
         [BROWSER, *QUIET, *places, *options, "--dump-dom", page.as_uri()],
@@ -107,13 +107,13 @@ def visit(page: Path, folder: Path, *options: str) -> subprocess.CompletedProces
 
 
 def addresses(log: Path) -> set[str]:
-    """What the page asked the network for; what the browser asks for itself is marked IDLE."""
+    """The URLs that the page requested; the browser's own requests have priority IDLE."""
     asked = re.findall(r'\{"priority":"([A-Z]+)",[^{}]*"url":"([^"]*)"', log.read_text())
     return {url for priority, url in asked if priority != "IDLE" and not url.startswith(LOCAL)}
 
 
-def test_a_request_would_be_seen(tmp_path):
-    """The test above can fail: a page that asks for a picture does."""
+def test_a_request_is_detected(tmp_path):
+    """The test above can fail: it does for a page that requests a picture."""
     page = tmp_path / "asking.html"
     page.write_text('<img src="http://localhost:9/picture.png">')
     visit(page, tmp_path)

@@ -1,3 +1,5 @@
+import logging
+
 import matplotlib
 import numpy as np
 
@@ -11,23 +13,23 @@ def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
         f"{name}.{extension}" for name in names for extension in ("png", "svg")
     }
     layers = {file.name for file in (drawn / "layers").iterdir()}
-    assert layers == {f"{name}_maps.svg" for name in run.inside.maps} | {
+    assert layers == {f"{name}_maps.svg" for name in run.probes.outputs} | {
         f"{name}_weights.svg" for name in run.weights
     }
 
 
-def test_pictures_are_the_same_to_the_byte_whatever_the_readers_settings(run, drawn, tmp_path):
-    with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "svg.hashsalt": None}):
+def test_bytes_do_not_depend_on_the_users_settings(run, drawn, tmp_path, caplog):
+    settings = {"font.size": 30, "lines.linewidth": 9, "svg.hashsalt": None}
+    with matplotlib.rc_context(settings), caplog.at_level(logging.INFO, "alexnet.report"):
         before = dict(matplotlib.rcParams)
-        said = []
-        assert draw_all(tmp_path, run, say=said.append) == said[:-1]
-        assert dict(matplotlib.rcParams) == before  # and the reader keeps them
+        assert draw_all(tmp_path, run) == caplog.messages[:-1]
+        assert dict(matplotlib.rcParams) == before  # and these stay as they are
     for file in drawn.rglob("*.*"):
         again = tmp_path / file.relative_to(drawn)
         assert file.read_bytes() == again.read_bytes(), file.name
 
 
-def test_mistakes_are_taken_by_confidence():
+def test_mistakes_are_ordered_by_confidence():
     actual = np.array([0, 1, 2, 3, 4])
     predicted = np.array([0, 0, 0, 0, 0])
     confidence = np.array([0.99, 0.3, 0.9, 0.3, 0.5])

@@ -1,4 +1,4 @@
-"""The ruler is measured too: it must see an overlap where there is one."""
+"""The check of legibility is checked: it must find an overlap."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -25,6 +25,6 @@ def test_text_outside_the_picture_is_found():
         assert_legible(figure_with((0.95, 0.5, "far out", 0)))
 
 
-def test_neighbours_are_let_pass():
+def test_texts_side_by_side_pass():
     slopes = [(0.1 + 0.1 * i, 0.3, "a long slope", 45) for i in range(4)]
     assert_legible(figure_with((0.1, 0.9, "one", 0), (0.3, 0.9, "other", 0), *slopes))

@@ -1,21 +1,27 @@
+from dataclasses import asdict
+
 import pytest
 
 from alexnet.errors import UserError
+from alexnet.evaluation import layer_profile
+from alexnet.evaluation.layer_profile import LayerTime
 from alexnet.files import write_json
-from alexnet.report.run import training_facts
+from alexnet.report.run import read_device, read_profile
 
 
-def test_what_training_says_of_itself(tmp_path):
+def test_the_device_of_a_stage_is_read_or_asked_for(tmp_path):
     path = tmp_path / "metrics.json"
-    write_json(path, {"seconds": 12.5, "device": "cpu (2 threads), float32", "epoch": 3})
-    assert training_facts(path) == (12.5, "cpu (2 threads), float32")
+    write_json(path, {"device": "cpu (2 threads), float32", "epoch": 3})
+    assert read_device(path, "train") == "cpu (2 threads), float32"
+    write_json(path, {"epoch": 3})
+    with pytest.raises(UserError, match=r"has no 'device': .* run the stage profile again"):
+        read_device(path, "profile")
 
 
-@pytest.mark.parametrize("missing", ["seconds", "device"])
-def test_figures_of_another_version_are_told(tmp_path, missing):
-    path = tmp_path / "metrics.json"
-    facts = {"seconds": 12.5, "device": "cpu"}
-    del facts[missing]
-    write_json(path, facts)
-    with pytest.raises(UserError, match=f"does not say '{missing}': another version of train"):
-        training_facts(path)
+def test_a_profile_of_other_layers_is_an_error(run, tmp_path):
+    path = tmp_path / "layers.csv"
+    rows = [LayerTime(layer.name, 1e-5, 3e-5) for layer in run.layers]
+    layer_profile.write(path, rows)
+    assert read_profile(path, run.layers) == [asdict(row) for row in rows]
+    with pytest.raises(UserError, match="other layers than the network's; run the stage profile"):
+        read_profile(path, run.layers[1:])

@@ -4,9 +4,8 @@ from sklearn.datasets import load_sample_images
 
 from alexnet.report.samples import mistakes, training_samples
 
+from .conftest import LONG
 from .layout import all_text, assert_legible
-
-LONG = "a wholly unreasonable class name that no picture has room for"
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +15,7 @@ def crops() -> np.ndarray:
     return np.stack([photograph[10 * i : 10 * i + 32, 20 * i : 20 * i + 32] for i in range(24)])
 
 
-def shown(figure) -> list[np.ndarray]:
+def pixels_of(figure) -> list[np.ndarray]:
     return [image.get_array() for axes in figure.axes for image in axes.images]
 
 
@@ -28,19 +27,26 @@ def test_training_samples_are_legible(crops, number, name):
         images, images[None, :, :, ::-1], np.zeros(number, int), [name], "mirrored"
     )
     assert_legible(figure)
-    assert len(shown(figure)) == 2 * number
+    assert len(pixels_of(figure)) == 2 * number
 
 
-def test_training_samples_show_each_image_above_its_draws(crops):
-    draws = np.stack([crops[:2, :, ::-1], crops[:2, ::-1]])
-    figure = training_samples(crops[:2], draws, np.array([1, 0]), ["cat", "dog"], "turned")
-    expected = [crops[0], draws[0, 0], draws[1, 0], crops[1], draws[0, 1], draws[1, 1]]
-    for image, wanted in zip(shown(figure), expected, strict=True):
+def test_each_image_stands_above_its_augmented_versions(crops):
+    augmented = np.stack([crops[:2, :, ::-1], crops[:2, ::-1]])
+    figure = training_samples(crops[:2], augmented, np.array([1, 0]), ["cat", "dog"], "turned")
+    expected = [
+        crops[0],
+        augmented[0, 0],
+        augmented[1, 0],
+        crops[1],
+        augmented[0, 1],
+        augmented[1, 1],
+    ]
+    for image, wanted in zip(pixels_of(figure), expected, strict=True):
         np.testing.assert_array_equal(image, wanted)
     assert all_text(figure).index("dog") < all_text(figure).index("cat")
 
 
-def test_training_samples_admit_that_nothing_is_augmented(crops):
+def test_samples_without_augmentation_have_their_own_title(crops):
     figure = training_samples(crops[:3], crops[None, :3], np.zeros(3, int), ["cat"], "")
     assert "without augmentation" in all_text(figure)
 
@@ -50,22 +56,19 @@ def test_training_samples_admit_that_nothing_is_augmented(crops):
 def test_mistakes_are_legible(crops, number, name):
     figure = mistakes(crops[:number], ["dog"] * number, [name] * number, [0.97] * number)
     assert_legible(figure)
-    assert len(shown(figure)) == number
+    assert len(pixels_of(figure)) == number
 
 
-def test_mistakes_say_answer_label_and_confidence(crops):
+def test_a_mistake_has_its_prediction_label_and_confidence(crops):
     text = all_text(mistakes(crops[:1], ["dog"], ["cat"], [0.97]))
     assert "cat, not dog 97 %" in text
-
-
-def test_no_mistakes_are_said_so(crops):
     assert "No mistakes" in all_text(mistakes(crops[:0], [], [], []))
 
 
 def test_grey_images_are_drawn_in_grey(scans):
     images, _ = scans
     figure = mistakes(images[:1], ["0"], ["8"], [0.5])
-    assert shown(figure)[0].shape == (8, 8)
+    assert pixels_of(figure)[0].shape == (8, 8)
 
 
 def test_a_name_is_never_read_as_a_formula(crops):

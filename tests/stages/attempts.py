@@ -1,8 +1,8 @@
-"""Training runs that are disturbed: the train command in forks, to be killed and run again.
+"""Interrupted training: the train command in forks, which tests kill and start again.
 
-A process that imports PyTorch takes seconds to start. A scenario therefore runs in a process
-that has imported everything and computed nothing, and its runs are forks of that; they train
-the network with a 16th of its channels, and whatever else they run is the command itself.
+Importing PyTorch takes seconds. A scenario therefore runs in a process that has imported
+everything and computed nothing, and its attempts are forks of it. They train the network with
+a 16th of its channels; everything else is the command itself.
 """
 
 import json
@@ -35,12 +35,13 @@ TRAIN |= {"train__cutmix_prob": 0.5, "train__cutmix_end": 0.9}
 TRAIN |= {"train__ema_decay": 0.9, "train__cutout": 8, "train__batch_size": 32}
 EVERY_STEP, NEVER = {"train__checkpoint_seconds": 0.001}, {"train__checkpoint_seconds": 1e9}
 PATIENCE = 120.0  # far more than anything here takes, on a busy machine too
+RESUMING = "resuming at step"  # in the log of a training that resumes
 
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 
 
 def in_forks(scenario: Callable[..., dict], **arguments: object) -> dict:
-    """What `scenario` returns in a process that may fork: nothing has computed in it before."""
+    """The result of `scenario` in a process that may fork: nothing has computed in it before."""
     script = (
         "import importlib, json, sys; module, name, arguments, out = sys.argv[1:]; "
         "scenario = getattr(importlib.import_module(module), name); "
@@ -58,7 +59,10 @@ def in_forks(scenario: Callable[..., dict], **arguments: object) -> dict:
 
 
 class Attempt:
-    """The train command in a fork, or in two that belong together."""
+    """The train command in a fork, or in two of one distributed training.
+
+    before: called in the fork ahead of the command.
+    """
 
     def __init__(self, size: int = 1, before: Callable[[], None] | None = None) -> None:
         self.logs = [Path(f"log-{rank}") for rank in range(size)]
@@ -88,7 +92,7 @@ class Attempt:
             time.sleep(0.0005)
 
     def is_over(self) -> bool:
-        """Whether one of the processes has ended; it is not waited for."""
+        """Whether one of the processes has ended; returns at once."""
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return any(os.waitid(os.P_PID, pid, options) for pid in self.pids)
 
@@ -97,23 +101,23 @@ class Attempt:
             os.kill(pid, signum)
 
     def end(self) -> list[int]:
-        """Wait for the processes: their exit codes, or -9 where one was killed."""
+        """Wait for the processes; returns their exit codes, -9 of a killed one."""
         self.codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self.pids]
         return self.codes
 
-    def said(self) -> str:
+    def log(self) -> str:
         return "".join(log.read_text() for log in self.logs)
 
 
 class Narrow(AlexNetCifar):
-    """Takes the place of the variant; what it makes has the variant's own class."""
+    """In place of the variant's class; its instances have the variant's own class."""
 
     def __new__(cls, *arguments):
         return narrow(*arguments)
 
 
 def counted(train_step):
-    """Note in a file that a step was taken."""
+    """Record each step in a file."""
 
     def step(self, batch):
         train_step(self, batch)
@@ -125,7 +129,7 @@ def counted(train_step):
 
 
 def steps_taken() -> int:
-    """Of the attempt under way."""
+    """Of the current attempt."""
     path = Path("steps")
     return path.stat().st_size if path.exists() else 0
 
@@ -134,10 +138,10 @@ def kept() -> list[Path]:
     return sorted(CHECKPOINTS.glob("*/step-*.safetensors"))
 
 
-def newest_step() -> int:
-    """Of the checkpoints that are whole: their digest is written last."""
-    whole = [path.stem for path in kept() if path.with_suffix(".sha256").exists()]
-    return max((int(name.removeprefix("step-")) for name in whole), default=0)
+def latest_step() -> int:
+    """Of the complete checkpoints: a digest is written last."""
+    complete = [path.stem for path in kept() if path.with_suffix(".sha256").exists()]
+    return max((int(name.removeprefix("step-")) for name in complete), default=0)
 
 
 def is_half_written() -> bool:
@@ -148,8 +152,8 @@ def is_half_written() -> bool:
 
 
 def outcome() -> list[str]:
-    """The bytes of a complete run, which has left nothing behind."""
-    assert not list(CHECKPOINTS.iterdir()), "checkpoints are gone"
+    """The digests of a complete run's files; it has removed its checkpoints."""
+    assert not list(CHECKPOINTS.iterdir()), "checkpoints are left"
     return [sha256(path) for path in OUTCOME]
 
 
@@ -159,14 +163,14 @@ def forget() -> None:
 
 
 def completed(size: int = 1, before: Callable[[], None] | None = None) -> dict:
-    """A run that nothing stands in the way of: its bytes, and what it said."""
+    """An undisturbed attempt: the digests of its files, and its log."""
     attempt = Attempt(size, before)
-    assert attempt.end() == [0] * size, attempt.said()
-    return {"bytes": outcome(), "said": attempt.said()}
+    assert attempt.end() == [0] * size, attempt.log()
+    return {"bytes": outcome(), "log": attempt.log()}
 
 
 def uninterrupted(size: int = 1, **changes: object) -> list[str]:
-    """And then the parameters of the run that is about to be disturbed."""
+    """The digests of an undisturbed run; then the parameters of the run to be disturbed."""
     write_params(Path(), **SMALL | TRAIN | changes | NEVER)
     result = completed(size)["bytes"]
     forget()

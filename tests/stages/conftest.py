@@ -1,8 +1,6 @@
-"""The digits, downloaded and preprocessed once, for the tests of what trains on them."""
+"""The digits, downloaded and preprocessed once, for the tests of training on them."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,21 +8,16 @@ import pytest
 
 from tests.conftest import ROOT, write_params
 from tests.stages.attempts import CHECKPOINTS, SMALL
+from tests.stages.projects import call
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
-    """A folder in which the digits have been downloaded and preprocessed."""
+    """A folder with the preprocessed digits in data/."""
     folder = tmp_path_factory.mktemp("data")
     write_params(folder, **SMALL)
     for name in ("download", "preprocess"):
-        subprocess.run(
-            [sys.executable, "-m", f"stages.{name}"],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
+        call(folder, sys.executable, "-m", f"stages.{name}")
     return folder
 
 

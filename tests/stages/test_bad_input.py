@@ -1,5 +1,5 @@
-"""What a user can get wrong, at the command line: one message, exit code 1, no traceback,
-and nothing half-written in the place of something good."""
+"""Users' mistakes at the command line: one message, exit code 1, no traceback, and the output
+of an earlier run stays as it is."""
 
 import errno
 import io
@@ -50,7 +50,7 @@ def images(tmp_path, photos) -> Path:
 
 @pytest.fixture
 def attempt(tmp_path, run):
-    """Download and preprocess a source; returns what the user is told when one of them fails."""
+    """Download and preprocess a source; returns the error message of the stage that fails."""
 
     def attempt(source: Path | None, **changes: object) -> str:
         if source is not None:
@@ -63,9 +63,9 @@ def attempt(tmp_path, run):
             start = time.perf_counter()
             result = run(stage)
             if result.returncode == 0:
-                assert not earlier.exists(), "a good run replaces what stood there"
+                assert not earlier.exists(), "a good run replaces it"
                 continue
-            assert time.perf_counter() - start < 15, "and a few seconds on a quiet machine"
+            assert time.perf_counter() - start < 15, "a few seconds on a quiet machine"
             assert result.returncode == 1
             assert result.stderr.startswith("error: "), result.stderr
             assert "Traceback" not in result.stderr + result.stdout
@@ -86,18 +86,19 @@ def test_good_images_are_accepted(tmp_path, images, run):
     assert "2 classes, train 10, val 2, test 6 images of 32x32x3" in result.stdout
 
 
-def test_an_unknown_data_set(attempt):
-    assert "params.yaml: data.name: should be 'cifar10'" in attempt(None, data__name="cifar11")
-
-
-def test_an_unknown_key(attempt):
-    message = attempt(None, train__epoch=3)
-    assert "params.yaml: train.epoch: no such key; there are seed, " in message
-
-
-def test_a_negative_number(attempt):
-    message = attempt(None, train__batch_size=-4)
-    assert "train.batch_size: should be greater than or equal to 1 (got -4)" in message
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data__name": "cifar11"}, "data.name: should be 'cifar10'"),
+        ({"train__epoch": 3}, "train.epoch: no such key; there are seed, "),
+        (
+            {"train__batch_size": -4},
+            "train.batch_size: should be greater than or equal to 1 (got -4)",
+        ),
+    ],
+)
+def test_a_wrong_parameter(attempt, change, message):
+    assert f"params.yaml: {message}" in attempt(None, **change)
 
 
 def test_a_missing_path(attempt, tmp_path):
@@ -144,7 +145,7 @@ def test_one_class_only(attempt, images):
     assert "holds only the class cat" in attempt(images)
 
 
-def test_test_classes_that_differ_from_those_of_train(attempt, images):
+def test_test_classes_that_differ_from_train(attempt, images):
     (images / "test/dog").rename(images / "test/wolf")
     message = attempt(images)
     assert "dog, wolf" in message
@@ -166,7 +167,7 @@ def test_a_wrong_digest(attempt, tmp_path, images):
 
 
 def test_a_full_disk(tmp_path, images, run):
-    """A limit on the size of files stands for it: the write fails in the middle."""
+    """By a limit on the size of files: a write fails in the middle."""
     write_params(tmp_path, data__name="folder", data__source=str(images))
     assert run("download").returncode == 0
     (tmp_path / "data/processed").mkdir()
@@ -193,13 +194,14 @@ def test_a_full_disk(tmp_path, images, run):
     [
         ("preprocess", "data/raw/source.json"),
         ("train", "data/processed/meta.json"),
+        ("profile", "data/processed/meta.json"),
         ("evaluate", "models/weights.safetensors"),
         ("gate", "reports/evaluate/metrics.json"),
         ("plot", "data/processed/meta.json"),
         ("export", "reports/gate.json"),
     ],
 )
-def test_a_stage_without_what_it_reads(tmp_path, run, stage, missing):
+def test_a_stage_without_its_input(tmp_path, run, stage, missing):
     write_params(tmp_path)
     result = run(stage)
     assert result.returncode == 1
@@ -221,23 +223,25 @@ def test_a_project_that_is_mounted_read_only(capsys, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("when", ["before the gate", "behind the gate"])
-def test_damaged_weights_are_not_exported(tmp_path, run, when):
-    """Weights that were damaged on the disk: no longer those that were judged, or no weights."""
+@pytest.mark.parametrize(
+    ("passed_gate", "message"),
+    [
+        (True, "weights.safetensors does not hold weights of this project"),
+        (False, "gate.json belongs to other weights than models/weights.safetensors"),
+    ],
+)
+def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
+    """Whether the gate has seen these bytes or those before the damage."""
     write_params(tmp_path)
     weights = tmp_path / "models" / "weights.safetensors"
     weights.parent.mkdir()
     weights.write_bytes(b"damaged")
-    digest = sha256(weights) if when == "before the gate" else "0" * 64
+    digest = sha256(weights) if passed_gate else "0" * 64
     verdict = {"passed": True, "weights_sha256": digest}
     write_json(tmp_path / "reports" / "gate.json", verdict)
     result = run("export")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
-    told = {
-        "before the gate": "weights.safetensors does not hold weights of this project",
-        "behind the gate": "gate.json is of other weights than models/weights.safetensors",
-    }
-    assert told[when] in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "artifacts").exists()

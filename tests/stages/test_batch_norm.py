@@ -93,10 +93,10 @@ def trained() -> dict:
         attempt = Attempt(before=use_it)
         attempt.wait_until(lambda step=step: steps_taken() >= step)
         attempt.send(9)
-        assert attempt.end() == [-9], attempt.said()
+        assert attempt.end() == [-9], attempt.log()
     attempt = Attempt(before=use_it)
-    assert attempt.end() == [0], attempt.said()
-    result = {"whole": whole, "resumed": outcome(), "log": attempt.said()}
+    assert attempt.end() == [0], attempt.log()
+    result = {"whole": whole, "resumed": outcome(), "log": attempt.log()}
     use_it()
     for stage in (profile, evaluate, gate, plot, export):
         stage(paths.PARAMS)

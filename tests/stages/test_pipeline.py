@@ -1,9 +1,7 @@
-"""The whole graph under DVC, on real digits: what runs, what reruns, what comes out."""
+"""The whole pipeline under DVC on real digits: which stages run, which rerun, what they write."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,53 +11,30 @@ import pytest
 from PIL import Image
 
 from alexnet.report.sections import PICTURES
-from tests.conftest import ROOT, write_params
-
-STAGES = ["download", "preprocess", "train", "evaluate", "gate", "plot", "export"]
+from tests.conftest import ROOT, STAGES, write_params
+from tests.stages.projects import call, copy_code, dvc, executed
 
 pytestmark = pytest.mark.slow
 
 
-def dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    scripts = str(Path(sys.executable).parent)
-    result = subprocess.run(
-        ["dvc", *arguments],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONWARNINGS": "default"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert not check or result.returncode == 0, result.stdout + result.stderr
-    return result
-
-
-def ran(result: subprocess.CompletedProcess[str]) -> list[str]:
-    """The stages that `dvc repro` ran (or, when dry, would run)."""
-    return [stage for stage in STAGES if f"Running stage '{stage}'" in result.stdout]
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Iterator[Path]:
-    """A clone of the project in which the digits went through the whole graph, two epochs."""
+    """A repository in which the digits went through the whole pipeline, two epochs."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("alexnet", "stages"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(ROOT / name, folder)
-    (folder / ".dvc").mkdir()
+    copy_code(folder)
     for name in (".gitignore", "config"):
         shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
     write_params(folder, train__epochs=2, gate__min_accuracy=0.2)
-    for command in (
-        ["init", "--quiet"],
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "a"],
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    assert ran(dvc(folder, "repro")) == STAGES
+    call(folder, "git", "init", "--quiet")
+    commit(folder)
+    assert executed(dvc(folder, "repro").stdout) == list(STAGES)
     yield folder
     shutil.rmtree(folder)
+
+
+def commit(folder: Path) -> None:
+    call(folder, "git", "add", ".")
+    call(folder, "git", "commit", "--quiet", "--message=a")
 
 
 @pytest.fixture
@@ -73,15 +48,13 @@ def params(project) -> Iterator[Path]:
 
 def test_a_second_run_runs_nothing(project):
     result = dvc(project, "repro")
-    assert ran(result) == []
+    assert executed(result.stdout) == []
     assert "Data and pipelines are up to date." in result.stdout
 
 
 def test_tracked_files_stay_untouched(project):
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True
-    )
-    assert status.stdout.split() == ["??", "dvc.lock"]
+    status = call(project, "git", "status", "--porcelain").stdout
+    assert status.split() == ["??", "dvc.lock"]
 
 
 def test_every_output_is_there(project):
@@ -92,6 +65,13 @@ def test_every_output_is_there(project):
     assert json.loads((reports / "gate.json").read_text())["passed"] is True
     assert len((reports / "train/history.csv").read_text().splitlines()) == 3
     assert len((reports / "train/layers.csv").read_text().splitlines()) == 1 + 2 * 8
+    assert "seconds" not in json.loads((reports / "train/metrics.json").read_text())
+    assert json.loads((reports / "train/timing.json").read_text())["seconds"] > 0
+    profile = json.loads((reports / "profile/metrics.json").read_text())
+    assert profile["device"].startswith("cpu (")
+    rows = (reports / "profile/layers.csv").read_text().splitlines()
+    assert rows[0] == "layer,forward_seconds,backward_seconds"
+    assert {"conv1", "fc3"} < {row.split(",")[0] for row in rows[1:]}
     pictures = {path.stem for path in (reports / "figures").glob("*.png")}
     assert pictures == {picture.name for picture in PICTURES}
     for picture in (reports / "figures").glob("*.png"):
@@ -103,7 +83,7 @@ def test_every_output_is_there(project):
 
 
 def test_evaluate_and_export_agree(project):
-    """The accuracy that was reported is that of the file that is handed over."""
+    """The reported accuracy is that of the exported model."""
     manifest = json.loads((project / "artifacts/manifest.json").read_text())
     metrics = json.loads((project / "reports/evaluate/metrics.json").read_text())
     assert manifest["metrics"]["accuracy"] == metrics["accuracy"]
@@ -112,12 +92,12 @@ def test_evaluate_and_export_agree(project):
 
 
 def test_the_whole_graph_again_in_another_place_gives_the_same_bytes(project, tmp_path):
-    """From the download to the folder that is handed over, on the same machine."""
+    """From the download to the exported artifact, on the same machine."""
     clone = tmp_path / "elsewhere" / "clone"
     clone.parent.mkdir()
-    subprocess.run(["git", "clone", "--quiet", project, clone], check=True)
+    call(project, "git", "clone", "--quiet", project, clone)
     assert not (clone / "dvc.lock").exists()
-    assert ran(dvc(clone, "repro")) == STAGES
+    assert executed(dvc(clone, "repro").stdout) == list(STAGES)
     for name in ("data/processed", "models", "reports/evaluate", "reports/export", "artifacts"):
         files = sorted(path for path in (project / name).rglob("*") if path.is_file())
         assert files
@@ -130,16 +110,8 @@ def test_the_whole_graph_again_in_another_place_gives_the_same_bytes(project, tm
 
 
 def test_the_console_script_predicts_with_what_came_out(project):
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "alexnet.cli.main", "predict", "artifacts"),
-            *("artifacts/samples/00.png", "--json", "--top", "2"),
-        ],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = (sys.executable, "-m", "alexnet.cli.main", "predict", "artifacts")
+    result = call(project, *command, "artifacts/samples/00.png", "--json", "--top", "2")
     (row,) = json.loads(result.stdout)
     expected = json.loads((project / "artifacts/samples/expected.json").read_text())[0]
     assert row["predictions"][0]["label"] == expected["label"]
@@ -152,23 +124,52 @@ def test_the_console_script_predicts_with_what_came_out(project):
         ("val_fraction: 0.1", "val_fraction: 0.2", STAGES[1:]),
         ("name: digits", "name: mnist", STAGES),
         ("dropout: 0.0", "dropout: 0.5", STAGES[2:]),
-        ("epochs: 2", "epochs: 3", STAGES[2:]),
-        ("calibration_bins: 15", "calibration_bins: 10", STAGES[3:]),
+        ("epochs: 2", "epochs: 3", ["train", *STAGES[4:]]),
+        ("tensorboard: false", "tensorboard: true", ["plot"]),
+        ("calibration_bins: 15", "calibration_bins: 10", STAGES[4:]),
         ("min_accuracy: 0.2", "min_accuracy: 0.1", ["gate", "export"]),
         ("num_mistakes: 24", "num_mistakes: 6", ["plot"]),
         ("num_samples: 8", "num_samples: 4", ["export"]),
     ],
 )
-def test_a_change_in_a_section_reruns_what_reads_it_and_what_follows(
+def test_a_changed_parameter_reruns_its_stages_and_those_after_them(
     project, params, old, new, expected
 ):
     text = params.read_text()
     assert text.count(old) == 1
     params.write_text(text.replace(old, new))
-    status = json.loads(dvc(project, "status", "--json").stdout or "{}")
-    changed = set(status)
-    # What follows is rerun when what it reads has changed: the closure over the graph.
-    assert closure(project, changed) == set(expected)
+    assert outdated(project) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("alexnet/data/splits.py", STAGES),
+        ("alexnet/network/model.py", STAGES[2:]),
+        ("alexnet/training/augmentation.py", STAGES[2:]),
+        ("alexnet/evaluation/metrics.py", STAGES[3:]),
+        ("alexnet/report/sections.py", ["plot"]),
+        ("alexnet/report/report.html.j2", ["plot"]),
+        ("alexnet/export/graph.py", ["export"]),
+        ("alexnet/cli/app.py", []),
+        ("stages/runtime/engine.py", []),
+        ("alexnet/report/__pycache__/sections.cpython-311.pyc", []),
+    ],
+)
+def test_a_change_in_the_code_reruns_its_stages_and_those_after_them(project, file, expected):
+    path = project / file
+    path.parent.mkdir(exist_ok=True)
+    before = path.read_bytes() if path.exists() else b""
+    path.write_bytes(before + b"\n# a change\n")
+    try:
+        assert outdated(project) == set(expected)
+    finally:
+        path.write_bytes(before)
+
+
+def outdated(project: Path) -> set[str]:
+    """The stages that DVC finds changed, and all that depend on them."""
+    return closure(project, set(json.loads(dvc(project, "status", "--json").stdout or "{}")))
 
 
 def closure(project: Path, changed: set[str]) -> set[str]:
@@ -184,17 +185,22 @@ def closure(project: Path, changed: set[str]) -> set[str]:
         changed = reached
 
 
-def test_a_model_below_the_bar_is_not_exported(project, params):
+def test_training_again_to_the_same_bytes_reruns_nothing_after_it(project):
+    again = dvc(project, "repro", "--force", "--single-item", "train")
+    assert executed(again.stdout) == ["train"]
+    result = dvc(project, "repro")
+    assert executed(result.stdout) == []
+
+
+def test_a_model_below_the_threshold_is_not_exported(project, params):
     before = (project / "artifacts/manifest.json").read_bytes()
     params.write_text(params.read_text().replace("min_accuracy: 0.2", "min_accuracy: 1.0"))
     result = dvc(project, "repro", "export", check=False)
     assert result.returncode != 0
     assert "is below the threshold of 1.0000. Nothing is exported" in result.stderr
-    assert ran(result) == ["gate"]
+    assert executed(result.stdout) == ["gate"]
     assert (project / "artifacts/manifest.json").read_bytes() == before
-    alone = subprocess.run(
-        [sys.executable, "-m", "stages.export"], cwd=project, capture_output=True, text=True
-    )
+    alone = call(project, sys.executable, "-m", "stages.export", check=False)
     assert alone.returncode == 1
     assert "did not pass the gate" in alone.stderr
     assert "Traceback" not in alone.stderr
@@ -216,12 +222,7 @@ def test_dvc_shows_plots_and_metrics(project):
 
 def test_an_experiment_leaves_the_workspace_as_it_was(project):
     """In a folder of its own; `--temp` also keeps it out of the other tests' way."""
-    for command in (["add", "dvc.lock"], ["commit", "--quiet", "-m", "b"]):
-        subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *command],
-            cwd=project,
-            check=True,
-        )
+    commit(project)
     result = dvc(project, "exp", "run", "--temp", "-S", "train.epochs=1", "train")
     assert "Ran experiment" in result.stdout
     table = json.loads(dvc(project, "exp", "show", "--json").stdout)

@@ -1,9 +1,6 @@
-"""The model registry: a version is a git tag, and whoever can clone can fetch its folder."""
+"""The model registry: a version is a git tag, and a clone can fetch its artifact."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,35 +9,16 @@ from ruamel.yaml import YAML
 from alexnet.inference.verification import verify
 from tests.artifacts import export_small
 from tests.conftest import ROOT
+from tests.stages.projects import call
 
 pytestmark = pytest.mark.slow
-
-AUTHOR = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", "a"), ("EMAIL", "a@example.org"))
-}
-
-
-def call(folder: Path, *command: str) -> str:
-    scripts = str(Path(sys.executable).parent)
-    result = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | AUTHOR | {"PATH": f"{scripts}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> Path:
-    """A repository whose dvc.yaml names artifacts as ours does, with one version of the folder.
+    """A repository with the artifacts section of dvc.yaml and one version of the artifact.
 
-    Of the stages only the last is left, and its folder is of a narrow network.
+    Its only stage is the last one, and its network is a narrow one.
     """
     project = tmp_path_factory.mktemp("published") / "project"
     project.mkdir()
@@ -78,6 +56,6 @@ def test_a_receiver_gets_the_folder_of_a_version(published, tmp_path, rev):
 
 
 def test_the_registry_shows_it(published):
-    shown = call(published, "gto", "show", "alexnet")
+    shown = call(published, "gto", "show", "alexnet").stdout
     assert "v1.0.0" in shown
     assert "production" in shown

@@ -1,4 +1,4 @@
-"""The train command as a user starts it: the whole network, killed, stopped, run again."""
+"""The train command as a user starts it: the full network, killed, stopped, resumed."""
 
 import signal
 import subprocess
@@ -14,15 +14,16 @@ from tests.stages.attempts import (
     EVERY_STEP,
     NEVER,
     PATIENCE,
+    RESUMING,
     SMALL,
     TRAIN,
     forget,
-    newest_step,
+    latest_step,
     outcome,
     two_cores,
 )
 
-WHOLE = SMALL | TRAIN | {"train__epochs": 2, "train__batch_size": 120, "train__ema_decay": 0.0}
+FULL = SMALL | TRAIN | {"train__epochs": 2, "train__batch_size": 120, "train__ema_decay": 0.0}
 
 
 def start(*command: str) -> subprocess.Popen[str]:
@@ -35,7 +36,7 @@ def start(*command: str) -> subprocess.Popen[str]:
 
 
 def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
-    """Until that checkpoint is whole."""
+    """Until that checkpoint is complete."""
     deadline = time.monotonic() + PATIENCE
     digest = f"*/step-{step:09}.sha256"
     while process.poll() is None and not list(CHECKPOINTS.glob(digest)):
@@ -44,32 +45,32 @@ def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
 
 
 def end(process: subprocess.Popen[str], code: int) -> tuple[str, str]:
-    said, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == code, said + errors
+    log, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, log + errors
     assert "Traceback" not in errors
-    return said, errors
+    return log, errors
 
 
 @pytest.mark.slow
-def test_the_command_itself_is_killed_and_told_to_stop(project):
-    write_params(project, **WHOLE | NEVER)
+def test_the_command_resumes_after_sigkill_and_sigterm(project):
+    write_params(project, **FULL | NEVER)
     end(start(), code=0)
     expected = outcome()
     forget()
 
-    write_params(project, **WHOLE | EVERY_STEP)
+    write_params(project, **FULL | EVERY_STEP)
     killed = start()
     wait_for_step(killed, 1)
     killed.kill()
     end(killed, code=-signal.SIGKILL)
 
-    told = start()
-    wait_for_step(told, 3)
-    told.terminate()
-    said, errors = end(told, code=143)
-    assert "going on from the checkpoint at step" in said
+    stopped = start()
+    wait_for_step(stopped, 3)
+    stopped.terminate()
+    log, errors = end(stopped, code=143)
+    assert RESUMING in log
     assert errors.startswith("error: stopped by SIGTERM after step ")
-    assert f"after step {newest_step()} of 6; run it again to go on" in errors
+    assert f"after step {latest_step()} of 6; run it again to resume" in errors
 
     end(start(), code=0)
     assert outcome() == expected
@@ -77,38 +78,37 @@ def test_the_command_itself_is_killed_and_told_to_stop(project):
 
 @pytest.mark.slow
 @two_cores
-def test_two_processes_as_torchrun_and_the_command_start_them(project):
-    write_params(project, **WHOLE | NEVER)
+def test_two_processes_started_by_torchrun_and_by_the_command(project):
+    write_params(project, **FULL | NEVER)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    said, _ = end(start(*torchrun, "-m", "stages.train"), code=0)
-    assert "2 processes" in said
+    log, _ = end(start(*torchrun, "-m", "stages.train"), code=0)
+    assert "2 processes" in log
     expected = outcome()
     forget()
 
-    write_params(project, **WHOLE | EVERY_STEP, train__num_processes=2)
+    write_params(project, **FULL | EVERY_STEP, train__num_processes=2)
     killed = start()
     wait_for_step(killed, 1)
     workers = children_of(killed)
     assert len(workers) == 2
-    killed.kill()  # nobody is left to stop the two, and they stop
+    killed.kill()  # the two workers end with it
     end(killed, code=-signal.SIGKILL)
     wait_for_the_end_of(workers)
 
-    told = start()
-    wait_for_step(told, 3)
-    workers = children_of(told)
+    stopped = start()
+    wait_for_step(stopped, 3)
+    workers = children_of(stopped)
     assert len(workers) == 2
-    told.terminate()
-    said, errors = end(told, code=143)
-    assert "going on from the checkpoint at step" in said
+    stopped.terminate()
+    log, errors = end(stopped, code=143)
+    assert RESUMING in log
     assert errors.splitlines() == [
-        f"error: stopped by SIGTERM after step {newest_step()} of 6; "
-        "run it again to go on from there",
-        "error: stopped by SIGTERM with its 2 processes; run it again to go on from there",
+        f"error: stopped by SIGTERM after step {latest_step()} of 6; run it again to resume",
+        "error: stopped by SIGTERM with its 2 processes; run it again to resume",
     ]
     assert not any(is_alive(pid) for pid in workers)
 
-    said, errors = end(start(), code=0)
+    log, errors = end(start(), code=0)
     assert errors == ""
     assert outcome() == expected
 
@@ -132,8 +132,8 @@ def wait_for_the_end_of(pids: list[int]) -> None:
         time.sleep(0.01)
 
 
-def test_more_processes_than_there_are_cores_are_refused(project):
-    write_params(project, **WHOLE, train__num_processes=1000)
+def test_more_processes_than_cores_are_an_error(project):
+    write_params(project, **FULL, train__num_processes=1000)
     _, errors = end(start(), code=1)
     assert errors.startswith("error: train.num_processes: 1000 are asked for, but there are ")
     assert "processor cores here" in errors

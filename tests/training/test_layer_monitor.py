@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.errors import UserError
+from alexnet.files import write_rows
 from alexnet.signals import TrainingInterrupted
-from alexnet.training import history
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.distributed import SINGLE_PROCESS
@@ -186,7 +185,7 @@ def test_a_run_that_is_stopped_and_goes_on_writes_the_same_bytes(
     written = []
     for number, trainer in enumerate((whole, second)):
         path = tmp_path / f"{number}.csv"
-        history.write_layers(path, trainer.state.layer_rows)
+        write_rows(path, LayerEpoch, trainer.state.layer_rows)
         written.append(path.read_bytes())
     assert written[0] == written[1]
 
@@ -206,30 +205,3 @@ def test_a_watched_step_is_not_replayed(monkeypatch):
         watched = number == 6
         replayed(batch_of(number))
     assert written == [[0], [1], [2], [6]]
-
-
-# The file
-
-
-def test_the_file_holds_what_was_measured(tmp_path):
-    rows = [
-        LayerEpoch(1, "conv1", 0.123456789, 12.0, 1.5e-7, 0.0),
-        LayerEpoch(1, "fc3", 2.0, 3.0, 0.5, None),
-    ]
-    path = tmp_path / "layers.csv"
-    history.write_layers(path, rows)
-    assert path.read_text() == (
-        "epoch,layer,gradient_norm,weight_norm,update_ratio,dead_relus\n"
-        "1,conv1,0.123457,12,1.5e-07,0\n"
-        "1,fc3,2,3,0.5,\n"
-    )
-    found = history.read_layers(path)
-    assert found[1] == rows[1]
-    assert found[0].gradient_norm == pytest.approx(rows[0].gradient_norm, rel=1e-5)
-
-
-def test_another_table_is_refused(tmp_path):
-    path = tmp_path / "layers.csv"
-    path.write_text("epoch,layer\n1,conv1\n")
-    with pytest.raises(UserError, match=r"layers\.csv is not a table of layers"):
-        history.read_layers(path)

@@ -6,6 +6,7 @@ initialisation, the weights on disk) works on both.
 """
 
 import copy
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -41,8 +42,7 @@ class ReferenceMaxPool2d(nn.MaxPool2d):
 
 class ReferenceAdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
-        (size,) = _sides(self)
-        return AdaptiveAveragePool.apply(x, size)
+        return AdaptiveAveragePool.apply(x, _sides(self)[0])
 
 
 class ReferenceLocalResponseNorm(nn.LocalResponseNorm):
@@ -85,9 +85,7 @@ def _counterpart(name: str, layer: nn.Module) -> nn.Module:
         lacks = "no reference operation for it"
     elif getattr(layer, "padding_mode", "zeros") != "zeros" or getattr(layer, "ceil_mode", False):
         lacks = "the reference operation pads with zeros and rounds down"
-    elif isinstance(layer, nn.AdaptiveAvgPool2d) and (
-        len(_sides(layer)) > 1 or None in _sides(layer)
-    ):
+    elif isinstance(layer, nn.AdaptiveAvgPool2d) and not _is_square(layer):
         lacks = "the reference operation pools to squares"
     if lacks:
         raise UserError(
@@ -100,6 +98,10 @@ def _counterpart(name: str, layer: nn.Module) -> nn.Module:
     return counterpart
 
 
-def _sides(pool: nn.AdaptiveAvgPool2d) -> set[int | None]:
-    size = pool.output_size
-    return set(size) if isinstance(size, tuple) else {size}
+def _is_square(pool: nn.AdaptiveAvgPool2d) -> bool:
+    return len(set(_sides(pool))) == 1
+
+
+def _sides(pool: nn.AdaptiveAvgPool2d) -> tuple[int, int]:
+    size: Any = pool.output_size
+    return (size, size) if isinstance(size, int) else size

@@ -1,0 +1,75 @@
+"""Loss, accuracy, learning rate, and the stability of each layer."""
+
+import numpy as np
+import pytest
+
+from alexnet.report.curves import accuracy_curves, learning_rate, loss_curves
+from alexnet.report.stability import spread_apart, stability
+
+from .conftest import make_history, make_layer_rows
+from .layout import all_text, assert_legible
+
+KEYS = {
+    loss_curves: ["train_loss", "val_loss"],
+    accuracy_curves: ["train_accuracy", "val_accuracy"],
+    learning_rate: ["learning_rate"],
+}
+
+
+@pytest.mark.parametrize("num_epochs", [1, 2, 3, 15, 50])
+@pytest.mark.parametrize("draw", KEYS)
+def test_curves_are_legible_and_hold_the_history(draw, num_epochs):
+    history = make_history(num_epochs)
+    figure = draw(history)
+    assert_legible(figure)
+    axes = figure.axes[0]
+    for line, key in zip(axes.lines, KEYS[draw], strict=False):
+        np.testing.assert_array_equal(line.get_xdata(), range(1, num_epochs + 1))
+        np.testing.assert_array_equal(line.get_ydata(), [row[key] for row in history])
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks
+    assert all(tick == round(tick) >= 1 for tick in ticks)
+
+
+def test_the_best_validation_epoch_is_ringed_and_named():
+    history = make_history(10)
+    history[6]["val_accuracy"] = 0.9123
+    figure = accuracy_curves(history)
+    ring = figure.axes[0].lines[2]
+    assert (*ring.get_xdata(), *ring.get_ydata()) == (7, 0.9123)
+    text = all_text(figure)
+    assert "91.23 % in epoch 7" in text
+    assert "on augmented images, with dropout" in text
+
+
+def test_labels_of_lines_that_end_together_are_moved_apart():
+    history = make_history(4)
+    for row in history:
+        row["val_accuracy"] = row["train_accuracy"]
+    assert_legible(accuracy_curves(history))
+
+
+@pytest.mark.parametrize(("draw", "message"), [(loss_curves, "no epochs"), (stability, "no row")])
+def test_an_empty_table_is_an_error(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw([])
+
+
+@pytest.mark.parametrize("num_epochs", [1, 45])
+def test_stability_is_legible_and_names_the_dead_relus(num_epochs):
+    rows = make_layer_rows(num_epochs)
+    figure = stability(rows)
+    assert_legible(figure)
+    text = all_text(figure)
+    assert "differ by a factor of 10,000,000; most dead ReLUs in fc2, 25.0 %" in text
+    # Of each of the eight layers a curve and the line to its name; fc3 has no ReLU.
+    assert [len(axes.lines) for axes in figure.axes] == [16, 16, 16, 14]
+    assert figure.axes[0].lines[2].get_ydata()[-1] == pytest.approx(1e-2 / num_epochs)
+    alive = [row | {"dead_relus": row["dead_relus"] and 0.0} for row in rows]
+    assert "no dead ReLUs" in all_text(stability(alive))
+
+
+def test_labels_keep_their_order_and_their_distance():
+    placed = spread_apart({"a": 0.99, "b": 0.98, "c": 0.5, "d": 0.0}, 0.1)
+    assert placed == pytest.approx({"a": 1.0, "b": 0.9, "c": 0.5, "d": 0.0})
