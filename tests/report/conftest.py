@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from alexnet.network.model import AlexNet, AlexNetCifar
 from alexnet.network.summary import summarize
 from alexnet.report.draw import draw_all
+from alexnet.report.html_report import write_report
 from alexnet.report.probe import ChannelPatches, LayerPatches, ProbeResults
 from alexnet.report.run import Run
 
@@ -21,37 +22,30 @@ LONG = "a wholly unreasonable class name that no picture has room for"
 
 def make_history(num_epochs: int) -> list[dict[str, float]]:
     """Curves of a usual training; the best epoch is the last but one."""
-    rows = []
-    for epoch in range(1, num_epochs + 1):
-        done = epoch / num_epochs
-        slip = 0.01 if epoch == num_epochs else 0.0
-        rows.append(
-            {
-                "epoch": epoch,
-                "learning_rate": 0.05 * (1 - 0.9 * done),
-                "train_loss": 2.3 - 1.9 * done,
-                "train_accuracy": 0.1 + 0.85 * done,
-                "val_loss": 2.2 - 1.6 * done + 3 * slip * num_epochs,
-                "val_accuracy": 0.15 + 0.7 * done - slip * num_epochs,
-            }
-        )
-    return rows
+    done = np.arange(1, num_epochs + 1) / num_epochs
+    slip = 0.01 * (done == 1)
+    columns = {
+        "epoch": done * num_epochs,
+        "learning_rate": 0.05 * (1 - 0.9 * done),
+        "train_loss": 2.3 - 1.9 * done,
+        "train_accuracy": 0.1 + 0.85 * done,
+        "val_loss": 2.2 - 1.6 * done + 3 * slip * num_epochs,
+        "val_accuracy": 0.15 + 0.7 * done - slip * num_epochs,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def make_layer_rows(num_epochs: int) -> list[dict[str, Any]]:
     """Gradients an order of magnitude apart, fc2 with a quarter of its ReLUs dead."""
-    return [
-        {
-            "epoch": epoch,
-            "layer": name,
-            "gradient_norm": 10.0**-depth / epoch,
-            "weight_norm": 5.0 + depth,
-            "update_ratio": 1e-3 / epoch / (1 + depth),
-            "dead_relus": None if name == "fc3" else 0.25 if name == "fc2" else 0.0,
-        }
+    keys = ("epoch", "layer", "gradient_norm", "weight_norm", "update_ratio", "dead_relus")
+    dead = dict.fromkeys(WEIGHTED, 0.0) | {"fc2": 0.25, "fc3": None}
+    rows = [
+        (epoch, name, 10.0**-depth / epoch, 5.0 + depth, 1e-3 / epoch / (1 + depth), dead[name])
         for epoch in range(1, num_epochs + 1)
         for depth, name in enumerate(WEIGHTED)
     ]
+    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +137,31 @@ def drawn(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of_unknown_kind(layers: list) -> list:
     """The same layers, the last one of a kind that the report does not know."""
     return [*layers[:-1], replace(layers[-1], name="head", kind="attention")]
+
+
+METRICS = {
+    "accuracy": 0.8793,
+    "loss": 0.4123,
+    "calibration_error": 0.0213,
+    "n": 10000,
+    "per_class": {
+        "<b>&": {"precision": 0.75, "recall": 0.5, "support": 1000},
+        "never predicted": {"precision": None, "recall": 0.0, "support": 12},
+    },
+}
+
+
+def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
+    """Write the page of `run`, and return it."""
+    arguments = {
+        "title": "AlexNet on <digits>",
+        "conditions": {"device": "CPU"},
+        "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
+        "metrics": METRICS,
+        "layers": run.layers,
+        "input_shape": run.input_shape,
+        "history": run.history,
+        "figures": figures,
+    }
+    write_report(path, **(arguments | changes))
+    return path.read_text(encoding="utf-8")

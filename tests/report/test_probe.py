@@ -9,7 +9,6 @@ import torch
 from alexnet.network.model import AlexNetCifar
 from alexnet.network.summary import summarize
 from alexnet.report.draw import draw_all
-from alexnet.report.html_report import write_report
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import (
     crop_receptive_field,
@@ -23,8 +22,7 @@ from alexnet.report.sections import PICTURES
 from tests.batch_norm import AlexNetBatchNorm
 from tests.making import ON_CPU
 
-from .conftest import of_unknown_kind, run_of
-from .test_html_report import METRICS
+from .conftest import of_unknown_kind, run_of, write_page
 
 
 def test_of_each_class_the_correct_image_of_median_confidence_is_taken():
@@ -88,12 +86,6 @@ def test_pictures_and_page_of_a_network_with_batch_normalisation(scans, tmp_path
     assert set(draw_all(tmp_path, run)) == {picture.name for picture in PICTURES}
     assert (tmp_path / "layers" / "bn1_maps.svg").exists()
     page = tmp_path / "report.html"
-    arguments = {
-        "title": "AlexNet", "conditions": {}, "settings": {}, "metrics": METRICS,
-        "layers": run.layers, "input_shape": run.input_shape, "history": run.history,
-        "figures": tmp_path,
-    }  # fmt: skip
-    write_report(page, **arguments)
-    assert "batch normalisation" in page.read_text(encoding="utf-8")
+    assert "batch normalisation" in write_page(page, run, tmp_path)
     with pytest.raises(ValueError, match="layer head of kind 'attention'"):
-        write_report(page, **(arguments | {"layers": of_unknown_kind(run.layers)}))
+        write_page(page, run, tmp_path, layers=of_unknown_kind(run.layers))
