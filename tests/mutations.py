@@ -75,7 +75,7 @@ MUTATIONS = [
         "alexnet/training/loader.py",
         'generator_for(seed, "order", epoch)',
         'generator_for(seed, "order")',
-        "tests/training/test_loader.py",
+        "tests/training/test_train_seed.py",
     ),
     # network
     Mutation(
