@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet.report.interpretability import FeatureExtractor, TopActivations, convolutions, tapped
-from tests.making import ON_CPU, narrow
+from tests.runs import ON_CPU, narrow
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from tests.stages.attempts import (
     RESUMING,
     Attempt,
     completed,
-    flip_a_bit,
     forget,
     in_forks,
     kept,
@@ -21,6 +20,7 @@ from tests.stages.attempts import (
     steps_taken,
     uninterrupted,
 )
+from tests.runs import flip_a_bit
 
 pytestmark = pytest.mark.slow
 
