@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from alexnet.network.weights import save_weights
 from tests.conftest import ROOT, write_params
-from tests.making import narrow
+from tests.runs import narrow
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 DIFFS = dict(re.findall(r"^## (.+?)\n.*?```diff\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))

@@ -17,7 +17,7 @@ from alexnet.report.html_report import write_report
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import probe_network
 from alexnet.report.run import Run
-from tests.making import ON_CPU, narrow
+from tests.runs import ON_CPU, narrow
 
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 LONG = "a wholly unreasonable class name that no picture has room for"

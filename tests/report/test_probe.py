@@ -15,7 +15,7 @@ from alexnet.report.probe import (
 )
 from alexnet.report.sections import PICTURES
 from tests.batch_norm import AlexNetBatchNorm
-from tests.making import narrow
+from tests.runs import narrow
 
 from .conftest import of_unknown_kind, run_of, write_page
 
