@@ -233,9 +233,7 @@ def test_training_follows_the_library_step_by_step(collapse_fc1, dropout):
 @pytest.mark.slow
 def test_training_the_full_network_follows_the_library_step_by_step():
     found = losses(AlexNetCifar, "reference", collapse_fc1="off")
-    assert found == pytest.approx(
-        losses(AlexNetCifar, "library", collapse_fc1="off"), abs=1e-4
-    )
+    assert found == pytest.approx(losses(AlexNetCifar, "library", collapse_fc1="off"), abs=1e-4)
 
 
 def test_a_loop_with_the_reference_loss_and_step(digits):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.runs import flip_a_bit
 from tests.stages.attempts import (
     CHECKPOINTS,
     RESUMING,
@@ -20,7 +21,6 @@ from tests.stages.attempts import (
     steps_taken,
     uninterrupted,
 )
-from tests.runs import flip_a_bit
 
 pytestmark = pytest.mark.slow
 
