@@ -95,35 +95,35 @@ def test_the_users_workspace_is_kept(monkeypatch):
 
 # Memory
 
-# Without huge pages (prctl 41 is PR_SET_THP_DISABLE), of which a tensor may need any number:
-# each new tensor of 64 MiB is then 16,384 page faults, and all else a few hundred.
+# Without huge pages (prctl 41 is PR_SET_THP_DISABLE), of which a tensor may get any number:
+# each new tensor of 64 MiB is then 16,384 page faults.
 FAULTS = """
 import ctypes, resource, torch
 from alexnet.training.device import disable_malloc_trim
 
-def faults_of_three_tensors():
+def faults_of_ten_tensors():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(3):
+    for _ in range(10):
         assert torch.ones(16 << 20).sum() == 16 << 20
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
-faults_of_three_tensors()
-before = faults_of_three_tensors()
+before = faults_of_ten_tensors()
 disable_malloc_trim()
-faults_of_three_tensors()
-print(before, faults_of_three_tensors())
+faults_of_ten_tensors()
+print(before, faults_of_ten_tensors())
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_reused_without_page_faults():
+    """Of ten tensors one or two may still be new: a small object can split the freed block."""
     command = [sys.executable, "-c", FAULTS]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     before, after = map(int, done.stdout.split())
-    assert after * 10 < before
+    assert after < before / 2
 
 
 def test_running_out_of_memory_on_the_cpu_is_a_users_error():
