@@ -24,9 +24,6 @@ EVENTS = Path("runs")
 PROFILE = Path("reports/profile/layers.csv")
 PROFILE_METRICS = Path("reports/profile/metrics.json")
 
-PROFILE = Path("reports/profile/layers.csv")
-PROFILE_METRICS = Path("reports/profile/metrics.json")
-
 METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")
 GATE = Path("reports/gate.json")

@@ -177,14 +177,14 @@ MUTATIONS = [
         "alexnet/training/averaging.py",
         "names = [name for name, value in self.live.items() if value.is_floating_point()]",
         "names = [name for name, _ in network.named_parameters()]",
-        "tests/training/test_buffers.py",
+        "tests/training/test_optimizer.py -k average",
     ),
     Mutation(
         "BatchNorm buffers lost from the checkpoint",
         "alexnet/training/state.py",
         '"network": self.network.state_dict(),',
         '"network": dict(self.network.named_parameters()),',
-        "tests/training/test_buffers.py",
+        "tests/training/test_resume.py",
     ),
     Mutation(
         "dropped digest check of a checkpoint",
@@ -198,7 +198,7 @@ MUTATIONS = [
         "alexnet/training/state.py",
         "self.step = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)",
         "self.step = distributed.all_reduce_max(checkpoint.step + 1 if checkpoint else 0)",
-        "tests/training/test_buffers.py",
+        "tests/training/test_resume.py",
     ),
     Mutation(
         "Muon without momentum",
@@ -250,11 +250,12 @@ def report(tree: Path, mutation: Mutation) -> bool:
     start = time.monotonic()
     if (count := text.count(mutation.old)) != 1:
         result = f"NOT APPLIED: its text is {count} times in {mutation.file}"
-    elif run_tests(tree, mutation.tests):
+    elif (before := run_tests(tree, mutation.tests)).returncode != 0:
+        print(before.stdout[-2000:])
         result = f"NOT RUN: {mutation.tests} fails without a mutation"
     else:
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-        code = run_tests(tree, mutation.tests)
+        code = run_tests(tree, mutation.tests).returncode
         path.write_text(text, encoding="utf-8")
         # 1: tests have failed. Others: none was found, or pytest itself could not run.
         result = {0: "SURVIVED", 1: "red"}.get(code, f"NOT RUN: pytest's exit code is {code}")
@@ -262,8 +263,8 @@ def report(tree: Path, mutation: Mutation) -> bool:
     return result == "red"
 
 
-def run_tests(tree: Path, arguments: str) -> int:
-    """pytest's exit code in `tree`."""
+def run_tests(tree: Path, arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in `tree`."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider"]
     # Without bytecode: a mutation within a second could be taken for the file before it.
     environment = os.environ | {
@@ -275,10 +276,11 @@ def run_tests(tree: Path, arguments: str) -> int:
         [*command, *arguments.split()],
         cwd=tree,
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         timeout=TIMEOUT_SECONDS,
-    ).returncode
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class PublishedFile:
 class DatasetSpec:
     """A published data set.
 
+    format: of its files; `preprocess` has a reader for each.
     mirrors: URLs of the folder of `files`, tried in order.
     counts: the published number of images in each split.
     image_size, channels: of an image as published, in pixels.
     """
 
+    format: Literal["cifar", "idx", "digits"]
     files: tuple[PublishedFile, ...]
     mirrors: tuple[str, ...]
     classes: tuple[str, ...]
@@ -35,6 +38,7 @@ _DIGITS = tuple("0123456789")
 
 DATASETS: dict[str, DatasetSpec] = {
     "cifar10": DatasetSpec(
+        format="cifar",
         files=(
             PublishedFile(
                 "cifar-10-binary.tar.gz",
@@ -49,6 +53,7 @@ DATASETS: dict[str, DatasetSpec] = {
         channels=3,
     ),
     "cifar100": DatasetSpec(
+        format="cifar",
         files=(
             PublishedFile(
                 "cifar-100-binary.tar.gz",
@@ -75,6 +80,7 @@ DATASETS: dict[str, DatasetSpec] = {
         channels=3,
     ),
     "mnist": DatasetSpec(
+        format="idx",
         files=(
             PublishedFile(
                 "train-images-idx3-ubyte.gz",
@@ -107,6 +113,7 @@ DATASETS: dict[str, DatasetSpec] = {
         channels=1,
     ),
     "fashion-mnist": DatasetSpec(
+        format="idx",
         files=(
             PublishedFile(
                 "train-images-idx3-ubyte.gz",
@@ -142,6 +149,7 @@ DATASETS: dict[str, DatasetSpec] = {
     ),
     # Comes with scikit-learn, whose version is locked: nothing to download or to check.
     "digits": DatasetSpec(
+        format="digits",
         files=(PublishedFile("digits.csv.gz"),),
         mirrors=(),
         classes=_DIGITS,

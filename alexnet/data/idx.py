@@ -20,7 +20,7 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_idx(name: str, files: Path) -> DatasetIndex:
-    """The index of `mnist` or `fashion-mnist`. Raises UserError for a file that is not valid."""
+    """The index of a data set in the format of MNIST. Raises UserError for an invalid file."""
     classes = DATASETS[name].classes
     images, labels, splits = [], [], []
     for split, prefix in _PREFIXES.items():

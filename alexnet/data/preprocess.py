@@ -79,11 +79,13 @@ def read_index(name: str, files: Path) -> DatasetIndex:
     """
     if name == "folder":
         return read_folder(files)
-    if name in ("mnist", "fashion-mnist"):
-        index = read_idx(name, files)
-    else:
-        (file,) = files.iterdir()
-        index = read_digits(file) if name == "digits" else read_cifar(name, file)
+    match DATASETS[name].format:
+        case "idx":
+            index = read_idx(name, files)
+        case "cifar":
+            index = read_cifar(name, next(files.iterdir()))
+        case "digits":
+            index = read_digits(next(files.iterdir()))
     check_published_counts(name, index.split)
     return index
 

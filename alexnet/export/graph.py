@@ -79,7 +79,7 @@ def write_onnx(
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            DeploymentModel(model, metadata, dtype).eval(),
+            DeploymentModel(model, metadata, dtype),
             (example,),
             dynamo=True,
             opset_version=opset,

@@ -80,9 +80,8 @@ def _title(correct: NDArray[np.bool_], confidence: NDArray[np.float64], num_bins
     if abs(gap) < 0.005:
         return f"Calibration: mean confidence equals accuracy; expected calibration error {error}"
     word = "overconfident" if gap > 0 else "underconfident"
-    return (
-        f"Calibration: {word} by {percent(abs(gap))} on average; expected calibration error {error}"
-    )
+    points = f"{100 * abs(gap):.1f} percentage points"
+    return f"Calibration: {word} by {points} on average; expected calibration error {error}"
 
 
 def _note(canvas: Canvas, correct: NDArray[np.bool_], confidence: NDArray[np.float64]) -> None:

@@ -19,7 +19,7 @@ from alexnet.training.history import Epoch, LayerEpoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.running_metrics import RunningMetrics
 
-METRICS = "metrics"  # (world_size, 4): of all processes, each of which goes on with its own
+METRICS = "metrics"  # (world_size, 4): of every process, which continues with its own
 
 
 @dataclass
@@ -64,9 +64,8 @@ class TrainingState:
         }
         return dict(_flatten(parts))
 
-    def to_checkpoint(self, distributed: DistributedContext) -> Checkpoint:
-        """A copy on the CPU. Every process has to call this, and all get the same."""
-        metrics = distributed.all_gather(self.metrics.sums)
+    def to_checkpoint(self, metrics: Tensor) -> Checkpoint:
+        """A copy on the CPU. metrics: (world_size, 4), the sums of every process."""
         tensors = {
             name: value.cpu().contiguous()
             for name, value in (self.tensors() | {METRICS: metrics}).items()

@@ -108,9 +108,8 @@ class Trainer:
         self.criterion = criterion or partial(cross_entropy, label_smoothing=params.label_smoothing)
         self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
 
-        self.state = TrainingState(
-            self.network, self.optimizer, self.average, self.metrics, self.monitor
-        )
+        parts = self.network, self.optimizer, self.average, self.metrics, self.monitor
+        self.state = TrainingState(*parts)
         latest = checkpoints.load_latest() if checkpoints else None
         if self.state.restore(latest, distributed):
             logger.info(f"resuming at step {self.state.step:,} of {self.num_steps:,}")
@@ -241,26 +240,22 @@ class Trainer:
             self._save()
             self.last_save = time.monotonic()
         if received_signal:
-            raise TrainingInterrupted(
-                received_signal, f"after step {self.state.step:,} of {self.num_steps:,}"
-            )
+            reached = f"after step {self.state.step:,} of {self.num_steps:,}"
+            raise TrainingInterrupted(received_signal, reached)
 
     def _save(self) -> None:
         """Raises UserError if the loss is not finite: no checkpoint of a run that diverged."""
-        check_finite(
-            self.distributed.all_gather(self.metrics.sums), self.state.epoch * self.steps_per_epoch
-        )
-        checkpoint = self.state.to_checkpoint(self.distributed)
+        metrics = self.distributed.all_gather(self.metrics.sums)  # of every process
         if self.checkpoints is None:
             return
+        check_finite(metrics, self.state.epoch * self.steps_per_epoch)
         try:
-            self.checkpoints.save(checkpoint)
+            self.checkpoints.save(self.state.to_checkpoint(metrics))
         except OSError as error:
             if self.params.on_checkpoint_error == "stop":
                 raise
-            logger.warning(
-                f"no checkpoint at step {self.state.step:,} ({error}); training continues"
-            )
+            step = f"{self.state.step:,}"
+            logger.warning(f"no checkpoint at step {step} ({error}); training continues")
 
     def _log_run_header(self) -> None:
         """Log what is about to run, and the loss before the first step.
@@ -271,8 +266,8 @@ class Trainer:
         layers = summarize(self.model, self.metadata.image_size)
         params, num_classes = self.params, len(self.metadata.classes)
         world_size = self.distributed.world_size
-        others = f", {world_size} processes" if world_size > 1 else ""
-        logger.info(f"device {self.device_config}{others}")
+        processes = f", {world_size} processes" if world_size > 1 else ""
+        logger.info(f"device {self.device_config}{processes}")
         logger.info(
             f"variant {self.metadata.variant}: {num_parameters(self.model):,} parameters, "
             f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "

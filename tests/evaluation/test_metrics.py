@@ -1,5 +1,7 @@
 """Metrics of a classifier, against scikit-learn."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -46,3 +48,16 @@ def test_calibration_error_by_hand():
     correct = np.array([True, False, False, True, False])
     expected = 3 / 5 * (0.4 - 1 / 3) + 2 / 5 * (1.0 - 1 / 2)
     assert metrics.calibration_error(correct, confidence, 2) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num_bins", [1, 10, 15])
+def test_calibration_error_bin_by_bin(num_bins):
+    confidence, correct = PROBABILITIES.max(axis=1), LABELS == PREDICTED
+    edges = np.linspace(0, 1, num_bins + 1)
+    expected = 0.0
+    for low, high in itertools.pairwise(edges):
+        inside = (low <= confidence) & (confidence < high)
+        if inside.any():
+            gap = abs(correct[inside].mean() - confidence[inside].mean())
+            expected += inside.mean() * gap
+    assert metrics.calibration_error(correct, confidence, num_bins) == pytest.approx(expected)

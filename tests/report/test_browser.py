@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.report.html_report import write_report
-
-from .test_html_report import METRICS
+from .conftest import write_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -57,18 +55,7 @@ pytestmark = [
 def page(run, drawn, tmp_path_factory) -> Path:
     """The report with the script that measures it."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(
-        path,
-        title="AlexNet on digits",
-        conditions={"device": "cpu"},
-        settings={"train": {"nesterov": True}},
-        metrics=METRICS,
-        layers=run.layers,
-        input_shape=run.input_shape,
-        history=run.history,
-        figures=drawn,
-    )
-    text = path.read_text(encoding="utf-8")
+    text = write_page(path, run, drawn)
     assert text.count("</body>") == 1
     path.write_text(text.replace("</body>", MEASURE), encoding="utf-8")
     return path

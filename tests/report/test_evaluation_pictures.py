@@ -78,7 +78,9 @@ def test_reliability_states_the_gap_between_confidence_and_accuracy():
     confidence = np.array([0.9] * 10 + [0.6] * 10)
     correct = np.array([True] * 8 + [False] * 12)
     figure = reliability_diagram(correct, confidence, 5)
-    expected = "overconfident by 35.0 % on average; expected calibration error 35.0 %"
+    expected = (
+        "overconfident by 35.0 percentage points on average; expected calibration error 35.0 %"
+    )
     assert expected in all_text(figure)
     points = figure.axes[0].lines[1]  # after the diagonal
     np.testing.assert_allclose(points.get_xydata(), [[0.6, 0.0], [0.9, 0.8]])

@@ -6,20 +6,12 @@ from xml.etree import ElementTree
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.report.html_report import dark_mode_svg, flatten, write_report
+from alexnet.report.html_report import dark_mode_svg, flatten
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.style import BLUE, INK, ON_DARK
 
-METRICS = {
-    "accuracy": 0.8793,
-    "loss": 0.4123,
-    "calibration_error": 0.0213,
-    "n": 10000,
-    "per_class": {
-        "<b>&": {"precision": 0.75, "recall": 0.5, "support": 1000},
-        "never predicted": {"precision": None, "recall": 0.0, "support": 12},
-    },
-}
+from .conftest import METRICS, write_page
+
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
 
@@ -47,20 +39,8 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def write(run, drawn, tmp_path):
-    def write_with(**changes) -> str:
-        path = tmp_path / "report.html"
-        arguments = {
-            "title": "AlexNet on <digits>",
-            "conditions": {"device": "CPU"},
-            "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
-            "metrics": METRICS,
-            "layers": run.layers,
-            "input_shape": run.input_shape,
-            "history": run.history,
-            "figures": drawn,
-        }
-        write_report(path, **(arguments | changes))
-        return path.read_text(encoding="utf-8")
+    def write_with(figures=drawn, **changes) -> str:
+        return write_page(tmp_path / "report.html", run, figures, **changes)
 
     return write_with
 
@@ -108,7 +88,7 @@ def test_headline_sections_and_tables(write):
     for picture in PICTURES:
         assert picture.sentence in text
     assert "⌊(32 − 11 + 2·4) / 4⌋ + 1 = 8" in text
-    assert "256 · (96 · 5 · 5) + 256 = 614,656" in text
+    assert "16 · (6 · 5 · 5) + 16 = 2,416" in text
     assert "87.93 % of 10,000 test images" in text
     assert "<b>& 75.0 % 50.0 % 1,000" in text
     assert "never predicted – 0.0 % 12" in text

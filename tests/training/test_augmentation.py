@@ -8,7 +8,7 @@ from alexnet.network.inputs import denormalise, normalise
 from alexnet.training import augmentation, color, occlusion, transforms
 from alexnet.training.augmentation import TRANSFORMS, Augmentation, describe_augmentation
 from alexnet.training.transforms import GatherTransform, PixelTransform
-from tests.making import CPU, EVERYTHING, seeded, settings, train
+from tests.runs import CPU, EVERYTHING, seeded, settings, train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 ALL = EVERYTHING | {"cutmix_end": 1.0, "epochs": 8}

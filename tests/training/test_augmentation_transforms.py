@@ -11,7 +11,7 @@ from alexnet.training.augmentation import Augmentation
 from alexnet.training.color import ColorJitter, PCALighting, principal_components
 from alexnet.training.occlusion import CutMix, Cutout, RandomErasing
 from alexnet.training.transforms import HorizontalFlip, RandomAffine, RandomCrop, TrainingImages
-from tests.making import CPU, settings
+from tests.runs import CPU, settings
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 

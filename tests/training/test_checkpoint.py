@@ -1,8 +1,5 @@
 """Checkpoints: whole, of this very run, and enough to end in the same bytes."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
 
@@ -14,6 +11,7 @@ from alexnet.training.checkpoint import (
     hardware_fingerprint,
     hash_files,
 )
+from tests.runs import flip_a_bit, full_disk
 
 
 def state(step: int) -> Checkpoint:
@@ -36,13 +34,6 @@ def same(a: Checkpoint, b: Checkpoint) -> bool:
 def files(checkpoints: Checkpoints, step: int):
     path = checkpoints.folder / f"step-{step:09}.safetensors"
     return path, path.with_suffix(".sha256")
-
-
-def flip_a_bit(path, position: float) -> None:
-    """At a share of the file's length."""
-    content = bytearray(path.read_bytes())
-    content[int(position * (len(content) - 1))] ^= 0x80
-    path.write_bytes(content)
 
 
 # What is kept
@@ -128,17 +119,6 @@ def test_later_ones_that_are_damaged_do_not_push_out_whole_ones(checkpoints, dam
 
 
 # A full disk
-
-
-@contextmanager
-def full_disk(limit: int):
-    """A limit on the size of files stands for it: a write fails in the middle."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("limit", [0, 60_000], ids=["no byte", "half of it"])

@@ -26,7 +26,7 @@ from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 from tests.conftest import CLASSES, ROOT, real_digits
-from tests.making import ON_CPU, narrow, settings
+from tests.runs import ON_CPU, narrow, settings
 
 CPU = torch.device("cpu")
 two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")

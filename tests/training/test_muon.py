@@ -6,7 +6,7 @@ import torch
 
 from alexnet.training import optimizer
 from alexnet.training.muon import Muon, orthogonalise
-from tests.making import narrow, settings
+from tests.runs import narrow, settings
 
 SHAPES = [(48, 48), (32, 150), (150, 32)]
 

@@ -14,7 +14,7 @@ from alexnet.training.optimizer import (
     schedule,
     set_learning_rate,
 )
-from tests.making import narrow, settings
+from tests.runs import narrow, settings
 
 
 @pytest.mark.parametrize(
