@@ -13,7 +13,7 @@ from alexnet.network.inputs import centre_crop
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata, build
 from tests.conftest import CLASSES, ROOT, real_digits
-from tests.making import CPU, narrow
+from tests.runs import CPU, narrow
 
 METADATA = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 METRICS = {

@@ -1,5 +1,6 @@
 """What tests share: real images, a small data set on disk, and the commands."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def metadata() -> ModelMetadata:
     return ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 
+@functools.cache
 def real_digits() -> tuple[torch.Tensor, torch.Tensor]:
     """Real images: scikit-learn's 1,797 digits, uint8 (N, 32, 32, 3), and labels int64 (N)."""
     from sklearn.datasets import load_digits

@@ -177,14 +177,14 @@ MUTATIONS = [
         "alexnet/training/averaging.py",
         "names = [name for name, value in self.live.items() if value.is_floating_point()]",
         "names = [name for name, _ in network.named_parameters()]",
-        "tests/training/test_buffers.py",
+        "tests/training/test_optimizer.py -k average",
     ),
     Mutation(
         "BatchNorm buffers lost from the checkpoint",
         "alexnet/training/state.py",
         '"network": self.network.state_dict(),',
         '"network": dict(self.network.named_parameters()),',
-        "tests/training/test_buffers.py",
+        "tests/training/test_resume.py",
     ),
     Mutation(
         "dropped digest check of a checkpoint",
@@ -198,7 +198,7 @@ MUTATIONS = [
         "alexnet/training/state.py",
         "self.step = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)",
         "self.step = distributed.all_reduce_max(checkpoint.step + 1 if checkpoint else 0)",
-        "tests/training/test_buffers.py",
+        "tests/training/test_resume.py",
     ),
     Mutation(
         "Muon without momentum",

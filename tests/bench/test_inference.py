@@ -23,7 +23,7 @@ from bench.inference import (
 )
 from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, write_params
-from tests.making import CPU
+from tests.runs import CPU
 
 from .conftest import call, run_bench
 

@@ -9,7 +9,7 @@ from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
 from alexnet.training.augmentation import Augmentation, AugmentationParams
 from bench import tutorial
-from tests.making import settings
+from tests.runs import settings
 
 from .conftest import CPU
 

@@ -9,7 +9,7 @@ from alexnet.evaluation import layer_profile as timing
 from alexnet.evaluation.layer_profile import time_layers
 from alexnet.network.collapse import collapse_for_training
 from tests.batch_norm import AlexNetBatchNorm
-from tests.making import ON_CPU, narrow
+from tests.runs import ON_CPU, narrow
 
 
 @pytest.fixture(autouse=True)

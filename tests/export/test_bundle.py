@@ -26,7 +26,7 @@ from alexnet.network.model import VARIANTS, AlexNet
 from alexnet.network.weights import ModelMetadata
 from tests.artifacts import LAX, METADATA, METRICS, confident_model, export_model, export_small
 from tests.conftest import CLASSES
-from tests.making import CPU, narrow
+from tests.runs import CPU, narrow
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from alexnet.inference.verification import MAX_DIFFERENCE, verify
 from tests.artifacts import LAX, METADATA, confident_model, export_model, export_small
 from tests.conftest import real_digits
-from tests.making import CPU, narrow
+from tests.runs import CPU, narrow
 
 CHANNELS = [6, 16, 24, 24, 16, 256, 256]  # of conv1 to fc2 in a narrow network
 ALL = ["int8", "fp32", "fp16"]  # in no order

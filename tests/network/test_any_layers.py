@@ -20,7 +20,7 @@ from alexnet.network.reference.network import with_reference_operations
 from alexnet.network.summary import num_parameters, summarize
 from alexnet.network.weights import load_weights, save_weights
 from tests.batch_norm import AlexNetBatchNorm
-from tests.making import narrow
+from tests.runs import narrow
 
 
 @pytest.fixture

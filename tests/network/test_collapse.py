@@ -18,7 +18,7 @@ from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNetCifar, AlexNetImageNet2012, AlexNetOneWeirdTrick
 from alexnet.network.summary import num_parameters
 from alexnet.training import optimizer
-from tests.making import narrow, settings
+from tests.runs import narrow, settings
 
 
 @pytest.mark.parametrize(

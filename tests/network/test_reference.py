@@ -17,7 +17,7 @@ from alexnet.network.reference.neurons import Dropout, Linear, ReLU
 from alexnet.network.reference.normalisation import LocalResponseNormalisation
 from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
 from alexnet.network.summary import summarize
-from tests import making
+from tests import runs
 
 shapes = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 few = st.integers(1, 4)
@@ -167,7 +167,7 @@ def operations_of(network, x):
 
 def test_the_graph_has_reference_operations_alone():
     """Flattening aside; also in the collapsed network."""
-    model = making.narrow(dropout=0.5)
+    model = runs.narrow(dropout=0.5)
     ours = {"Convolution", "ReLU", "MaxPool", "AdaptiveAveragePool", "Dropout", "Linear"}
     no_arithmetic = {"ViewBackward0", "torch::autograd::AccumulateGrad"}
     reference = with_reference_operations(model)
@@ -202,7 +202,7 @@ def test_logits_of_the_large_variants(variant):
         torch.testing.assert_close(with_reference_operations(model)(x), model(x))
 
 
-def losses(make, ops, metadata, digits, **changes):
+def losses(make, ops, **changes):
     """The losses of the first 20 steps of the project's trainer.
 
     Without clipping the first steps are so long that they magnify rounding errors.
@@ -211,31 +211,29 @@ def losses(make, ops, metadata, digits, **changes):
     model = make()
     if ops == "reference":
         model = with_reference_operations(model)
-    params = making.settings(epochs=4, learning_rate=0.002, clip_norm=2.0, **changes)
-    run = making.train(model, metadata, digits, params, num_images=80)
+    params = runs.settings(epochs=4, learning_rate=0.002, clip_norm=2.0, **changes)
+    run = runs.train(model, params, num_images=80)
     assert len(run.losses) == 20
     return run.losses
 
 
 @pytest.mark.parametrize("collapse_fc1", ["auto", "off"])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_training_follows_the_library_step_by_step(metadata, digits, collapse_fc1, dropout):
+def test_training_follows_the_library_step_by_step(collapse_fc1, dropout):
     def narrow():
-        return making.narrow(dropout=dropout)
+        return runs.narrow(dropout=dropout)
 
-    found = losses(narrow, "reference", metadata, digits, collapse_fc1=collapse_fc1)
-    expected = losses(narrow, "library", metadata, digits, collapse_fc1=collapse_fc1)
+    found = losses(narrow, "reference", collapse_fc1=collapse_fc1)
+    expected = losses(narrow, "library", collapse_fc1=collapse_fc1)
     assert found == pytest.approx(expected, abs=1e-4)
     if not dropout:
         assert sum(found[-5:]) < 0.95 * sum(found[:5]), "it learns"
 
 
 @pytest.mark.slow
-def test_training_the_full_network_follows_the_library_step_by_step(metadata, digits):
-    found = losses(AlexNetCifar, "reference", metadata, digits, collapse_fc1="off")
-    assert found == pytest.approx(
-        losses(AlexNetCifar, "library", metadata, digits, collapse_fc1="off"), abs=1e-4
-    )
+def test_training_the_full_network_follows_the_library_step_by_step():
+    found = losses(AlexNetCifar, "reference", collapse_fc1="off")
+    assert found == pytest.approx(losses(AlexNetCifar, "library", collapse_fc1="off"), abs=1e-4)
 
 
 def test_a_loop_with_the_reference_loss_and_step(digits):
@@ -243,8 +241,8 @@ def test_a_loop_with_the_reference_loss_and_step(digits):
     images, labels = digits[0][:320], digits[1][:320]
     x = images.permute(0, 3, 1, 2) / 255 - 0.5
     torch.manual_seed(0)
-    model = making.narrow()
-    reference = making.narrow()
+    model = runs.narrow()
+    reference = runs.narrow()
     reference.load_state_dict(model.state_dict())
     reference = with_reference_operations(reference)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9, nesterov=True, weight_decay=1e-3)

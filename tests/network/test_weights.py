@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from alexnet.errors import UserError
 from alexnet.network.weights import build, load_weights, save_weights
-from tests.making import narrow
+from tests.runs import narrow
 
 
 @pytest.fixture

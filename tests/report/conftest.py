@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from torch import Tensor, nn
 
-from alexnet.network.model import AlexNet, AlexNetCifar
+from alexnet.network.model import AlexNet
 from alexnet.network.summary import summarize
+from alexnet.network.weights import ModelMetadata
 from alexnet.report.draw import draw_all
 from alexnet.report.html_report import write_report
-from alexnet.report.probe import ChannelPatches, LayerPatches, ProbeResults
+from alexnet.report.interpretability import FeatureExtractor
+from alexnet.report.probe import probe_network
 from alexnet.report.run import Run
+from tests.runs import ON_CPU, narrow
 
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 LONG = "a wholly unreasonable class name that no picture has room for"
@@ -22,10 +25,11 @@ LONG = "a wholly unreasonable class name that no picture has room for"
 
 def make_history(num_epochs: int) -> list[dict[str, float]]:
     """Curves of a usual training; the best epoch is the last but one."""
-    done = np.arange(1, num_epochs + 1) / num_epochs
+    epochs = np.arange(1, num_epochs + 1)
+    done = epochs / num_epochs
     slip = 0.01 * (done == 1)
     columns = {
-        "epoch": done * num_epochs,
+        "epoch": epochs,
         "learning_rate": 0.05 * (1 - 0.9 * done),
         "train_loss": 2.3 - 1.9 * done,
         "train_accuracy": 0.1 + 0.85 * done,
@@ -48,31 +52,22 @@ def make_layer_rows(num_epochs: int) -> list[dict[str, Any]]:
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-@pytest.fixture(scope="session")
-def scans() -> tuple[np.ndarray, np.ndarray]:
-    """Scans of handwritten digits, uint8 (1797, 8, 8, 1), and their labels."""
-    loaded = load_digits()
-    return (loaded.images * 15).astype(np.uint8)[..., None], loaded.target.astype(np.int64)
-
-
-def run_of(model: AlexNet, images: np.ndarray, labels: np.ndarray) -> Run:
-    """A run in which every tenth prediction is wrong; outputs of layers are random numbers."""
-    rng = np.random.default_rng(0)
-    layers = summarize(model)
-    kept = {"conv1", "relu1", "relu2", "relu3", "relu4", "relu5", "fc3"}
-    probed = [0, 1, 2]
-    actual = labels[:200]
+def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
+    """An untrained network, probed with 200 digits; every tenth prediction is wrong."""
+    torch.manual_seed(0)
+    images, labels = digits[0][:200], digits[1][:200]
+    layers, classes = summarize(model), [f"digit {number}" for number in range(10)]
+    actual = labels.numpy()
     predicted = actual.copy()
     predicted[::10] = (actual[::10] + 1) % 10
-    patches = [
-        ChannelPatches(k, [images[9 * k + i] for i in range(9)], ["digit 3"] * 9) for k in range(2)
-    ]
+    confidence = np.linspace(0.5, 0.99, 200)
+    metadata = ModelMetadata("cifar", tuple(classes), 32, (0.5,) * 3, (0.25,) * 3)
     return Run(
         title="AlexNet on digits",
         conditions={"data set": "digits"},
-        classes=[f"digit {number}" for number in range(10)],
+        classes=classes,
         variant=model.variant,
-        input_shape=(1, 32, 32),
+        input_shape=(3, 32, 32),
         layers=layers,
         trained_layers=layers,
         history=make_history(5),
@@ -85,45 +80,36 @@ def run_of(model: AlexNet, images: np.ndarray, labels: np.ndarray) -> Run:
         weights={
             name: layer.weight.detach().numpy()
             for name, layer in model.named_children()
-            if name in ("conv1", "conv2", "fc3")
+            if isinstance(layer, nn.Conv2d | nn.Linear)
         },
-        initial_conv1=rng.normal(size=model.conv1.weight.shape),
-        samples=images[:6],
-        augmented=np.stack([images[:6, :, ::-1], np.roll(images[:6], 1, axis=1)]),
-        sample_labels=labels[:6],
+        initial_conv1=np.random.default_rng(0).normal(size=model.conv1.weight.shape),
+        samples=images[:6].numpy(),
+        augmented=torch.stack([images[:6].flip(2), images[:6].roll(1, dims=1)]).numpy(),
+        sample_labels=actual[:6],
         augmentation="mirrored at random",
-        test_images=images[:200],
+        test_images=images.numpy(),
         actual=actual,
         predicted=predicted,
-        confidence=np.linspace(0.5, 0.99, 200),
+        confidence=confidence,
         calibration_bins=10,
         num_mistakes=7,
-        probes=ProbeResults(
-            probed=probed,
-            outputs={
-                layer.name: rng.normal(size=(len(probed), *layer.output_shape)).astype(np.float32)
-                for layer in layers
-                if layer.name in kept or layer.kind == "batch norm"
-            },
-            probabilities=np.eye(10, dtype=np.float32)[labels[probed]] * 0.8 + 0.02,
-            gradients=rng.random((len(probed), 8, 8)).astype(np.float32),
-            occlusions=rng.random((len(probed), 5, 5)).astype(np.float32) * 0.8,
-            occlusion_side=2,
-            patches=[LayerPatches("conv1", 11, patches)],
-            num_searched=200,
-            hidden_layer="fc2",
-            queries=[3, 4],
-            neighbours=images[10:18].reshape(2, 4, 8, 8, 1),
-            neighbour_labels=labels[10:18].reshape(2, 4),
-            num_compared=1_000,
+        probes=probe_network(
+            FeatureExtractor(model, metadata, ON_CPU),
+            (images, actual),
+            (predicted, confidence),
+            (images, labels),
+            classes,
         ),
     )
 
 
 @pytest.fixture(scope="session")
-def run(scans: tuple[np.ndarray, np.ndarray]) -> Run:
-    torch.manual_seed(0)
-    return run_of(AlexNetCifar(in_channels=1), *scans)
+def run(digits: tuple[Tensor, Tensor]) -> Run:
+    """The default variant, narrow; the outputs of some layers are left out, to save time."""
+    run = run_of(narrow(), digits)
+    kept = ("conv1", "relu1", "relu2", "relu3", "relu4", "relu5", "fc3")
+    outputs = {name: run.probes.outputs[name] for name in kept}
+    return replace(run, probes=replace(run.probes, outputs=outputs))
 
 
 @pytest.fixture(scope="session")

@@ -185,7 +185,7 @@ def test_title_and_caption_of_the_volumes():
 
 
 def test_costs_are_shares_of_the_operations_and_of_the_time(run):
-    """conv2 holds 45 % of the operations here; each layer was given the same time."""
+    """The time is the same for each layer here."""
     figure = costs(run.trained_layers, run.times, "cpu")
     text = all_text(figure)
     backward = {"conv1": 2}  # the gradient of the image is not needed

@@ -88,7 +88,7 @@ def test_headline_sections_and_tables(write):
     for picture in PICTURES:
         assert picture.sentence in text
     assert "⌊(32 − 11 + 2·4) / 4⌋ + 1 = 8" in text
-    assert "256 · (96 · 5 · 5) + 256 = 614,656" in text
+    assert "16 · (6 · 5 · 5) + 16 = 2,416" in text
     assert "87.93 % of 10,000 test images" in text
     assert "<b>& 75.0 % 50.0 % 1,000" in text
     assert "never predicted – 0.0 % 12" in text

@@ -16,7 +16,7 @@ from alexnet.report.interpretability import (
     last_hidden_layer,
 )
 from tests.batch_norm import AlexNetBatchNorm
-from tests.making import ON_CPU, narrow
+from tests.runs import ON_CPU, narrow
 
 
 @pytest.fixture(params=["narrow", "batch norm"])

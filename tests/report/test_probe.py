@@ -4,23 +4,18 @@ import logging
 
 import numpy as np
 import pytest
-import torch
 
-from alexnet.network.model import AlexNetCifar
-from alexnet.network.summary import summarize
 from alexnet.report.draw import draw_all
-from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import (
     crop_receptive_field,
     evenly_spaced,
     first_of_each_class,
     median_confidence_images,
-    probe_network,
     sample_indices,
 )
 from alexnet.report.sections import PICTURES
 from tests.batch_norm import AlexNetBatchNorm
-from tests.making import ON_CPU
+from tests.runs import narrow
 
 from .conftest import of_unknown_kind, run_of, write_page
 
@@ -56,19 +51,12 @@ def test_a_patch_is_the_receptive_field_of_its_value():
     assert crop_receptive_field(image, 2, 2, field=9, stride=2, start=-4) is image
 
 
-@pytest.mark.parametrize("network", [AlexNetBatchNorm, AlexNetCifar])
-def test_a_network_is_probed_layer_by_layer(network, metadata, digits, caplog):
-    torch.manual_seed(0)
-    model = network().eval()
-    images, labels = digits[0][:40], digits[1][:40]
-    extractor = FeatureExtractor(model, metadata, ON_CPU)
-    predictions = labels.numpy(), np.linspace(0.5, 0.9, 40)
-    test = images, labels.numpy()
-    classes = list(metadata.classes)
+@pytest.mark.parametrize("make", [narrow, AlexNetBatchNorm])
+def test_a_network_is_probed_layer_by_layer(make, digits, caplog):
     with caplog.at_level(logging.INFO, "alexnet.report"):
-        probes = probe_network(extractor, test, predictions, (images, labels), classes)
-    assert "nearest neighbours among 40 training images" in caplog.messages
-    layers = {layer.name: layer for layer in summarize(model, 32)}
+        run = run_of(make(), digits)
+    assert "nearest neighbours among 200 training images" in caplog.messages
+    probes, layers = run.probes, {layer.name: layer for layer in run.layers}
     unchanged = {"dropout", "flatten", "identity"}
     assert set(probes.outputs) == {n for n, x in layers.items() if x.kind not in unchanged}
     for name, values in probes.outputs.items():
@@ -76,13 +64,13 @@ def test_a_network_is_probed_layer_by_layer(network, metadata, digits, caplog):
     assert [(row.layer, row.field) for row in probes.patches] == [
         (name, x.receptive_field) for name, x in layers.items() if x.kind == "conv"
     ]
-    assert probes.hidden_layer == ("fc1" if network is AlexNetBatchNorm else "fc2")
-    # The query itself is among the training images here: its own nearest neighbour.
-    np.testing.assert_array_equal(probes.neighbours[:, 0], images[probes.queries].numpy())
+    assert probes.hidden_layer == ("fc1" if make is AlexNetBatchNorm else "fc2")
+    # The queries are among the training images here: each is its own nearest neighbour.
+    np.testing.assert_array_equal(probes.neighbours[:, 0], run.test_images[probes.queries])
 
 
-def test_pictures_and_page_of_a_network_with_batch_normalisation(scans, tmp_path):
-    run = run_of(AlexNetBatchNorm(in_channels=1), *scans)
+def test_pictures_and_page_of_a_network_with_batch_normalisation(digits, tmp_path):
+    run = run_of(AlexNetBatchNorm(), digits)
     assert set(draw_all(tmp_path, run)) == {picture.name for picture in PICTURES}
     assert (tmp_path / "layers" / "bn1_maps.svg").exists()
     page = tmp_path / "report.html"

@@ -3,9 +3,8 @@ from dataclasses import asdict
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.evaluation import layer_profile
 from alexnet.evaluation.layer_profile import LayerTime
-from alexnet.files import write_json
+from alexnet.files import write_json, write_rows
 from alexnet.report.run import read_device, read_profile
 
 
@@ -21,7 +20,7 @@ def test_the_device_of_a_stage_is_read_or_asked_for(tmp_path):
 def test_a_profile_of_other_layers_is_an_error(run, tmp_path):
     path = tmp_path / "layers.csv"
     rows = [LayerTime(layer.name, 1e-5, 3e-5) for layer in run.layers]
-    layer_profile.write(path, rows)
+    write_rows(path, LayerTime, rows)
     assert read_profile(path, run.layers) == [asdict(row) for row in rows]
     with pytest.raises(UserError, match="other layers than the network's; run the stage profile"):
         read_profile(path, run.layers[1:])

@@ -47,7 +47,7 @@ def test_a_mistake_has_its_prediction_label_and_confidence(crops):
     assert "No mistakes" in all_text(mistakes(crops[:0], [], [], []))
 
 
-def test_grey_images_are_grey_and_names_are_no_formulas(scans):
-    figure = mistakes(scans[0][:1], ["$"], ["$x_2$"], [0.5])
-    assert pixels_of(figure)[0].shape == (8, 8)
+def test_grey_images_are_grey_and_names_are_no_formulas(crops):
+    figure = mistakes(crops[:1, ..., :1], ["$"], ["$x_2$"], [0.5])
+    assert pixels_of(figure)[0].shape == (32, 32)
     assert "$x_2$, not $" in all_text(figure)

@@ -23,7 +23,7 @@ from alexnet.training.trainer import Trainer
 from stages import paths
 from stages import train as stage
 from tests.conftest import write_params
-from tests.making import narrow
+from tests.runs import narrow
 from tests.training.test_distributed import as_torchrun_does, fork
 
 OUTCOME = [paths.WEIGHTS, paths.HISTORY, paths.LAYERS]
@@ -176,10 +176,3 @@ def uninterrupted(size: int = 1, **changes: object) -> list[str]:
     forget()
     write_params(Path(), **SMALL | TRAIN | changes | EVERY_STEP)
     return result
-
-
-def flip_a_bit(path: Path) -> str:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    return str(path)

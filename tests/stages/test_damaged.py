@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.runs import flip_a_bit
 from tests.stages.attempts import (
     CHECKPOINTS,
     RESUMING,
     Attempt,
     completed,
-    flip_a_bit,
     forget,
     in_forks,
     kept,

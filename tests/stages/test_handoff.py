@@ -14,7 +14,7 @@ from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.weights import ModelMetadata, save_weights
 from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
-from tests.making import CPU
+from tests.runs import CPU
 
 pytestmark = pytest.mark.slow
 NUM_IMAGES = 40

@@ -16,8 +16,8 @@ from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from stages import paths
 from stages import train as stage
 from tests.conftest import write_params
-from tests.making import ON_CPU
-from tests.stages.attempts import SMALL, TRAIN, flip_a_bit
+from tests.runs import ON_CPU, flip_a_bit
+from tests.stages.attempts import SMALL, TRAIN
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_imported_modules_do_not_change_the_key(values):
     """Other commands import more of the library than `python -m stages.train`."""
     script = (
         "{}; from pathlib import Path; from alexnet import config; "
-        "from stages import train; from tests.making import ON_CPU; "
+        "from stages import train; from tests.runs import ON_CPU; "
         "from alexnet.training.distributed import SINGLE_PROCESS; "
         "params = config.load(Path('params.yaml')); "
         "print(train._checkpoints(params, ON_CPU, SINGLE_PROCESS).folder)"

@@ -1,4 +1,4 @@
-"""All transforms together: what is listed, sampled and done, and how one is added."""
+"""All transforms together: their list, their random numbers, their order, and a new one."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from alexnet.network.inputs import denormalise, normalise
 from alexnet.training import augmentation, color, occlusion, transforms
 from alexnet.training.augmentation import TRANSFORMS, Augmentation, describe_augmentation
 from alexnet.training.transforms import GatherTransform, PixelTransform
-from tests.making import CPU, EVERYTHING, seeded, settings, train
+from tests.runs import CPU, EVERYTHING, seeded, settings, train
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 ALL = EVERYTHING | {"cutmix_end": 1.0, "epochs": 8}
@@ -38,7 +38,7 @@ def only(kind):
 # The list
 
 
-def test_every_transform_is_listed_once_and_those_on_stored_pixels_first():
+def test_each_transform_is_listed_once_and_gathers_come_first():
     bases = {GatherTransform, PixelTransform}
     written = {
         kind
@@ -48,18 +48,18 @@ def test_every_transform_is_listed_once_and_those_on_stored_pixels_first():
     }
     assert written - bases == set(TRANSFORMS)
     assert len({kind.name for kind in TRANSFORMS}) == len(TRANSFORMS)
-    acts_late = [issubclass(kind, PixelTransform) for kind in TRANSFORMS]
-    assert acts_late == sorted(acts_late)
+    on_pixels = [issubclass(kind, PixelTransform) for kind in TRANSFORMS]
+    assert on_pixels == sorted(on_pixels)
 
 
-def test_the_tests_everything_is_every_transform_and_plain_is_none():
+def test_everything_has_each_transform_and_plain_has_none():
     assert all(kind.is_active(settings(**EVERYTHING)) for kind in TRANSFORMS)
     assert not any(kind.is_active(settings()) for kind in TRANSFORMS)
 
 
 @each_transform
-def test_each_transform_is_switched_on_alone(images, kind):
-    """What is off is neither built nor sampled."""
+def test_each_transform_can_be_active_alone(images, kind):
+    """Inactive ones are neither built nor sampled."""
     params = only(kind) | {"cutmix_end": 1.0}
     made = augmentation_of(images, **params)
     assert [type(transform) for transform in made.transforms] == [kind]
@@ -112,7 +112,7 @@ def test_transforms_are_independent_of_each_other(images):
 
 
 def test_transforms_act_in_the_order_of_the_list(images):
-    """By hand, from one to the next; light does not fall into what cutout hides."""
+    """By hand, one after the other; lighting does not change the pixels that cutout hides."""
     params = {"crop_size": 28, "hflip": "random", "cutout": 8, "pca_lighting_std": 0.5}
     made = augmentation_of(images, **params)
     sampled = made.sample(300, epoch=1)
@@ -129,7 +129,7 @@ def test_transforms_act_in_the_order_of_the_list(images):
     assert hidden.max() == 64
 
 
-def test_what_cutout_hides_is_the_mean_of_the_training_pixels(images):
+def test_cutout_sets_pixels_to_the_training_mean(images):
     made = augmentation_of(images, cutout=8)
     sampled = made.sample(300, epoch=0)
     seen = denormalise(made(images, sampled), MEAN, STD)
@@ -139,7 +139,7 @@ def test_what_cutout_hides_is_the_mean_of_the_training_pixels(images):
         assert hidden[number, max(0, top) : top + 8, max(0, left) : left + 8].all()
 
 
-def test_a_batch_is_augmented_as_each_of_its_pairs_alone(images):
+def test_the_augmentation_of_a_pair_does_not_depend_on_its_batch(images):
     made, labels = augmentation_of(images, **ALL), torch.arange(300) % 10
     sampled = made.sample(300, epoch=0)
     batch = slice(0, 40)
@@ -157,7 +157,7 @@ def test_a_batch_is_augmented_as_each_of_its_pairs_alone(images):
 
 
 @pytest.mark.gpu
-def test_a_gpu_augments_as_the_cpu_does(images):
+def test_the_gpu_gives_the_images_of_the_cpu(images):
     device = torch.device("cuda:0")
     made = augmentation_of(images, **ALL)
     sampled = made.sample(300, epoch=0)
@@ -201,7 +201,7 @@ def test_the_description_follows_the_parameters(params, description):
     assert describe_augmentation(settings(**params)) == description
 
 
-# One more
+# A new transform
 
 
 class TrainWithDimming(config.Train):
@@ -209,7 +209,7 @@ class TrainWithDimming(config.Train):
 
 
 class Dimming(PixelTransform):
-    """Bring each image nearer to the mean by a random share."""
+    """Move each image towards the mean by a random share."""
 
     name = "dimming"
     columns = ("factor",)
@@ -229,9 +229,7 @@ class Dimming(PixelTransform):
         return x * sampled[:, :, None, None]
 
 
-def test_a_transform_is_added_by_a_class_a_line_and_a_parameter(
-    metadata, digits, images, monkeypatch
-):
+def test_a_transform_is_added_by_a_class_a_line_and_a_parameter(images, monkeypatch):
     monkeypatch.setattr(augmentation, "TRANSFORMS", (*TRANSFORMS, Dimming))
     without, params = (
         TrainWithDimming(**settings(epochs=1, hflip="random").model_dump(), dimming=dimming)
@@ -242,6 +240,5 @@ def test_a_transform_is_added_by_a_class_a_line_and_a_parameter(
     sampled = made.sample(300, epoch=0)
     x = Augmentation(images, MEAN, STD, without, CPU)(images, sampled)
     assert torch.equal(made(images, sampled), x * sampled["dimming"][:, :, None, None])
-    assert train(seeded(), metadata, digits, params).losses[0] != pytest.approx(
-        train(seeded(), metadata, digits, without).losses[0], rel=1e-6
-    )
+    first, second = (train(seeded(), changed).losses[0] for changed in (params, without))
+    assert first != pytest.approx(second, rel=1e-6)

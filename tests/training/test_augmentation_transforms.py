@@ -1,4 +1,4 @@
-"""Each transform against the same done by hand, numpy or torchvision, and what it samples."""
+"""Each transform against numpy or torchvision, and the distribution of its random numbers."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from alexnet.training.augmentation import Augmentation
 from alexnet.training.color import ColorJitter, PCALighting, principal_components
 from alexnet.training.occlusion import CutMix, Cutout, RandomErasing
 from alexnet.training.transforms import HorizontalFlip, RandomAffine, RandomCrop, TrainingImages
-from tests.making import CPU, settings
+from tests.runs import CPU, settings
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.2, 0.3)
 
@@ -57,7 +57,7 @@ def test_a_crop_is_a_slice_of_the_reflected_image(images, padding, crop_size, hf
 
 
 @pytest.mark.parametrize(("padding", "crop_size"), [(2, 32), (0, 28), (1, 30)])
-def test_every_offset_is_equally_likely(padding, crop_size):
+def test_each_offset_is_equally_likely(padding, crop_size):
     """Down and across, independently of each other: 25 places, 1,000 images in each."""
     crop = transform(RandomCrop, size=crop_size, crop_padding=padding, crop_size=crop_size)
     top, left = (sampled(crop, 25_000) + padding).long().unbind(1)
@@ -73,7 +73,7 @@ def test_half_of_the_images_are_flipped_at_random():
         assert abs(flipped.sum().item() - 5000) < 250  # five standard deviations
 
 
-def test_two_epochs_of_alternating_flips_show_both_sides_of_every_image():
+def test_alternating_flips_mirror_each_image_in_every_second_epoch():
     flip = transform(HorizontalFlip, hflip="alternating")
     epochs = [sampled(flip, 300, epoch).bool() for epoch in range(4)]
     assert torch.equal(epochs[0], ~epochs[1])
@@ -101,7 +101,7 @@ def test_two_epochs_of_alternating_flips_show_both_sides_of_every_image():
         ((2.0, 0.0, 0.0, 2.0), lambda x: symmetric(F.avg_pool2d(x, 2), 8)),
     ],
 )
-def test_an_affine_map_reads_where_its_matrix_leads(x, matrix, expected):
+def test_an_affine_map_by_its_matrix(x, matrix, expected):
     found = transform(RandomAffine, degrees=1.0)(x, torch.tensor([matrix] * 3))
     torch.testing.assert_close(found, expected(x), rtol=0, atol=2e-5)
     assert x.flatten(2).std(2).min() > 0.1, "an image on which a rotation shows"
@@ -115,11 +115,11 @@ def symmetric(x, width):
 
 def test_images_are_scaled_and_rotated_up_to_the_limits():
     matrix = sampled(transform(RandomAffine, scale=0.2, degrees=30.0)).view(-1, 2, 2)
-    lengths = matrix.norm(dim=1)  # of a step to the right and of one down
-    assert lengths.min() >= 0.7999
-    assert lengths.max() <= 1.2001
-    assert lengths.std(dim=0).tolist() == pytest.approx([0.2 / 3**0.5] * 2, rel=0.02)
-    assert torch.corrcoef(lengths.T)[0, 1].abs() < 0.03, "width and height are independent"
+    norms = matrix.norm(dim=1)  # of a step to the right and of one down
+    assert norms.min() >= 0.7999
+    assert norms.max() <= 1.2001
+    assert norms.std(dim=0).tolist() == pytest.approx([0.2 / 3**0.5] * 2, rel=0.02)
+    assert torch.corrcoef(norms.T)[0, 1].abs() < 0.03, "width and height are independent"
     angles = torch.atan2(matrix[:, 1, 0], matrix[:, 0, 0]).rad2deg()
     assert angles.abs().max() <= 30
     assert angles.std().item() == pytest.approx(30 / 3**0.5, rel=0.02)
@@ -148,24 +148,24 @@ def test_color_jitter_samples_around_the_unchanged_image():
     assert (torch.corrcoef(change.T) - torch.eye(3)).abs().max() < 0.03
 
 
-def test_the_principal_components_are_numpys(images):
+def test_the_principal_components_equal_numpys(images):
     """Krizhevsky et al. 2012, section 4.1: eigenvectors of the pixels' 3x3 covariance, each
     times the root of its eigenvalue; in units of the normalised image."""
     pixels = images.numpy().reshape(-1, 3) / 255 / np.array(STD)
     variances, directions = np.linalg.eigh(np.cov(pixels.T))
     components = principal_components(images, STD).numpy()
     for k in range(3):
-        length = np.linalg.norm(components[:, k])
-        assert length == pytest.approx(np.sqrt(max(variances[k], 0)), rel=1e-4, abs=1e-6)
-        if length > 1e-6:
-            along = components[:, k] @ directions[:, k] / length
-            assert abs(along) == pytest.approx(1, abs=1e-5), "either way along the same line"
-    # Together they carry all of the pixels' covariance.
+        norm = np.linalg.norm(components[:, k])
+        assert norm == pytest.approx(np.sqrt(max(variances[k], 0)), rel=1e-4, abs=1e-6)
+        if norm > 1e-6:
+            cosine = components[:, k] @ directions[:, k] / norm
+            assert abs(cosine) == pytest.approx(1, abs=1e-5), "the sign is free"
+    # Together they are the pixels' covariance.
     np.testing.assert_allclose(components @ components.T, np.cov(pixels.T), rtol=1e-3, atol=1e-6)
 
 
-def test_components_come_from_images_spread_over_the_split():
-    """From at most so many: here every second one, which are all grey."""
+def test_components_are_of_images_spread_over_the_split():
+    """Of at most max_images: here of every second one, which are all grey."""
     generator, one = torch.Generator().manual_seed(0), (1.0, 1.0, 1.0)
     grey = torch.randint(0, 256, (10, 8, 8, 1), generator=generator).expand(-1, -1, -1, 3)
     red = torch.randint(0, 256, (10, 8, 8, 3), generator=generator) * torch.tensor([1, 0, 0])
@@ -186,7 +186,7 @@ def test_pca_lighting_adds_the_same_colour_to_every_pixel(images, x):
         torch.testing.assert_close(shift[number], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_pca_lighting_has_the_standard_deviation_asked_for():
+def test_the_standard_deviation_of_pca_lighting():
     found = sampled(transform(PCALighting, pca_lighting_std=0.1))
     assert found.std(dim=0).tolist() == pytest.approx([0.1] * 3, rel=0.03)
     assert found.mean(dim=0).tolist() == pytest.approx([0.0] * 3, abs=0.004)
@@ -207,7 +207,7 @@ def test_cutout_hides_exactly_the_square(x, size, top):
 
 
 @pytest.mark.parametrize("size", [4, 5])
-def test_cutouts_are_centred_anywhere(size):
+def test_cutouts_are_centred_on_any_pixel(size):
     top, left = sampled(transform(Cutout, size=12, cutout=size)).long().unbind(1)
     for start in (top, left):
         centres = torch.bincount(start + size // 2)
@@ -217,7 +217,7 @@ def test_cutouts_are_centred_anywhere(size):
 
 
 def test_random_erasing_replaces_exactly_the_rectangle_as_torchvision_does(x):
-    """By noise which the offset decides: the same one gives the same, another one another."""
+    """By noise that depends on the offset alone."""
     erasing = transform(RandomErasing, random_erasing_prob=0.5)
     given = torch.tensor([[3, 5, 20, 8, 77], [3, 5, 20, 8, 78], [3, 5, 0, 8, 77.0]])
     found = erasing(x, given)
@@ -227,7 +227,7 @@ def test_random_erasing_replaces_exactly_the_rectangle_as_torchvision_does(x):
         assert torch.equal(found[number], tv.erase(x[number], 3, 5, 20, 8, values))
     assert torch.equal(found[2], x[2]), "height 0: nothing is erased"
     assert torch.corrcoef(noise[:2].flatten(1))[0, 1].abs() < 0.1
-    assert torch.equal(erasing(x[1:], given[1:]), found[1:]), "whatever else is in the batch"
+    assert torch.equal(erasing(x[1:], given[1:]), found[1:]), "it does not depend on the batch"
 
 
 def test_the_noise_of_random_erasing_is_normal():
@@ -243,7 +243,7 @@ def test_the_noise_of_random_erasing_is_normal():
     assert not torch.equal(other.noise[0], erasing.noise[0]), "it depends on the seed"
 
 
-def test_erased_rectangles_are_those_of_the_paper():
+def test_erased_rectangles_are_distributed_as_in_the_paper():
     """Zhong et al.: 2 to 40 % of the image, 0.3 to 3.3 times as high as wide, anywhere."""
     erasing = transform(RandomErasing, size=100, random_erasing_prob=0.25)
     top, left, height, width, offset = sampled(erasing).unbind(1)
@@ -268,11 +268,11 @@ def test_erased_rectangles_are_those_of_the_paper():
 # CutMix
 
 
-def test_two_neighbours_exchange_a_square_and_as_much_of_their_labels():
-    """By hand: five images of 4 x 4, each of which is its own number; the last one is alone."""
+def test_cutmix_exchanges_a_square_of_two_images_and_that_share_of_their_labels():
+    """By hand: five images of 4 x 4, each filled with its index; the last one has no partner."""
     x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 4, 4)
     cutmix = transform(CutMix, size=4, cutmix_prob=0.5, cutmix_end=1.0)
-    # Of a pair the first one's square counts.
+    # Of a pair the first one's square is used.
     given = torch.tensor([[1, 2, 2], [0, 0, 4], [0, 0, 0], [0, 0, 3], [0, 0, 2.0]])
     expected = x[:, 0].clone()
     expected[0, 1:3, 2:4], expected[1, 1:3, 2:4] = 1.0, 0.0
@@ -284,7 +284,7 @@ def test_two_neighbours_exchange_a_square_and_as_much_of_their_labels():
     assert cutmix.mix_targets(mixed, given, num_classes=3).tolist() == targets
 
 
-def test_squares_cover_up_to_half_an_image_until_cutmix_ends():
+def test_cutmix_squares_cover_up_to_half_an_image_until_cutmix_end():
     cutmix = transform(CutMix, cutmix_prob=0.25, cutmix_end=0.5, epochs=6)
     top, left, side = sampled(cutmix, epoch=2).unbind(1)
     assert (side > 0).float().mean().item() == pytest.approx(0.25, abs=0.01)

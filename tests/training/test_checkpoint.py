@@ -1,7 +1,4 @@
-"""Checkpoints: whole, of this very run, and enough to end in the same bytes."""
-
-import resource
-from contextlib import contextmanager
+"""Checkpoints: complete, undamaged, and each in the folder of its run."""
 
 import pytest
 import torch
@@ -14,13 +11,14 @@ from alexnet.training.checkpoint import (
     hardware_fingerprint,
     hash_files,
 )
+from tests.runs import flip_a_bit, full_disk
 
 
 def state(step: int) -> Checkpoint:
     generator = torch.Generator().manual_seed(step)
     tensors = {
         "weight": torch.randn(300, 100, generator=generator),
-        "meter": torch.rand(2, 4, generator=generator, dtype=torch.float64),
+        "metrics": torch.rand(2, 4, generator=generator, dtype=torch.float64),
     }
     return Checkpoint(step, tensors, {"rows": [{"loss": 0.1 + 0.2}], "seconds": [1 / 3, 0.0]})
 
@@ -38,23 +36,16 @@ def files(checkpoints: Checkpoints, step: int):
     return path, path.with_suffix(".sha256")
 
 
-def flip_a_bit(path, position: float) -> None:
-    """At a share of the file's length."""
-    content = bytearray(path.read_bytes())
-    content[int(position * (len(content) - 1))] ^= 0x80
-    path.write_bytes(content)
+# Saving and loading
 
 
-# What is kept
-
-
-def test_a_state_comes_back_bit_for_bit(checkpoints):
+def test_a_checkpoint_is_loaded_bit_for_bit(checkpoints):
     assert checkpoints.load_latest() is None
     checkpoints.save(state(7))
     assert same(checkpoints.load_latest(), state(7))
 
 
-def test_two_are_kept(checkpoints):
+def test_the_last_two_are_kept(checkpoints):
     for step in (9, 10, 99, 100, 1000):
         checkpoints.save(state(step))
     kept = {file for step in (100, 1000) for file in files(checkpoints, step)}
@@ -62,13 +53,13 @@ def test_two_are_kept(checkpoints):
     assert same(checkpoints.load_latest(), state(1000))
 
 
-def test_nothing_is_left_when_the_run_is_complete(checkpoints, tmp_path):
+def test_a_complete_run_removes_its_checkpoints(checkpoints, tmp_path):
     checkpoints.save(state(1))
     checkpoints.remove()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_an_interrupted_writing_left_is_swept(tmp_path):
+def test_partial_files_are_removed(tmp_path):
     first = Checkpoints(tmp_path, {})
     first.save(state(1))
     first.close()
@@ -85,8 +76,10 @@ def test_what_an_interrupted_writing_left_is_swept(tmp_path):
 
 @pytest.mark.parametrize("position", [0, 0.001, 0.3, 1])
 @pytest.mark.parametrize("damaged", ["checkpoint", "digest"])
-def test_a_flipped_bit_is_said_and_the_older_one_is_used(checkpoints, position, damaged, caplog):
-    """0x80 in a digest is no UTF-8 either."""
+def test_after_a_flipped_bit_the_older_one_is_used_with_a_warning(
+    checkpoints, position, damaged, caplog
+):
+    """A flipped bit also makes the digest invalid UTF-8."""
     for step in (1, 2):
         checkpoints.save(state(step))
     checkpoint, digest = files(checkpoints, 2)
@@ -95,8 +88,8 @@ def test_a_flipped_bit_is_said_and_the_older_one_is_used(checkpoints, position, 
     assert caplog.messages == [f"checkpoint {checkpoint} is damaged (wrong SHA-256) and not used"]
 
 
-def test_one_without_its_digest_is_passed_over(checkpoints, caplog):
-    """Interrupted between the two files: nothing is wrong with that, so nothing is said."""
+def test_a_checkpoint_without_digest_is_skipped(checkpoints, caplog):
+    """Writing was interrupted between the two files: no warning."""
     for step in (1, 2):
         checkpoints.save(state(step))
     files(checkpoints, 2)[1].unlink()
@@ -104,45 +97,34 @@ def test_one_without_its_digest_is_passed_over(checkpoints, caplog):
     assert not caplog.messages
 
 
-def test_both_damaged(checkpoints, caplog):
+def test_if_both_are_damaged_there_is_none(checkpoints, caplog):
     for step in (1, 2):
         checkpoints.save(state(step))
-        flip_a_bit(files(checkpoints, step)[0], 0.5)
+        flip_a_bit(files(checkpoints, step)[0])
     assert checkpoints.load_latest() is None
     assert len(caplog.messages) == 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "no digest"])
-def test_later_ones_that_are_damaged_do_not_push_out_whole_ones(checkpoints, damage):
-    """The run starts over, so that its new checkpoints are of lower steps than the damaged."""
+def test_damaged_checkpoints_are_removed_before_valid_ones(checkpoints, damage):
+    """The run starts again, so that its new checkpoints have lower steps than the damaged ones."""
     for step in (100, 101):
         checkpoints.save(state(step))
         checkpoint, digest = files(checkpoints, step)
-        digest.unlink() if damage == "no digest" else flip_a_bit(checkpoint, 0.5)
+        digest.unlink() if damage == "no digest" else flip_a_bit(checkpoint)
     checkpoints.load_latest()
     for step in (1, 2):
         checkpoints.save(state(step))
     assert same(checkpoints.load_latest(), state(2))
-    flip_a_bit(files(checkpoints, 2)[0], 0.5)
+    flip_a_bit(files(checkpoints, 2)[0])
     assert same(checkpoints.load_latest(), state(1))
 
 
 # A full disk
 
 
-@contextmanager
-def full_disk(limit: int):
-    """A limit on the size of files stands for it: a write fails in the middle."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("limit", [0, 60_000], ids=["no byte", "half of it"])
-def test_on_a_full_disk_the_older_one_stays_whole(checkpoints, limit):
+def test_on_a_full_disk_the_older_one_stays_valid(checkpoints, limit):
     for step in (1, 2):
         checkpoints.save(state(step))
     before = set(checkpoints.folder.iterdir())
@@ -152,7 +134,7 @@ def test_on_a_full_disk_the_older_one_stays_whole(checkpoints, limit):
     assert same(checkpoints.load_latest(), state(2))
 
 
-def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch):
+def test_on_a_full_disk_a_digest_may_be_missing(checkpoints, monkeypatch):
     checkpoints.save(state(1))
 
     def full(path, text):
@@ -164,10 +146,10 @@ def test_a_disk_that_is_full_when_the_digest_is_written(checkpoints, monkeypatch
     assert same(checkpoints.load_latest(), state(1))
 
 
-# Whose they are
+# The folder and the run key
 
 
-def test_the_scratch_folder(monkeypatch, tmp_path):
+def test_the_folder_of_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(tmp_path))
     assert checkpoint_root() == tmp_path
     monkeypatch.delenv("ALEXNET_CHECKPOINTS")
@@ -178,48 +160,44 @@ def test_the_scratch_folder(monkeypatch, tmp_path):
     assert checkpoint_root() == tmp_path / ".cache/alexnet/checkpoints"
 
 
-def test_another_run_has_a_folder_of_its_own(checkpoints, tmp_path):
+def test_another_run_has_its_own_folder(checkpoints, tmp_path):
     checkpoints.save(state(1))
     other = Checkpoints(tmp_path, {"seed": 1})
     assert other.load_latest() is None
     other.close()
 
 
-def test_a_second_process_in_the_same_run_is_refused(checkpoints, tmp_path):
+def test_a_second_process_in_the_same_run_is_an_error(checkpoints, tmp_path):
     checkpoints.save(state(1))
-    with pytest.raises(UserError, match="another process is training this very run") as no:
+    with pytest.raises(UserError, match="another process is training this very run") as error:
         Checkpoints(tmp_path, {"seed": 0})
-    assert str(checkpoints.folder) in str(no.value)
+    assert str(checkpoints.folder) in str(error.value)
     checkpoints.close()
     again = Checkpoints(tmp_path, {"seed": 0})
     assert same(again.load_latest(), state(1))
     again.close()
 
 
-def test_a_digest_is_of_names_and_contents(tmp_path):
-    a, b = tmp_path / "a", tmp_path / "b"
-    a.write_text("1")
-    b.write_text("2")
-    both = hash_files([a, b], tmp_path)
-    assert hash_files([b, a], tmp_path) == both
-    b.write_text("3")
-    assert hash_files([a, b], tmp_path) != both
-    a.write_text("3")
-    b.write_text("1")
-    exchanged = hash_files([a, b], tmp_path)
-    a.write_text("1")
-    b.write_text("3")
-    assert hash_files([a, b], tmp_path) != exchanged
+def test_a_hash_of_files_includes_names_and_contents(tmp_path):
+    def hashed(a: str, b: str) -> str:
+        for name, text in (("a", a), ("b", b)):
+            (tmp_path / name).write_text(text)
+        both = [tmp_path / "a", tmp_path / "b"]
+        assert hash_files(both[::-1], tmp_path) == hash_files(both, tmp_path)
+        return hash_files(both, tmp_path)
+
+    assert len({hashed("1", "2"), hashed("1", "3"), hashed("3", "1")}) == 3
+    assert hashed("1", "2") == hashed("1", "2")
 
 
-def test_the_number_of_processes_and_of_threads_is_part_of_the_machine():
+def test_the_hardware_fingerprint_has_the_numbers_of_processes_and_threads():
     one, two = (hardware_fingerprint(torch.device("cpu"), number) for number in (1, 2))
     assert one != two
     assert one["threads"] == torch.get_num_threads()
     assert one["torch"] == torch.__version__
 
 
-def test_a_user_without_a_home(monkeypatch):
+def test_without_a_home_the_error_names_the_variable_to_set(monkeypatch):
     for name in ("ALEXNET_CHECKPOINTS", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 54321)  # whom no passwd file knows
@@ -229,7 +207,7 @@ def test_a_user_without_a_home(monkeypatch):
         checkpoint_root()
 
 
-def test_a_home_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"checkpoints cannot be kept: .*file.*; set ALEXNET_CHECK"):
         Checkpoints(tmp_path / "file" / "checkpoints", {})

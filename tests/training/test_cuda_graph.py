@@ -1,4 +1,4 @@
-"""A recorded step: every call is one real step, and the replayed run is the eager one."""
+"""A recorded step: each call is one step, and the replayed run equals the eager one."""
 
 from contextlib import contextmanager
 
@@ -11,18 +11,18 @@ from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
 from alexnet.training.device import DeviceConfig, make_deterministic
 from alexnet.training.loader import Batch
-from tests.making import EVERYTHING, settings, trainer_of
+from tests.runs import EVERYTHING, seeded, settings, trainer_of
 
 
 def batch_of(*labels):
-    """A batch that is told by its labels."""
+    """A batch that its labels identify."""
     n = len(labels)
     images = torch.zeros(n, 2, 2, 3, dtype=torch.uint8)
     return Batch(images, torch.tensor(labels), AugmentationParams(torch.zeros(n, 0), {}), float(n))
 
 
 class Recorder:
-    """CUDA's graphs as far as they are used: what is called while recording is not run."""
+    """Stands for CUDA graphs: what is called while recording is not run."""
 
     def __init__(self, monkeypatch):
         self.recording = None
@@ -57,12 +57,12 @@ class Graph:
             run()
 
 
-def test_every_call_is_one_real_step_on_its_own_batch(monkeypatch):
-    recorder, taken, num_written = Recorder(monkeypatch), [], 0
+def test_each_call_is_one_step_on_its_own_batch(monkeypatch):
+    recorder, taken, num_eager = Recorder(monkeypatch), [], 0
 
     def step(batch):
-        nonlocal num_written
-        num_written += 1
+        nonlocal num_eager
+        num_eager += 1
         if recorder.recording:
             recorder.recording.recorded.append(lambda: taken.append(batch.labels.tolist()))
         else:
@@ -76,11 +76,11 @@ def test_every_call_is_one_real_step_on_its_own_batch(monkeypatch):
             replayed(batch_of(100 + number))  # the last of an epoch, which is shorter
     ragged = [[102], [105]]
     assert taken == given[:3] + ragged[:1] + given[3:6] + ragged[1:] + given[6:]
-    # As written: the warm-up, the recording, and the two of another shape.
-    assert num_written == NUM_WARM_UP + 1 + 2
+    # In Python: the warm-up, the recording, and the two of another shape.
+    assert num_eager == NUM_WARM_UP + 1 + 2
 
 
-def test_the_first_batch_is_not_written_over(monkeypatch):
+def test_the_first_batch_is_not_overwritten(monkeypatch):
     """It may be the split itself, where one batch is all of it."""
     Recorder(monkeypatch)
     first = batch_of(1, 2)
@@ -90,6 +90,23 @@ def test_the_first_batch_is_not_written_over(monkeypatch):
     assert first.labels.tolist() == [1, 2]
 
 
+def test_a_step_that_the_monitor_records_runs_eagerly(monkeypatch):
+    """The monitor is Python, which a CUDA graph leaves out."""
+    recorder, eagerly, batches = Recorder(monkeypatch), False, []
+
+    def step(batch):
+        if recorder.recording:
+            recorder.recording.recorded.append(lambda: None)
+        else:
+            batches.append(batch.labels.tolist())
+
+    replayed = CUDAGraphStep(step, lambda: eagerly)
+    for number in range(8):
+        eagerly = number == 6
+        replayed(batch_of(number))
+    assert batches == [[0], [1], [2], [6]]
+
+
 @pytest.fixture
 def deterministic():
     make_deterministic(True)
@@ -97,18 +114,14 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-def on_gpu(metadata, digits, wrap_step=lambda step_fn: step_fn, use_cuda_graph=True, **changes):
-    """A trainer of the whole network: 70 images are four full batches and one of 6."""
-    torch.manual_seed(0)
+def on_gpu(options, **changes):
+    """A trainer of the full network: 70 images are four full batches and one of 6."""
     return trainer_of(
-        AlexNetCifar(dropout=0.5),
-        metadata,
-        digits,
-        settings(**(EVERYTHING | changes)),
+        seeded(dropout=0.5, make=AlexNetCifar),
+        settings(**EVERYTHING | changes),
         num_images=70,
         device_config=DeviceConfig(torch.device("cuda:0"), torch.bfloat16),
-        wrap_step=wrap_step,
-        use_cuda_graph=use_cuda_graph,
+        **options,
     )
 
 
@@ -116,14 +129,12 @@ def on_gpu(metadata, digits, wrap_step=lambda step_fn: step_fn, use_cuda_graph=T
 @pytest.mark.slow
 @pytest.mark.parametrize("muon", [None, 0.02])
 @pytest.mark.parametrize("data_location", ["device", "host"])
-def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
-    metadata, digits, deterministic, muon, data_location
-):
-    """Over 20 steps with dropout, each kind of augmentation and batches of two sizes."""
+def test_a_replayed_run_equals_an_eager_one_bit_for_bit(deterministic, muon, data_location):
+    """Over 20 steps with dropout, each augmentation and batches of two sizes."""
     changes = {"epochs": 4, "muon_lr": muon, "data_location": data_location}
-    replayed = on_gpu(metadata, digits, **changes)
+    replayed = on_gpu({}, **changes)
     assert isinstance(replayed.step_fn, CUDAGraphStep)
-    eager = on_gpu(metadata, digits, use_cuda_graph=False, **changes)
+    eager = on_gpu({"use_cuda_graph": False}, **changes)
     rows = {}
     for name, trainer in (("replayed", replayed), ("eager", eager)):
         rows[name] = []
@@ -138,27 +149,27 @@ def test_a_replayed_run_equals_an_eager_one_bit_for_bit(
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_nothing_waits_for_the_device_within_an_epoch(metadata, digits, monkeypatch):
-    """From its first step to its last full one, the batches and the rates included."""
-    monkeypatch.setattr(training, "LOG_INTERVAL_SECONDS", float("inf"))  # a look does wait
-    watched = []
+def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):
+    """From its first step to its last full one, batches and learning rates included."""
+    monkeypatch.setattr(training, "LOG_INTERVAL_SECONDS", float("inf"))  # reading the loss waits
+    checked = []
 
-    def watching(step_fn):
+    def without_sync(step_fn):
         def step(batch):
-            # Compilation, recording and validation may wait: the third epoch is past them.
+            # Compilation and recording wait; they are over by the third epoch.
             number = trainer.state.step
             within = number // 5 == 2 and number % 5 < 4
             torch.cuda.set_sync_debug_mode("error" if within else "default")
             step_fn(batch)
             if within:
-                watched.append(number)
+                checked.append(number)
 
         return step
 
     changes = {"epochs": 3, "muon_lr": 0.02, "data_location": "device"}
-    trainer = on_gpu(metadata, digits, wrap_step=watching, **changes)
+    trainer = on_gpu({"wrap_step": without_sync}, **changes)
     try:
         trainer.fit(lambda row, seconds: None)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert watched == [10, 11, 12, 13]
+    assert checked == [10, 11, 12, 13]

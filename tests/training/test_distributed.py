@@ -1,4 +1,4 @@
-"""Several processes: one batch, one result, and one failure told once."""
+"""Distributed training: shards, the same steps as one process, and failures."""
 
 import json
 import os
@@ -13,7 +13,6 @@ import torch._dynamo  # which optimisers import
 from safetensors.torch import load_file, save_file
 
 from alexnet.errors import UserError
-from alexnet.network.weights import ModelMetadata
 from alexnet.training.distributed import (
     SINGLE_PROCESS,
     DistributedContext,
@@ -25,34 +24,30 @@ from alexnet.training.distributed import (
 from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
-from tests.conftest import CLASSES, ROOT, real_digits
-from tests.making import ON_CPU, narrow, settings
+from tests.conftest import ROOT, real_digits
+from tests.runs import CPU, EVERYTHING, METADATA, MUON, ON_CPU, narrow, seeded, settings
 
-CPU = torch.device("cpu")
-two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-
-
-# Shares of a batch
+# Shards of a batch
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
-def test_each_image_is_in_one_share(size):
-    """Also of a batch that does not divide evenly, or is smaller than their number.
+def test_each_image_is_in_one_shard(size):
+    """Also of a batch that does not divide evenly, or is smaller than the number of processes.
 
-    Neighbours, the first two and so on, are never parted.
+    The pairs of CutMix (the first two images, and so on) stay together.
     """
     for num_images in (0, 1, 5, 44, 64):
-        shares = [
+        shards = [
             range(num_images)[DistributedContext(rank, size).shard(num_images)]
             for rank in range(size)
         ]
-        assert [image for share in shares for image in share] == list(range(num_images))
-        norms = [len(share) for share in shares]
-        assert max(norms) - min(norms) <= 2
-        assert all(share.start % 2 == 0 for share in shares if share)
+        assert [image for shard in shards for image in shard] == list(range(num_images))
+        sizes = [len(shard) for shard in shards]
+        assert max(sizes) - min(sizes) <= 2
+        assert all(shard.start % 2 == 0 for shard in shards if shard)
 
 
-def test_alone():
+def test_a_single_process_communicates_with_none():
     tensor = torch.tensor([1.0, 2.0])
     assert SINGLE_PROCESS.is_main_process
     assert torch.equal(SINGLE_PROCESS.all_reduce_sum(tensor), tensor)
@@ -62,10 +57,10 @@ def test_alone():
     assert SINGLE_PROCESS.wrap_ddp(network) is network
 
 
-# How many
+# The number of processes
 
 
-def test_one_process_unless_more_are_asked_for(monkeypatch):
+def test_there_is_one_process_by_default(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert resolve_world_size("auto", CPU) == 1
     assert resolve_world_size(1, CPU) == 1
@@ -73,47 +68,33 @@ def test_one_process_unless_more_are_asked_for(monkeypatch):
     assert init_distributed(CPU) is SINGLE_PROCESS
 
 
-def test_more_processes_than_cores_are_refused(monkeypatch):
+def test_more_processes_than_cores_are_an_error(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
     assert resolve_world_size(3, CPU) == 3
     with pytest.raises(UserError, match=r"train.num_processes: 4 .* there are 3 processor cores"):
         resolve_world_size(4, CPU)
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch):
+def test_more_processes_than_gpus_are_an_error(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert resolve_world_size("auto", torch.device("cuda:0")) == 2
     with pytest.raises(UserError, match=r"train.num_processes: 3 .* there are 2 CUDA GPUs"):
         resolve_world_size(3, torch.device("cuda:0"))
 
 
-# Two equal one
+# Two processes against one
 
 CASES = {
     "sgd": {},
     "plain": {"momentum": 0.0, "nesterov": False},
-    "everything": {
-        "weight_decay": 0.0005,
-        "clip_norm": 1.0,
-        "ema_decay": 0.8,
-        "label_smoothing": 0.1,
-        "crop_padding": 4,
-        "hflip": "random",
-        "scale": 0.2,
-        "degrees": 10.0,
-        "color_jitter": 0.2,
-        "cutmix_prob": 0.5,
-        "cutmix_end": 1.0,
-        "cutout": 8,
-        "pca_lighting_std": 0.1,
-        "random_erasing_prob": 0.25,
-    },
-    "muon": {"muon_lr": 0.02, "muon_weight_decay": 0.1},
+    # A constant rate, so that each weight moves far enough to compare.
+    "everything": EVERYTHING | {"clip_norm": 1.0, "schedule": "constant", "warmup_fraction": 0.0},
+    "muon": MUON,
 }
 
 
 def train_in_forks(folder: str) -> None:
-    """Train each case alone and in two processes; this process has imported all of it before.
+    """Train each case in one and in two processes, which are forks of this one.
 
     Seventy-five images in batches of 16 leave 11 for the last one: 6 and 5 for two processes.
     """
@@ -126,7 +107,7 @@ def train_in_forks(folder: str) -> None:
 
 
 def fork(function, *arguments) -> int:
-    """The number of a process that calls `function`: it ends as a program would."""
+    """The id of a process that calls `function` and exits as a program would."""
     pid = os.fork()
     if pid:
         return pid
@@ -151,9 +132,7 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
         distributed = init_distributed(CPU)
     images, labels = real_digits()
     params = settings(epochs=4, learning_rate=0.02, **CASES[case])
-    torch.manual_seed(0)
-    model = narrow()
-    metadata = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    model = seeded()
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
     rows, seen = [], []
 
@@ -164,7 +143,7 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
 
         return step
 
-    trainer = Trainer(model, metadata, split, val, params, ON_CPU, distributed, wrap_step=recording)
+    trainer = Trainer(model, METADATA, split, val, params, ON_CPU, distributed, wrap_step=recording)
     trainer.fit(lambda row, seconds: rows.append([row.train_accuracy, row.val_accuracy]))
     destroy_distributed(distributed)
     assert trainer.state.step == 20
@@ -218,10 +197,8 @@ def read(runs: Path, case: str, size: int, rank: int = 0):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_take_the_steps_of_one(runs, case):
-    one, _ = read(runs, case, 1)
-    two, _ = read(runs, case, 2)
-    torch.manual_seed(0)
-    start = narrow().state_dict()
+    (one, _), (two, _) = read(runs, case, 1), read(runs, case, 2)
+    start = seeded().state_dict()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=f"{name} differs")
         if not name.startswith("fc1.weight"):  # most of it is 36 copies
@@ -230,15 +207,14 @@ def test_two_processes_take_the_steps_of_one(runs, case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_hold_the_same_weights_bit_for_bit(runs, case):
-    first, _ = read(runs, case, 2, rank=0)
-    second, _ = read(runs, case, 2, rank=1)
+def test_two_processes_have_the_same_weights_bit_for_bit(runs, case):
+    (first, _), (second, _) = read(runs, case, 2), read(runs, case, 2, rank=1)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_see_the_batches_of_one_and_report_its_figures(runs, case):
+def test_two_processes_have_the_batches_and_the_history_of_one(runs, case):
     _, one = read(runs, case, 1)
     _, first = read(runs, case, 2, rank=0)
     _, second = read(runs, case, 2, rank=1)
@@ -246,7 +222,7 @@ def test_two_processes_see_the_batches_of_one_and_report_its_figures(runs, case)
     assert together == one["seen"]
     for epoch in range(4):
         assert sum(map(len, together[5 * epoch : 5 * epoch + 5])) == 75, "each image once"
-    assert len(first["seen"][4]) - len(second["seen"][4]) == 1, "the last batch is ragged"
+    assert len(first["seen"][4]) - len(second["seen"][4]) == 1, "the last batch is shorter"
     assert first["rows"] == second["rows"] == one["rows"]
 
 
@@ -274,12 +250,12 @@ def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("end", "why"),
     [
-        ("sys.exit('the second has no luck')", "failed (exit code 1; its message stands above)"),
+        ("sys.exit('the message of the second')", "failed (exit code 1; its message stands above)"),
         ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
     ],
 )
-def test_when_one_process_fails_all_stop_and_it_is_named(tmp_path, end, why):
-    """The first would wait for ever."""
+def test_when_one_process_fails_all_stop_and_the_error_names_it(tmp_path, end, why):
+    """The first would wait forever."""
     worker = f"""
 import os, signal, sys
 open({str(tmp_path)!r} + "/pid" + os.environ["RANK"], "w").write(str(os.getpid()))
@@ -288,15 +264,15 @@ open({str(tmp_path)!r} + "/pid" + os.environ["RANK"], "w").write(str(os.getpid()
     result = start_two(tmp_path, worker)
     assert result.returncode == 1
     assert f"error: process 1 of 2 {why}, and the others were stopped\n" in result.stderr
-    said = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
-    assert said in (["the second has no luck"], []), "nothing of torchrun's own"
+    others = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
+    assert others in (["the message of the second"], []), "nothing of torchrun's own"
     assert not Path(f"/proc/{(tmp_path / 'pid1').read_text()}").exists()
     if (tmp_path / "pid0").exists():  # it may have been stopped before it could write
         assert not Path(f"/proc/{(tmp_path / 'pid0').read_text() or 'none'}").exists()
     assert {path.name for path in tmp_path.iterdir()} <= {"pid0", "pid1"}, "nothing is left over"
 
 
-def test_the_loss_of_another_process_is_told_from_other_errors():
+def test_a_lost_connection_is_distinguished_from_other_errors():
     pair = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"
     assert is_peer_failure(RuntimeError(pair))
     assert not is_peer_failure(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -1,18 +1,17 @@
-"""Batches: every image once, in the order of the epoch, the same wherever they lie."""
+"""Batches: each image once, in the order of the epoch, the same in any memory."""
 
 import pytest
 import torch
 
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
-from alexnet.training.loader import Split, batches, move_to_device
-from alexnet.training.trainer import epoch_order
-from tests.making import CPU, EVERYTHING, settings
+from alexnet.training.loader import Split, batches, epoch_order, move_to_device
+from tests.runs import CPU, EVERYTHING, settings
 
 
 @pytest.fixture
 def split(digits):
-    """Images that can be told apart by their labels: their numbers."""
+    """75 images whose labels are their indices."""
     images, _ = digits
     return Split(images[:75], torch.arange(75))
 
@@ -26,8 +25,16 @@ def epoch_of(split, batch_size, device=CPU, distributed=SINGLE_PROCESS, order=No
     return order, sampled, batches(split, sampled, order.split(batch_size), device, distributed)
 
 
+def test_the_order_of_an_epoch_is_a_permutation():
+    orders = [epoch_order(1000, seed, epoch) for seed in (0, 1) for epoch in range(3)]
+    for order in orders:
+        assert torch.equal(order.sort().values, torch.arange(1000))
+    assert len({tuple(order.tolist()) for order in orders}) == 6
+    assert torch.equal(epoch_order(1000, 1, 2), orders[5])
+
+
 @pytest.mark.parametrize("batch_size", [1, 16, 25, 75])
-def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_size):
+def test_an_epoch_has_each_image_once_and_a_shorter_last_batch(split, batch_size):
     order, sampled, found = epoch_of(split, batch_size)
     found = list(found)
     sizes = [len(batch.labels) for batch in found]
@@ -41,26 +48,26 @@ def test_an_epoch_has_every_image_once_and_ends_with_what_is_left(split, batch_s
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("batch_size", [16, 4])
-def test_the_shards_of_several_processes_make_up_the_batch(split, size, batch_size):
-    """In its order; the last batch of 75 leaves some of five processes with less, or nothing."""
-    _, _, alone = epoch_of(split, batch_size)
+def test_the_shards_of_the_processes_make_up_the_batch(split, size, batch_size):
+    """In its order. Of the last batch some of five processes have fewer images, or none."""
+    _, _, complete = epoch_of(split, batch_size)
     shared = [
         epoch_of(split, batch_size, distributed=DistributedContext(r, size))[2] for r in range(size)
     ]
-    for whole, *parts in zip(alone, *shared, strict=True):
-        for k, tensor in enumerate(whole.tensors()):
+    for batch, *parts in zip(complete, *shared, strict=True):
+        for k, tensor in enumerate(batch.tensors()):
             assert torch.equal(torch.cat([part.tensors()[k] for part in parts]), tensor)
         sizes = [len(part.labels) for part in parts]
         assert max(sizes) - min(sizes) <= 2
         # The mean over the processes of (sum of losses / loss_divisor) is the batch's mean loss.
-        assert {part.loss_divisor for part in parts} == {len(whole.labels) / size}
+        assert {part.loss_divisor for part in parts} == {len(batch.labels) / size}
 
 
-def test_an_epoch_that_is_over_has_no_batches(split):
+def test_a_complete_epoch_has_no_further_batches(split):
     assert list(batches(split, epoch_of(split, 16)[1], [], CPU, SINGLE_PROCESS)) == []
 
 
-def test_a_clone_has_memory_of_its_own(split):
+def test_a_clone_has_its_own_memory(split):
     batch = next(iter(epoch_of(split, 16)[2]))
     clone = batch.clone()
     assert clone.loss_divisor == batch.loss_divisor
@@ -90,14 +97,14 @@ def test_auto_leaves_half_of_the_devices_memory(split, monkeypatch, free, moved)
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [16, 25])
-def test_streamed_batches_are_the_resident_ones_bit_for_bit(split, batch_size):
+def test_streamed_batches_equal_resident_ones_bit_for_bit(split, batch_size):
     device = torch.device("cuda:0")
     resident = epoch_of(move_to_device(split, device, "device"), batch_size, device)[2]
     streamed = epoch_of(move_to_device(split, device, "host"), batch_size, device)[2]
     of_cpu = epoch_of(split, batch_size)[2]
     num_batches = 0
     for ours, theirs, expected in zip(streamed, resident, of_cpu, strict=True):
-        # Work on the batch, as a step would, while the next one is on its way.
+        # Work on the device, as a step would, while the next batch is copied.
         torch.randn(2000, 2000, device=device).square_().sum()
         assert ours.loss_divisor == theirs.loss_divisor == expected.loss_divisor
         for a, b, c in zip(ours.tensors(), theirs.tensors(), expected.tensors(), strict=True):

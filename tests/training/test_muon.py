@@ -6,7 +6,7 @@ import torch
 
 from alexnet.training import optimizer
 from alexnet.training.muon import Muon, orthogonalise
-from tests.making import narrow, settings
+from tests.runs import narrow, settings
 
 SHAPES = [(48, 48), (32, 150), (150, 32)]
 
@@ -19,9 +19,26 @@ def matrix_of(singular, rows, columns):
     return torch.from_numpy((u * singular) @ v.T), u, v.T
 
 
+def by_svd(matrix):
+    """The iteration on the singular values of a matrix: s <- a s + b s^3 + c s^5, five times."""
+    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    s = s / np.linalg.norm(s)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s) @ vt
+
+
+def muon_of(parameter, dtype, copies=1, **options):
+    group = {"params": [parameter], "use_muon": True, "num_copies": copies, "muon_momentum": 0.9}
+    steps = Muon([group], lr=0.1, **options)
+    steps.dtype = dtype
+    steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return steps
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-def test_singular_values_come_near_1_and_directions_stay(shape):
-    """U S V^T becomes U D V^T with D near 1, for values that differ a hundredfold."""
+def test_singular_values_become_about_1_and_directions_stay(shape):
+    """U S V^T becomes U D V^T with D near 1, for values that differ by a factor of 100."""
     matrix, u, vt = matrix_of(np.geomspace(1, 0.01, min(shape)), *shape)
     result = orthogonalise(matrix).numpy()
     assert result.shape == shape
@@ -34,17 +51,12 @@ def test_singular_values_come_near_1_and_directions_stay(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_singular_value_goes_its_own_way(shape):
-    """The five rounds, on the values alone: s <- a s + b s^3 + c s^5, from s / |S|."""
-    singular = np.geomspace(5, 1e-4, min(shape))
-    matrix, u, vt = matrix_of(singular, *shape)
-    s = singular / np.linalg.norm(singular)
-    for _ in range(5):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    np.testing.assert_allclose(orthogonalise(matrix).numpy(), (u * s) @ vt, atol=1e-6)
+def test_each_singular_value_is_mapped_on_its_own(shape):
+    matrix, _, _ = matrix_of(np.geomspace(5, 1e-4, min(shape)), *shape)
+    np.testing.assert_allclose(orthogonalise(matrix).numpy(), by_svd(matrix.numpy()), atol=1e-6)
 
 
-def test_bfloat16_is_enough(digits):
+def test_bfloat16_is_precise_enough():
     matrix, u, vt = matrix_of(np.geomspace(1, 0.02, 32), 32, 150)
     result = orthogonalise(matrix.bfloat16())
     assert result.dtype == torch.bfloat16
@@ -53,7 +65,7 @@ def test_bfloat16_is_enough(digits):
     assert np.abs(inner - np.diag(np.diag(inner))).max() < 0.1
 
 
-def test_a_gradient_of_zeros_takes_no_step():
+def test_a_gradient_of_zeros_gives_no_update():
     assert torch.equal(orthogonalise(torch.zeros(4, 6)), torch.zeros(4, 6))
 
 
@@ -70,15 +82,7 @@ def test_three_steps_by_hand(shape, copies, scale):
     """m <- 0.9 m + g; the step is the orthogonal part of g + 0.9 m, times scale and rate."""
     generator = torch.Generator().manual_seed(3)
     parameter = torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
-    group = {
-        "params": [parameter],
-        "use_muon": True,
-        "num_copies": copies,
-        "muon_momentum": 0.9,
-    }
-    steps = Muon([group], lr=0.1, fused=True)
-    steps.dtype = torch.float64
-    steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    steps = muon_of(parameter, torch.float64, copies, fused=True)
     weight, momentum = parameter.detach().numpy().copy(), np.zeros(shape)
     for _ in range(3):
         gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -91,15 +95,12 @@ def test_three_steps_by_hand(shape, copies, scale):
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (96, 24), (24, 96)])
-def test_on_a_matrix_the_steps_are_those_of_pytorchs_muon(shape):
-    """PyTorch's takes matrices alone, and averages its gradients: a constant factor less."""
+def test_on_a_matrix_the_steps_equal_those_of_pytorchs_muon(shape):
+    """PyTorch's is for matrices only. It averages the gradients, which is a constant factor."""
     generator = torch.Generator().manual_seed(5)
     start = torch.randn(shape, generator=generator)
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
-    group = {"params": [ours], "use_muon": True, "num_copies": 1, "muon_momentum": 0.9}
-    steps = Muon([group], lr=0.1, weight_decay=0.02)
-    steps.dtype = torch.bfloat16
-    steps.state[ours]["momentum_buffer"] = torch.zeros_like(ours)
+    steps = muon_of(ours, torch.bfloat16, weight_decay=0.02)
     reference = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.02, momentum=0.9)
     for _ in range(5):
         ours.grad = torch.randn(shape, generator=generator)
@@ -110,16 +111,7 @@ def test_on_a_matrix_the_steps_are_those_of_pytorchs_muon(shape):
     assert difference < 0.04 * moved, "bfloat16 rounds the two in another order"
 
 
-def by_svd(matrix):
-    """What the iteration makes of a matrix, from its singular value decomposition."""
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    s = s / np.linalg.norm(s)
-    for _ in range(5):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    return (u * s) @ vt
-
-
-def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
+def test_muon_updates_the_convolutions_and_fc1_and_sgd_all_else():
     model = narrow()
     params = settings(muon_lr=0.02, muon_weight_decay=0.1, learning_rate=0.3, weight_decay=0.01)
     steps = optimizer.build_optimizer(model, 36, params, torch.float32)
@@ -139,7 +131,7 @@ def test_convolutions_and_fc1_learn_by_muon_all_else_by_sgd():
     assert by_sgd == set(names.values()) - by_muon
 
 
-def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
+def test_one_step_of_muon_and_sgd():
     model = narrow()
     params = settings(muon_lr=0.02, momentum=0.9, nesterov=True)
     steps = optimizer.build_optimizer(model, 36, params, torch.float32)
@@ -154,8 +146,8 @@ def test_a_step_of_muon_leaves_sgds_parameters_to_sgd():
     assert torch.linalg.matrix_norm(kernel, 2).item() == pytest.approx(0.05, rel=0.35)
 
 
-def test_muons_weights_shrink_by_their_rate_times_their_decay():
-    """Whatever the gradient: the step of a decaying weight is the other's and the share of it."""
+def test_muons_weight_decay_is_the_rate_times_the_decay():
+    """Whatever the gradient: two runs differ by the decay of the weights alone."""
     models = narrow(), narrow()
     models[1].load_state_dict(models[0].state_dict())
     before = models[0].conv3.weight.detach().clone()

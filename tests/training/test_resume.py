@@ -2,135 +2,126 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
-from alexnet.signals import TrainingInterrupted
-from tests.making import EVERYTHING, logged, narrow, settings, train, trainer_of
-from tests.training.test_checkpoint import files, flip_a_bit, full_disk
+from alexnet.signals import SIGNALS, TrainingInterrupted
+from tests.batch_norm import AlexNetBatchNorm
+from tests.runs import (
+    EVERYTHING,
+    METADATA,
+    MUON,
+    flip_a_bit,
+    full_disk,
+    ignore,
+    narrow,
+    seeded,
+    settings,
+    train,
+    trainer_of,
+)
+from tests.training.test_checkpoint import files
+
+# Two epochs of five steps with all that training keeps, dropout included.
+SGD = settings(**EVERYTHING)
+EVERY_STEP = SGD.model_copy(update={"checkpoint_seconds": 1e-6})
+CASES = {
+    "sgd": (narrow, SGD, METADATA),
+    "muon": (narrow, settings(**EVERYTHING, **MUON), METADATA),
+    "batch-norm": (AlexNetBatchNorm, SGD, replace(METADATA, variant="batch-norm")),
+}
 
 
-def trained(metadata, digits, params, checkpoints=None, interrupted_after=()):
-    """(weights, rows) of a run that is told to stop after some steps, and each time taken up."""
-    for step in (*interrupted_after, None):
-        torch.manual_seed(0)
-        model, rows = narrow(dropout=0.5), []
-        trainer = trainer_of(
-            model, metadata, digits, params, checkpoints=checkpoints, after_step=stop_after(step)
-        )
-        if step is None:
-            trainer.fit(lambda row, seconds, rows=rows: rows.append(row))
-            return model.state_dict(), rows
-        torch.rand(7)  # whatever else is drawn in a process does not matter
-        with pytest.raises(TrainingInterrupted):
-            trainer.fit(lambda row, seconds: None)
-    raise AssertionError
+def complete(case="sgd", params=None, **options):
+    make, case_params, metadata = CASES[case]
+    model = seeded(dropout=0.5, make=make)
+    return train(model, params or case_params, metadata=metadata, **options)
 
 
-def stop_after(step):
-    """An `after_step` that sends SIGTERM after one step; after none if it is None."""
+def interrupt(checkpoints, step, case="sgd", params=None, signum=signal.SIGTERM):
+    """The same run, which a signal stops after one step."""
+    make, case_params, metadata = CASES[case]
 
-    def stop(trainer, batch):
-        if trainer.state.step + 1 == step:  # it is counted when the step is over
-            os.kill(os.getpid(), signal.SIGTERM)
+    def send(trainer, batch):
+        if trainer.state.step == step - 1:
+            os.kill(os.getpid(), signum)
 
-    return stop
+    trainer = trainer_of(
+        seeded(dropout=0.5, make=make),
+        params or case_params,
+        metadata=metadata,
+        checkpoints=checkpoints,
+        before_step=send,
+    )
+    torch.rand(7)  # the global generator's state does not matter
+    handlers = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(TrainingInterrupted, match=f"after step {step} of 10") as stopped:
+        trainer.fit(ignore)
+    assert stopped.value.signum == signum
+    assert checkpoints.load_latest().step == trainer.state.step == step
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
 
 
-def assert_equal(a, b):
-    assert a[1] == b[1]
-    for name, value in a[0].items():
-        assert torch.equal(value, b[0][name]), name
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """The results of each case's uninterrupted run."""
+    return {case: complete(case).results for case in CASES}
 
 
-def fill_the_disk_after(trainer, step):
-    """Checkpoints of later steps fail."""
-    save = trainer.checkpoints.save
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("steps", [[3], [5], [10], range(1, 11)], ids=["3", "5", "10", "each"])
+def test_a_resumed_run_ends_in_the_same_bytes(checkpoints, uninterrupted, steps, case):
+    """Step 3 is in the middle of an epoch. Step 5 is an epoch's last, before its validation, and
+    the one whose layers are recorded; step 10 is the run's last.
+    """
+    for step in steps:
+        interrupt(checkpoints, step, case, signum=SIGNALS[step % 2])
+    if case == "batch-norm":
+        assert "network.bn1.running_var" in checkpoints.load_latest().tensors
+    run = complete(case, checkpoints=checkpoints)
+    assert run.lines[0] == f"resuming at step {steps[-1]} of 10"
+    assert not any(line.startswith("initial loss") for line in run.lines)
+    assert len(run.losses) == 10 - steps[-1]
+    assert run.results == uninterrupted[case]
+    if case == "batch-norm":
+        assert run.model.bn1.num_batches_tracked == 10
 
-    def failing(checkpoint):
-        if checkpoint.step > step:
+
+def test_a_damaged_checkpoint_costs_steps_and_changes_no_bytes(checkpoints, uninterrupted):
+    interrupt(checkpoints, 8, params=EVERY_STEP)
+    flip_a_bit(files(checkpoints, 8)[0])
+    run = complete(checkpoints=checkpoints)
+    assert run.lines[1] == "resuming at step 7 of 10"
+    assert run.results == uninterrupted["sgd"]
+
+
+def fill_the_disk(trainer, batch):
+    """Checkpoints after step 4 fail."""
+    if trainer.state.step == 4:
+        save = trainer.checkpoints.save
+
+        def failing(checkpoint):
             with full_disk(10_000):
                 save(checkpoint)
-        save(checkpoint)
 
-    trainer.checkpoints.save = failing
-
-
-def every_step(**changes):
-    return settings(checkpoint_seconds=1e-6, **changes)
+        trainer.checkpoints.save = failing
 
 
-def test_training_goes_on_with_a_warning(metadata, digits, checkpoints):
-    untouched = trained(metadata, digits, settings(clip_norm=2.0))
-    lines, rows = [], []
-    torch.manual_seed(0)
-    model = narrow(dropout=0.5)
-    params = every_step(on_checkpoint_error="continue", clip_norm=2.0)
-    trainer = trainer_of(model, metadata, digits, params, checkpoints=checkpoints)
-    fill_the_disk_after(trainer, 4)
-    with logged(lines):
-        trainer.fit(lambda row, seconds: rows.append(row))
-    warnings = [line for line in lines if line.startswith("no checkpoint at step")]
+def test_training_continues_with_a_warning_on_a_full_disk(checkpoints, uninterrupted):
+    params = EVERY_STEP.model_copy(update={"on_checkpoint_error": "continue"})
+    run = complete(params=params, checkpoints=checkpoints, before_step=fill_the_disk)
+    warnings = [line for line in run.lines if line.startswith("no checkpoint at step")]
     assert len(warnings) == 6
     assert "step 5 (" in warnings[0]
     assert warnings[0].endswith("training continues")
     assert checkpoints.load_latest().step == 4
-    assert_equal(untouched, (model.state_dict(), rows))
+    assert run.results == uninterrupted["sgd"]
 
 
-def test_training_stops_where_that_is_wanted(metadata, digits, checkpoints):
-    params = every_step(on_checkpoint_error="stop")
-    trainer = trainer_of(narrow(), metadata, digits, params, checkpoints=checkpoints)
-    fill_the_disk_after(trainer, 4)
+def test_training_stops_on_a_full_disk_if_the_parameters_say_so(checkpoints):
+    params = EVERY_STEP.model_copy(update={"on_checkpoint_error": "stop"})
     with pytest.raises(OSError, match="step-000000005"):
-        trainer.fit(lambda row, seconds: None)
+        complete(params=params, checkpoints=checkpoints, before_step=fill_the_disk)
     assert checkpoints.load_latest().step == 4
-
-
-@pytest.mark.parametrize("muon", [None, 0.02], ids=["sgd", "muon"])
-@pytest.mark.parametrize(
-    "steps",
-    [[1], [3], [5], [6], [9], [10], range(1, 11), [2, 4, 5, 10]],
-    ids=lambda steps: "-".join(map(str, steps)),
-)
-def test_a_resumed_run_ends_in_the_same_bytes(metadata, digits, checkpoints, steps, muon):
-    """Two epochs of five steps, with everything that training knows, dropout included.
-
-    Step 3 is in the middle of an epoch; step 5 is the last of one, before validation.
-    """
-    params = settings(**EVERYTHING, muon_lr=muon)
-    whole = trained(metadata, digits, params)
-    assert_equal(whole, trained(metadata, digits, params, checkpoints, steps))
-
-
-def test_a_damaged_checkpoint_costs_steps_and_no_bytes(metadata, digits, checkpoints):
-    params = every_step(**EVERYTHING)
-    whole = trained(metadata, digits, params)
-    torch.manual_seed(0)
-    trainer = trainer_of(
-        narrow(dropout=0.5),
-        metadata,
-        digits,
-        params,
-        checkpoints=checkpoints,
-        after_step=stop_after(8),
-    )
-    with pytest.raises(TrainingInterrupted):
-        trainer.fit(lambda row, seconds: None)
-    flip_a_bit(files(checkpoints, 8)[0], 0.5)
-    assert_equal(whole, trained(metadata, digits, params, checkpoints))
-
-
-def test_a_resumed_run_logs_its_step(metadata, digits, checkpoints):
-    params = settings(clip_norm=2.0)
-    torch.manual_seed(0)
-    trainer = trainer_of(
-        narrow(), metadata, digits, params, checkpoints=checkpoints, after_step=stop_after(7)
-    )
-    with pytest.raises(TrainingInterrupted):
-        trainer.fit(lambda row, seconds: None)
-    run = train(narrow(), metadata, digits, params, checkpoints=checkpoints)
-    assert run.lines[0] == "resuming at step 7 of 10"
-    assert not any(line.startswith("initial loss") for line in run.lines)
-    assert len(run.losses) == 3

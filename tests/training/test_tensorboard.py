@@ -1,6 +1,7 @@
 """Event files for TensorBoard, where its package is installed."""
 
 import sys
+import tomllib
 import types
 
 import pytest
@@ -13,32 +14,26 @@ from tests.conftest import ROOT
 ROWS = [Epoch(1, 0.05, 2.3, 0.1, 2.2, 0.2), Epoch(2, 0.01, 1.5, 0.4, 1.25, 0.6)]
 
 
-def test_without_the_package_the_message_says_what_to_install(tmp_path, monkeypatch):
+def test_without_the_package_the_error_names_the_extra_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(
-        UserError, match=r"train\.tensorboard: .* not installed; pip install '\.\[t"
-    ):
+    message = r"train\.tensorboard: .* not installed; pip install '\.\[tensorboard\]'"
+    with pytest.raises(UserError, match=message):
         Events(tmp_path)
-
-
-def test_the_extra_that_the_message_names_exists():
-    """`pip install '.[tensorboard]'` would otherwise install nothing, with a warning."""
-    import tomllib
-
+    # pip would otherwise install nothing, with a warning.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["optional-dependencies"]["tensorboard"]
     assert any(requirement.startswith("tensorboard") for requirement in wanted)
 
 
-def test_every_figure_of_an_epoch_is_written_at_its_number_and_at_once(tmp_path, monkeypatch):
+def test_each_epoch_is_written_and_flushed(tmp_path, monkeypatch):
     calls = []
 
     class Writer:
         def __init__(self, folder):
             calls.append(("open", folder))
 
-        def add_scalar(self, name, value, step):
-            calls.append((name, value, step))
+        def add_scalar(self, *arguments):
+            calls.append(arguments)
 
         def flush(self):
             calls.append(("flush",))
@@ -49,31 +44,22 @@ def test_every_figure_of_an_epoch_is_written_at_its_number_and_at_once(tmp_path,
     events = Events(tmp_path)
     for row in ROWS:
         events.add(row)
+    names = ["learning_rate", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
     assert calls == [
         ("open", str(tmp_path)),
-        ("learning_rate", 0.05, 1),
-        ("train_loss", 2.3, 1),
-        ("train_accuracy", 0.1, 1),
-        ("val_loss", 2.2, 1),
-        ("val_accuracy", 0.2, 1),
+        *[(name, value, 1) for name, value in zip(names, [0.05, 2.3, 0.1, 2.2, 0.2], strict=True)],
         ("flush",),
-        ("learning_rate", 0.01, 2),
-        ("train_loss", 1.5, 2),
-        ("train_accuracy", 0.4, 2),
-        ("val_loss", 1.25, 2),
-        ("val_accuracy", 0.6, 2),
+        *[(name, value, 2) for name, value in zip(names, [0.01, 1.5, 0.4, 1.25, 0.6], strict=True)],
         ("flush",),
     ]
 
 
-def test_tensorboard_reads_what_was_written(tmp_path):
+def test_tensorboard_reads_the_events(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = Events(tmp_path / "run")
+    events = Events(tmp_path)
     for row in ROWS:
         events.add(row)
-    found = accumulator.EventAccumulator(str(tmp_path / "run"))
+    found = accumulator.EventAccumulator(str(tmp_path))
     found.Reload()
-    assert [(e.step, e.value) for e in found.Scalars("val_loss")] == [
-        (1, pytest.approx(2.2)),
-        (2, pytest.approx(1.25)),
-    ]
+    values = [(event.step, event.value) for event in found.Scalars("val_loss")]
+    assert values == [(1, pytest.approx(2.2)), (2, pytest.approx(1.25))]

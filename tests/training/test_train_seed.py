@@ -1,4 +1,4 @@
-"""What the seed decides: the order, the augmentation, the dropout, and nothing else does."""
+"""The seed alone decides the order, the augmentation and the dropout."""
 
 import pytest
 import torch
@@ -6,84 +6,72 @@ import torch
 from alexnet.seeding import seed_for
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.loader import epoch_order
-from tests.making import CPU, EVERYTHING, ignore, seeded, settings, train, trainer_of
-
-
-def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(metadata, digits):
-    params = settings(**EVERYTHING)
-    first = train(seeded(dropout=0.5), metadata, digits, params)
-    torch.rand(1000)
-    torch.empty(100, 100).normal_()
-    model = seeded(dropout=0.5)
-    torch.manual_seed(12345)  # a step's numbers are of its own, not of what is left over
-    second = train(model, metadata, digits, params)
-    for name, value in first.model.state_dict().items():
-        assert torch.equal(value, second.model.state_dict()[name]), name
-    assert first.rows == second.rows
-    assert first.losses == second.losses
-
-
-def test_the_seed_decides_the_order_the_augmentation_and_the_dropout(metadata, digits):
-    """Two runs of other seeds on the same initial weights: each of the three differs."""
-    seen = {}
-    for seed in (0, 1):
-        params = settings(seed=seed, **EVERYTHING)
-        seen[seed] = steps_of(seeded(dropout=0.5), metadata, digits, params)
-    for seed in (0, 1):
-        given = [seed_for(seed, "step", step, 0) for step in range(10)]
-        drawn = [number for number, _, _ in seen[seed]]
-        assert [(a - b) % 2**64 for a, b in zip(drawn, given, strict=True)] == [0] * 10
-    # Images are told apart by their bytes; what is done to one is looked up by them.
-    orders = [[image for _, images, _ in seen[seed][:5] for image in images] for seed in (0, 1)]
-    assert set(orders[0]) == set(orders[1])
-    assert orders[0] != orders[1]
-    done = [
-        dict(zip(order, [d for _, _, draws in seen[seed][:5] for d in draws], strict=True))
-        for seed, order in enumerate(orders)
-    ]
-    same = [done[0][image] == done[1][image] for image in done[0]]
-    assert not any(same)
-
-
-def test_each_epoch_has_an_order_and_an_augmentation_of_its_own(metadata, digits):
-    seen = steps_of(seeded(), metadata, digits, settings(**EVERYTHING))
-    images = [image for _, images, _ in seen for image in images]
-    draws = [row for _, _, draws in seen for row in draws]
-    assert sorted(images[:76]) == sorted(images[76:])
-    assert len(set(images[:76])) > 70, "76 digits, few of which are the same"
-    assert images[:76] != images[76:]
-    assert set(draws[:76]).isdisjoint(draws[76:])
-
-
-def test_the_order_of_an_epoch_is_a_permutation():
-    orders = [epoch_order(1000, seed, epoch) for seed in (0, 1) for epoch in range(3)]
-    for order in orders:
-        assert torch.equal(order.sort().values, torch.arange(1000))
-    assert len({tuple(order.tolist()) for order in orders}) == 6
-    assert torch.equal(epoch_order(1000, 1, 2), orders[5])
-
-
-@pytest.mark.parametrize("batch_size", [16, 38])
-def test_how_it_is_cut_into_batches_changes_nothing_about_an_image(metadata, digits, batch_size):
-    params = settings(batch_size=batch_size, epochs=1, **EVERYTHING)
-    seen = steps_of(seeded(), metadata, digits, params)
-    order = epoch_order(76, params.seed, 0)
-    augmentation = Augmentation(digits[0][:76], metadata.mean, metadata.std, params, CPU)
-    expected = augmentation.sample(76, 0).index_select(order)
-    assert [row for _, _, draws in seen for row in draws] == rows_of(expected)
-
-
-def steps_of(model, metadata, digits, params):
-    """Of each step of a run: torch's seed, the images' bytes, and each image's augmentation."""
-    seen = []
-
-    def record(trainer, batch):
-        images = [image.numpy().tobytes() for image in batch.images]
-        seen.append((torch.initial_seed(), images, rows_of(batch.augmentation_params)))
-
-    trainer_of(model, metadata, digits, params, before_step=record).fit(ignore)
-    return seen
+from tests.conftest import real_digits
+from tests.runs import CPU, EVERYTHING, METADATA, ignore, seeded, settings, train, trainer_of
 
 
 def rows_of(params):
     return [tuple(row) for row in params.values.tolist()]
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """By seed, of the steps of a run: torch's seeds, the images' bytes, their augmentation.
+
+    Images are identified by their bytes. The initial weights are the same.
+    """
+    found = {}
+    for seed in (0, 1):
+        seeds, images, rows = found[seed] = [], [], []
+
+        def record(trainer, batch, seeds=seeds, images=images, rows=rows):
+            seeds.append(torch.initial_seed())
+            images += [image.numpy().tobytes() for image in batch.images]
+            rows += rows_of(batch.augmentation_params)
+
+        params = settings(seed=seed, **EVERYTHING)
+        trainer_of(seeded(dropout=0.5), params, before_step=record).fit(ignore)
+    return found
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generator():
+    params = settings(**EVERYTHING)
+    first = train(seeded(dropout=0.5), params)
+    torch.rand(1000)
+    torch.empty(100, 100).normal_()
+    model = seeded(dropout=0.5)
+    torch.manual_seed(12345)
+    second = train(model, params)
+    assert first.results == second.results
+    assert first.losses == second.losses
+
+
+def test_each_step_has_a_seed_for_its_dropout(recorded):
+    for seed in (0, 1):
+        expected = [seed_for(seed, "step", step, 0) % 2**64 for step in range(10)]
+        assert [number % 2**64 for number in recorded[seed][0]] == expected
+
+
+def test_the_seed_decides_the_order_and_the_augmentation(recorded):
+    orders = [recorded[seed][1][:76] for seed in (0, 1)]
+    assert set(orders[0]) == set(orders[1])
+    assert orders[0] != orders[1]
+    first, second = (dict(zip(recorded[s][1][:76], recorded[s][2], strict=False)) for s in (0, 1))
+    assert not any(first[image] == second[image] for image in first)
+
+
+def test_each_epoch_has_its_own_order_and_augmentation(recorded):
+    _, images, rows = recorded[0]
+    assert sorted(images[:76]) == sorted(images[76:])
+    assert len(set(images[:76])) > 70, "76 digits, few of which are the same"
+    assert images[:76] != images[76:]
+    assert set(rows[:76]).isdisjoint(rows[76:])
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_an_image_is_augmented_by_its_index_whatever_its_batch(recorded, epoch):
+    params = settings(**EVERYTHING, batch_size=38)
+    images = real_digits()[0][:76]
+    augmentation = Augmentation(images, METADATA.mean, METADATA.std, params, CPU)
+    expected = augmentation.sample(76, epoch).index_select(epoch_order(76, params.seed, epoch))
+    assert recorded[0][2][76 * epoch :][:76] == rows_of(expected)

@@ -1,82 +1,46 @@
-"""What the tests of training start from: plain settings, a narrow network, and a run."""
+"""Training runs for tests: plain parameters, a narrow network, a few real images."""
 
 import logging
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from alexnet import config
 from alexnet.network.model import AlexNetCifar
+from alexnet.network.weights import ModelMetadata
 from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Criterion, Trainer, cross_entropy
+from tests.conftest import CLASSES, ROOT, real_digits
 
 CPU = torch.device("cpu")
 ON_CPU = DeviceConfig(CPU, torch.float32)
+METADATA = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
-# Written out, so that no test depends on what params.yaml is tuned to: SGD, and nothing
-# that is not asked for.
-PLAIN: dict[str, Any] = {
-    "seed": 0,
-    "device": "cpu",
-    "precision": "fp32",
-    "deterministic": True,
-    "collapse_fc1": "auto",
-    "epochs": 2,
-    "batch_size": 16,
-    "learning_rate": 0.05,
-    "muon_lr": None,
-    "muon_weight_decay": 0.0,
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 0.0,
-    "clip_norm": None,
-    "schedule": "constant",
-    "warmup_fraction": 0.0,
-    "ema_decay": 0.0,
-    "label_smoothing": 0.0,
-    "crop_size": None,
-    "crop_padding": 0,
-    "hflip": "none",
-    "scale": 0.0,
-    "degrees": 0.0,
-    "cutout": 0,
-    "color_jitter": 0.0,
-    "cutmix_prob": 0.0,
-    "cutmix_end": 0.0,
-    "pca_lighting_std": 0.0,
-    "random_erasing_prob": 0.0,
-    "num_processes": "auto",
-    "data_location": "auto",
-    "checkpoint_seconds": 1e6,
-    "on_checkpoint_error": "stop",
-    "tensorboard": False,
-}
+# All that decides how a run learns, so that no test depends on what params.yaml is tuned to:
+# plain SGD. The keys of params.yaml are complete; what is not named here only carries out the run.
+ZERO = "ema_decay label_smoothing warmup_fraction weight_decay muon_weight_decay"
+ZERO += " crop_padding scale degrees cutout color_jitter pca_lighting_std"
+ZERO += " cutmix_prob cutmix_end random_erasing_prob"
+PLAIN = config.load(ROOT / "params.yaml").train.model_dump() | dict.fromkeys(ZERO.split(), 0)
+PLAIN |= {"muon_lr": None, "clip_norm": None, "crop_size": None, "hflip": "none"}
+PLAIN |= {"schedule": "constant", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True}
+PLAIN |= {"seed": 0, "epochs": 2, "batch_size": 16, "deterministic": True, "collapse_fc1": "auto"}
+PLAIN |= {"device": "cpu", "precision": "fp32", "checkpoint_seconds": 1e6}
 
-# Everything that training can do to an image, and all that decides how it learns.
-EVERYTHING: dict[str, Any] = {
-    "clip_norm": 2.0,
-    "weight_decay": 0.0005,
-    "schedule": "linear",
-    "warmup_fraction": 0.2,
-    "ema_decay": 0.8,
-    "label_smoothing": 0.1,
-    "crop_padding": 4,
-    "hflip": "random",
-    "scale": 0.2,
-    "degrees": 10.0,
-    "cutout": 8,
-    "color_jitter": 0.2,
-    "cutmix_prob": 0.5,
-    "cutmix_end": 0.9,
-    "pca_lighting_std": 0.1,
-    "random_erasing_prob": 0.25,
-}
+# Each augmentation, and each option of SGD.
+EVERYTHING = {"clip_norm": 2.0, "weight_decay": 0.0005, "ema_decay": 0.8, "label_smoothing": 0.1}
+EVERYTHING |= {"schedule": "linear", "warmup_fraction": 0.2, "crop_padding": 4, "hflip": "random"}
+EVERYTHING |= {"scale": 0.2, "degrees": 10.0, "cutout": 8, "color_jitter": 0.2}
+EVERYTHING |= {"cutmix_prob": 0.5, "cutmix_end": 0.9, "pca_lighting_std": 0.1}
+EVERYTHING |= {"random_erasing_prob": 0.25}
+MUON = {"muon_lr": 0.02, "muon_weight_decay": 0.1}
 
 
 def settings(**changes: object) -> config.Train:
@@ -109,14 +73,14 @@ def narrow(num_classes: int = 10, channels: int = 3, dropout: float = 0.0) -> Al
 
 
 def seeded(seed: int = 0, dropout: float = 0.0, make: Callable = narrow) -> AlexNetCifar:
-    """A network of the weights that a seed gives it."""
+    """A network with the initial weights of a seed."""
     torch.manual_seed(seed)
     return make(dropout=dropout)
 
 
 @dataclass
 class Run:
-    """A training run that is over, and what was seen on the way."""
+    """A complete training run, and what it logged."""
 
     model: AlexNetCifar
     trainer: Trainer | None = None
@@ -124,16 +88,24 @@ class Run:
     lines: list[str] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # of each step, the mean of its images
 
+    @property
+    def results(self) -> tuple:
+        """(weights, history, layer history): what another run must reproduce exactly."""
+        weights = {name: value.numpy().tobytes() for name, value in self.model.state_dict().items()}
+        return weights, self.rows, self.trainer.state.layer_rows
 
-def trainer_of(model, metadata, digits, train, num_images=76, **options) -> Trainer:
+
+def trainer_of(
+    model, train, num_images=76, data=None, metadata=METADATA, device_config=ON_CPU, **options
+) -> Trainer:
     """On the first digits; validation is on the last 30.
 
-    options: of Trainer; before_step, after_step: called with the trainer and the batch.
+    data: (images, labels) instead of the digits. options: of Trainer; before_step, after_step:
+    called with the trainer and the batch.
     """
-    images, labels = digits
+    images, labels = data or real_digits()
     split = Split(images[:num_images], labels[:num_images])
     val = Split(images[-30:], labels[-30:])
-    device_config = options.pop("device_config", ON_CPU)
     before, after = options.pop("before_step", ignore), options.pop("after_step", ignore)
 
     def wrap_step(step_fn):
@@ -149,25 +121,18 @@ def trainer_of(model, metadata, digits, train, num_images=76, **options) -> Trai
     return trainer
 
 
-def train(model, metadata, digits, train, num_images=76, **options) -> Run:
-    """Train to the end on the CPU."""
+def train(model, train, num_images=76, **options) -> Run:
+    """Train to the end; options as in trainer_of."""
     run = Run(model)
+    options = {"criterion": recording(train, run.losses)} | options
     with logged(run.lines):
-        run.trainer = trainer_of(
-            model,
-            metadata,
-            digits,
-            train,
-            num_images,
-            criterion=recording(train, run.losses),
-            **options,
-        )
+        run.trainer = trainer_of(model, train, num_images, **options)
         run.trainer.fit(lambda row, seconds: run.rows.append(row))
     return run
 
 
 def recording(params: config.Train, losses: list[float]) -> Criterion:
-    """The training's criterion, which also writes down each step's mean loss."""
+    """The trainer's own criterion, which also records each step's mean loss."""
 
     def criterion(logits, targets):
         loss = cross_entropy(logits, targets, params.label_smoothing)
@@ -186,10 +151,31 @@ def logged(lines: list[str]) -> Iterator[None]:
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    yield
-    logger.removeHandler(handler)
-    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def ignore(*arguments):
     """A callback that does nothing."""
+
+
+def flip_a_bit(path: Path, position: float = 0.5) -> str:
+    """At a fraction of the file's length; 0x80 makes a text invalid UTF-8. Returns the path."""
+    content = bytearray(path.read_bytes())
+    content[int(position * (len(content) - 1))] ^= 0x80
+    path.write_bytes(content)
+    return str(path)
+
+
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """Writing more than `limit` bytes to a file fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
