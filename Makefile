@@ -41,7 +41,7 @@ test: $(READY) ## The tests that are quick (3 minutes on 2 cores)
 test-slow: $(READY) ## The others: whole pipelines, kills, rehearsals, browsers
 	python -m pytest -m 'slow and not container'
 
-mutations: $(READY) ## Break the core in 20 places, each of which a test has to catch (10 minutes)
+mutations: $(READY) ## Break the core in 25 places, each of which a test has to catch (15 minutes on 2 cores)
 	python -m tests.mutations
 
 check: $(READY) ## Format, lint, types, workflows, Dockerfile
