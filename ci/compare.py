@@ -1,4 +1,4 @@
-"""compare: a model that is worse than the one on the main branch goes no further."""
+"""compare: fails if the model is worse than that of the main branch."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ Base = Annotated[
 MaxDrop = Annotated[
     float,
     typer.Option(
-        envvar="MAX_ACCURACY_DROP", min=0, max=1, help="How much less accuracy will still do."
+        envvar="MAX_ACCURACY_DROP", min=0, max=1, help="The largest drop of accuracy that passes."
     ),
 ]
 BASE = "origin/main"
@@ -31,8 +31,8 @@ MAX_DROP = 0.005
 
 
 def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
-    """Hold this run to the gate and to the results of the main branch; fail if it is worse."""
-    COMPARISON.unlink(missing_ok=True)  # it may be of an earlier run
+    """Check the gate, and this run's accuracy against the main branch's; fail if it is worse."""
+    COMPARISON.unlink(missing_ok=True)  # of an earlier run
     _check_gate()
     accuracy = read_json(paths.METRICS)["accuracy"]
     before = _metrics(base)
@@ -40,7 +40,7 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
         print(f"compare: {base} has no results yet to compare with; accuracy {accuracy:.4f}")
         return
     drop = before["accuracy"] - accuracy
-    passed = drop <= max_drop  # not the other way round: what is no number must not pass
+    passed = drop <= max_drop  # in this order, NaN does not pass
     same_images = _test_images(LOCK.read_text()) == _test_images(_lock(base) or "")
     write_json(
         COMPARISON,
@@ -68,11 +68,13 @@ def _check_gate() -> None:
     if not verdict["passed"]:
         raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is pushed")
     if verdict["weights_sha256"] != sha256(paths.WEIGHTS):
-        raise UserError(f"{paths.GATE} is of other weights than {paths.WEIGHTS}; run `dvc repro`")
+        raise UserError(
+            f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; run `dvc repro`"
+        )
 
 
 def _metrics(revision: str) -> dict[str, Any] | None:
-    """What the evaluate stage found at a revision; None if it has not run there."""
+    """The metrics of the evaluate stage at a revision; None if it has not run there."""
     if "evaluate" not in _stages(_lock(revision) or ""):
         return None
     import dvc.api
@@ -83,7 +85,7 @@ def _metrics(revision: str) -> dict[str, Any] | None:
     except (DvcException, OSError) as error:
         raise UserError(
             f"the metrics of {revision} are neither in the cache nor on the DVC remote; run "
-            f"`dvc push` where they were made ({error})"
+            f"`dvc push` where they were computed ({error})"
         ) from None
     metrics: dict[str, Any] = json.loads(text)
     return metrics
@@ -104,7 +106,7 @@ def _stages(lock: str) -> dict[str, Any]:
 
 
 def _test_images(lock: str) -> str | None:
-    """The digest of the test images that a dvc.lock speaks of."""
+    """The digest of the test images in a dvc.lock."""
     deps = _stages(lock).get("evaluate", {}).get("deps", [])
     return next((dep["md5"] for dep in deps if dep["path"] == TEST_IMAGES), None)
 

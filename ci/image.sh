@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Build the image in which every stage runs and push it to IMAGE, a name without a tag.
-# Says on GITHUB_OUTPUT what it is to be called by: `image`, pinned by its `digest`.
-# What was built before is taken from the registry: after a change of code alone, the
-# packages are not installed again.
+# Build the training image and push it to IMAGE, a name without a tag. Writes to
+# GITHUB_OUTPUT: `image`, pinned by its `digest`. Layers are cached in the registry: after a
+# change of code alone, the packages are not installed again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Propose the results of a run on the main branch: the dvc.lock given is committed to the
-# branch `retrain` and a pull request is opened, with the summary given as its text. One
-# that is still open from an earlier run is brought up to date. Needs git and gh.
+# Propose the results of a run to the main branch: commit the given dvc.lock to the branch
+# `retrain` and open a pull request with the given summary as its text, or update the open one.
+# Needs git and gh.
 #
 #   ci/propose.sh RESULTS/dvc.lock RESULTS/summary.md
 set -euo pipefail
@@ -10,7 +10,7 @@ summary=$(realpath "${2:?which summary?}")
 cd "$(dirname "$0")/.."
 
 if [[ -e dvc.lock ]] && cmp --silent "$lock" dvc.lock; then
-    echo "propose: dvc.lock is what it was; there is nothing to propose"
+    echo "propose: dvc.lock is unchanged; there is nothing to propose"
     exit
 fi
 cp "$lock" dvc.lock

@@ -1,17 +1,17 @@
-"""pull: fetch what earlier runs have made, so that only what changed is run."""
+"""pull: fetch the results of earlier runs, so that only changed stages run."""
 
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from ci.remote import dvc, find
+from ci.remote import dvc, find_remote
 
 
 def pull() -> None:
     """Fetch data, results and the run-cache from the DVC remote.
 
-    With the run-cache `dvc repro` restores what has been run anywhere before. What
-    dvc.lock names and the remote lacks is made again.
+    With the run-cache, `dvc repro` restores every stage that has run anywhere before. Outputs
+    in dvc.lock that the remote lacks are computed again.
     """
-    remote = find()
+    remote = find_remote()
     try:
         dvc("pull", "--run-cache", "--allow-missing")
     except UserError as error:

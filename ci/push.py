@@ -1,14 +1,14 @@
-"""push: keep what a run has made, if it has passed the gate and the comparison."""
+"""push: store the results of a run that passed the gate and the comparison."""
 
 from alexnet.cli.app import run
 from alexnet.errors import UserError
 from ci.compare import BASE, MAX_DROP, Base, MaxDrop, compare
-from ci.remote import dvc, find
+from ci.remote import dvc, find_remote
 
 
 def push(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
-    """Send data, results and the run-cache to the DVC remote, after comparing once more."""
-    remote = find()
+    """Send data, results and the run-cache to the DVC remote, after another comparison."""
+    remote = find_remote()
     compare(base, max_drop)
     try:
         dvc("push", "--run-cache")

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Attach the model to the release of a tag: the folder `artifacts` as one archive, and its
-# digest beside it. Refuses a model that is not the one that dvc.lock at the tag names.
-# Needs git and gh.
+# Attach the model to the release of a tag: the folder `artifacts` as an archive, with its
+# digest. Fails if dvc.lock at the tag names another model. Needs git and gh.
 #
 #   ci/release.sh v1.0 RESULTS        RESULTS holds dvc.lock and artifacts/
 set -euo pipefail
@@ -14,11 +13,11 @@ if ! git cat-file -e "$tag^{commit}"; then
     exit 1
 fi
 if ! git show "$tag:dvc.lock" | cmp --silent - "$results/dvc.lock"; then
-    echo "error: release: dvc.lock at $tag is not of this model; merge the results that" \
+    echo "error: release: dvc.lock at $tag names another model; merge the results that" \
         "retraining on main proposes, and tag that" >&2
     exit 1
 fi
-# The same bytes from the same model, whenever and wherever it is packed.
+# The same model gives the same archive, byte for byte.
 name=alexnet-$tag
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -1,4 +1,4 @@
-"""The DVC remote that a job reads and writes: which one it is, and whether it is there."""
+"""The DVC remote of a job."""
 
 import os
 import subprocess
@@ -9,11 +9,11 @@ from dvc.config import Config
 
 from alexnet.errors import UserError
 
-URL = "DVC_REMOTE_URL"  # a remote that is set from outside, for a project that names none
+URL = "DVC_REMOTE_URL"  # the environment variable that names a remote
 
 
-def find() -> str:
-    """The default remote, as people name it. Raises UserError if there is none to use."""
+def find_remote() -> str:
+    """A description of the default remote. Raises UserError if there is none to use."""
     if url := os.environ.get(URL):
         dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
     config = Config.from_cwd()
@@ -23,8 +23,8 @@ def find() -> str:
             f"no DVC remote is set; name one with `dvc remote add --default`, or in {URL}"
         )
     url = config["remote"][name]["url"]
-    # DVC takes a folder that is not there for an empty one: a disk that is not mounted
-    # would train everything anew.
+    # DVC takes a missing folder for an empty one: without a disk that should be mounted,
+    # everything would be trained again.
     if "://" not in url and not Path(url).is_dir():
         raise UserError(
             f"the DVC remote {name} is in {url}, which is no folder here; mount it, or make "
@@ -46,4 +46,4 @@ def dvc(*arguments: str) -> None:
 def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (errors or lines or ["it gives no reason"])[-1]
+    return (errors or lines or ["no reason given"])[-1]

@@ -1,7 +1,7 @@
-"""summary: what a run came to, as Markdown for the page of the job.
+"""summary: the results of a run in Markdown, for the page of the job.
 
-Such a page shows no picture that has no address of its own: the curves are drawn from
-their numbers (Mermaid), and the figures of the report travel with the artifact.
+Such a page cannot show local pictures: it draws the curves from their numbers (Mermaid), and
+the report's figures are kept with the artifact.
 """
 
 import csv
@@ -14,7 +14,7 @@ from alexnet.files import read_json
 from ci.compare import COMPARISON
 from stages import paths
 
-FIGURES = {  # as evaluate names them: as people do
+TITLES = {  # of evaluate's metrics
     "accuracy": "accuracy",
     "top5_accuracy": "top-5 accuracy",
     "loss": "loss",
@@ -24,7 +24,7 @@ FIGURES = {  # as evaluate names them: as people do
 
 
 def summary() -> None:
-    """Print what there is of metrics, gate, comparison and curves."""
+    """Print metrics, gate, comparison and curves, as far as they exist."""
     lines = ["# Retraining", ""]
     if not paths.METRICS.exists():
         lines += ["No model was evaluated; the log says why.", ""]
@@ -53,7 +53,7 @@ def _verdicts(comparison: dict[str, Any] | None) -> list[str]:
         lines.append(f"- Gate: **{_word(gate['passed'])}** ({'; '.join(checks)})")
     if comparison is None:
         return [*lines, "- Comparison: none was made"]
-    images = "" if comparison["same_test_images"] else ", which saw other test images"
+    images = "" if comparison["same_test_images"] else ", on other test images"
     return [
         *lines,
         f"- Comparison with `{comparison['base']}`{images}: **{_word(comparison['passed'])}** "
@@ -71,7 +71,7 @@ def _figures(metrics: dict[str, Any], comparison: dict[str, Any] | None) -> list
     rows = [["test split", "this run", *base]]
     rows += [
         [name, *(_number(figures.get(key)) for figures in (metrics, before)[: 1 + len(base)])]
-        for key, name in FIGURES.items()
+        for key, name in TITLES.items()
         if key in metrics
     ]
     return _table(rows)
@@ -88,7 +88,7 @@ def _classes(per_class: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _curves(title: str, rows: list[dict[str, str]], train: str, val: str) -> list[str]:
-    """Both curves over the epochs; nothing if there is no curve, of one point or of no numbers."""
+    """Both curves over the epochs; empty for a single epoch, or if a value is not finite."""
     curves = [[float(row[column]) for row in rows] for column in (train, val)]
     if len(rows) < 2 or not all(map(math.isfinite, [*curves[0], *curves[1]])):
         return []

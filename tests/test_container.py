@@ -1,7 +1,7 @@
-"""The images, as `make image` builds them: run them with `pytest -m container -n 0`.
+"""The images of `make image`: `pytest -m container -n 0`.
 
-As root the tests serve Podman to a user whom neither the machine nor the image knows, so
-that the caller of `dvc repro` is one who owns nothing but the project.
+As root the tests serve Podman to a user id that neither the machine nor the image knows: the
+caller of `dvc repro` then owns nothing but the project.
 """
 
 import ast
@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, write_params
+from tests.conftest import ROOT, STAGES, write_params
+from tests.stages.attempts import RESUMING
+from tests.stages.projects import copy_code
 
 STRANGER = 12345
-# May look where root alone may, since this Python can lie there, and write nowhere else.
+# May read files of root, as this Python may be one, but write none of them.
 AS_STRANGER = [
     *("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"),
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
@@ -29,7 +31,6 @@ SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_si
 SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
 PATIENCE = 1800.0
-STAGES = ["download", "preprocess", "train", "profile", "evaluate", "gate", "plot", "export"]
 
 
 def missing() -> str:
@@ -52,18 +53,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Iterator[Path]:
-    """The digits' project, which belongs to the stranger, beside a Podman that listens to it."""
+    """The digits' project, owned by the stranger, with a Podman service that it may use."""
     folder = tmp_path_factory.mktemp("stranger")
     socket = folder / "podman.sock"
     service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"])
     (folder / "podman").write_text(f'#!/bin/sh\nexec {shutil.which("podman")} --remote "$@"\n')
     (folder / "podman").chmod(0o755)
     project = folder / "project"
-    for name in ("alexnet", "stages"):
-        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dvc.yaml", project)
-    (project / ".dvc").mkdir()
-    (project / ".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
+    copy_code(project)
     write_params(project, **SHORT, train__epochs=1)
     (folder / "home").mkdir()
     end = time.monotonic() + 30
@@ -78,7 +75,7 @@ def project(tmp_path_factory) -> Iterator[Path]:
 
 
 def start(project: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a command as the stranger, to whom our Podman is a service."""
+    """Start a command as the stranger, with our Podman as a service."""
     scripts = str(Path(sys.executable).parent)
     environment = {
         "CONTAINER_HOST": f"unix://{project.parent}/podman.sock",
@@ -98,14 +95,14 @@ def start(project: Path, *command: str, **environment: str) -> subprocess.Popen[
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output
 
 
 def repro(project: Path, runtime: str, *targets: str) -> str:
-    code, said = finish(start(project, "dvc", "repro", *targets, STAGE_RUNTIME=runtime))
-    assert code == 0, said
-    return said
+    code, output = finish(start(project, "dvc", "repro", *targets, STAGE_RUNTIME=runtime))
+    assert code == 0, output
+    return output
 
 
 def podman(*arguments: str) -> str:
@@ -122,15 +119,15 @@ def serve(*command: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-def test_every_stage_in_the_container_and_then_nothing_on_the_host(project):
-    said = repro(project, "podman")
+def test_every_stage_runs_in_the_container_and_then_none_on_the_host(project):
+    output = repro(project, "podman")
     for stage in STAGES:
-        assert f"{stage}: in podman (STAGE_RUNTIME=podman), image {IMAGES[0]}" in said
+        assert f"{stage}: in podman (STAGE_RUNTIME=podman), image {IMAGES[0]}" in output
     owners = {path.lstat().st_uid for path in project.rglob("*")}
     assert owners == {STRANGER}
-    said = repro(project, "host")
-    assert "Running stage" not in said
-    assert "Data and pipelines are up to date." in said
+    output = repro(project, "host")
+    assert "Running stage" not in output
+    assert "Data and pipelines are up to date." in output
 
     artifacts = project / "artifacts"
     origin = json.loads((artifacts / "manifest.json").read_text())["provenance"]
@@ -142,7 +139,7 @@ def test_every_stage_in_the_container_and_then_nothing_on_the_host(project):
 
     verified = serve("alexnet", "verify", ".", folder=artifacts)
     assert verified.returncode == 0, verified.stderr
-    assert ". is whole: " in verified.stdout
+    assert ". is verified: " in verified.stdout
     predicted = serve("alexnet", "predict", ".", "samples/00.png", "--json", folder=artifacts)
     assert predicted.returncode == 0, predicted.stderr
     (row,) = json.loads(predicted.stdout)
@@ -150,7 +147,14 @@ def test_every_stage_in_the_container_and_then_nothing_on_the_host(project):
     assert row["predictions"][0]["label"] == expected["label"]
 
 
-def test_the_image_that_serves_is_small_and_has_no_pytorch():
+def test_the_training_image_carries_the_stages():
+    """Where no project is mounted, they come from the image; else from the project."""
+    program = "import stages; print(stages.__file__)"
+    where = podman("run", "--rm", IMAGES[0], "python", "-c", program)
+    assert where == "/opt/alexnet/pipeline/stages/__init__.py"
+
+
+def test_the_serving_image_is_small_and_has_no_pytorch():
     size = subprocess.run(
         ["podman", "image", "inspect", "--format={{.Size}}", IMAGES[1]],
         capture_output=True,
@@ -204,7 +208,7 @@ def copy(prepared: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(prepared) -> list[bytes]:
-    """What a training comes to that nobody disturbs."""
+    """The results of an undisturbed training."""
     folder = copy(prepared, "undisturbed")
     repro(folder, "podman", "train")
     return results(folder)
@@ -222,7 +226,7 @@ def containers(folder: Path) -> list[str]:
 
 
 def trainers(folder: Path) -> list[str]:
-    """The processes that train on the folder, in whatever container."""
+    """The processes that train on the folder, in any container."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -242,7 +246,7 @@ def trainers(folder: Path) -> list[str]:
     ],
     ids=["the stage's", "that of all"],
 )
-def test_a_container_that_is_stopped_in_mid_training_keeps_what_it_has(command, prepared, expected):
+def test_a_container_that_is_stopped_writes_a_checkpoint(command, prepared, expected):
     project = copy(prepared, f"stopped-{len(command)}")
     process = start(project, *command, STAGE_RUNTIME="podman")
     end = time.monotonic() + PATIENCE
@@ -253,30 +257,30 @@ def test_a_container_that_is_stopped_in_mid_training_keeps_what_it_has(command, 
     (name,) = containers(project)
     assert trainers(project)
     podman("stop", name)
-    code, said = finish(process)
+    code, output = finish(process)
     assert code != 0
-    assert "stopped by SIGTERM" in said, "the trainer was told, and had the time to say so"
+    assert "stopped by SIGTERM" in output, "the trainer got the signal and wrote a checkpoint"
     assert not containers(project)
     assert not trainers(project)
     assert not (project / RESULTS[0]).exists()
 
-    code, said = finish(start(project, *command, STAGE_RUNTIME="podman"))
-    assert code == 0, said
-    assert "going on from the checkpoint at step" in said
+    code, output = finish(start(project, *command, STAGE_RUNTIME="podman"))
+    assert code == 0, output
+    assert RESUMING in output
     assert results(project) == expected
 
 
-def test_all_of_it_in_one_container(project):
-    """As `make repro-container` does it; then nothing is left to be run, anywhere."""
+def test_the_whole_pipeline_in_one_container(project):
+    """As `make repro-container` runs it; then every stage is up to date on the host, too."""
     folder = copy(project, "whole")
     shutil.rmtree(folder / ".dvc/cache")
     for name in ("dvc.lock", "data", "models", "reports", "artifacts"):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    code, said = finish(start(folder, "make", "-f", str(ROOT / "Makefile"), "repro-container"))
-    assert code == 0, said
+    code, output = finish(start(folder, "make", "-f", str(ROOT / "Makefile"), "repro-container"))
+    assert code == 0, output
     for stage in STAGES:
-        assert f"{stage}: in this container" in said
+        assert f"{stage}: in this container" in output
     assert {path.lstat().st_uid for path in folder.rglob("*")} == {STRANGER}
     assert "Data and pipelines are up to date." in repro(folder, "host")
     assert results(folder) == results(project)
@@ -289,8 +293,8 @@ def test_all_of_it_in_one_container(project):
         ("runtime.container", "/project is mounted read-only; mount it for writing"),
     ],
 )
-def test_a_project_that_is_mounted_read_only(module, message, project):
-    """A stage, and what starts one container for all of them."""
+def test_a_read_only_project_is_an_error(module, message, project):
+    """For a stage, and for the command that runs all of them in one container."""
     volume = f"--volume={project}:/project:ro"
     done = subprocess.run(
         ["podman", "run", "--rm", volume, IMAGES[0], "python", "-m", f"stages.{module}"],
@@ -304,10 +308,10 @@ def test_a_project_that_is_mounted_read_only(module, message, project):
     assert line.endswith("or work in a copy of it")
 
 
-def test_a_gpu_that_is_demanded_where_there_is_none(project):
+def test_a_missing_gpu_is_an_error(project):
     folder = copy(project, "gpu")
     write_params(folder, **SHORT, train__epochs=1, train__device="cuda")
     own(folder)
-    code, said = finish(start(folder, "dvc", "repro", "train", STAGE_RUNTIME="podman"))
+    code, output = finish(start(folder, "dvc", "repro", "train", STAGE_RUNTIME="podman"))
     assert code != 0
-    assert "error: device: cuda is asked for, but PyTorch finds no CUDA GPU here" in said
+    assert "error: device: cuda is asked for, but PyTorch finds no CUDA GPU here" in output

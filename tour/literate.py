@@ -3,7 +3,7 @@
 Four kinds of places are understood; the rest of the page is text:
 
     ```python      code that the reader sees, run in order, all in one namespace
-    ```text        right behind it: what it printed
+    ```text        right after it: its output
     <!-- python    code that the reader does not see, such as drawing a picture; ends in -->
     <!--= 6 * 7 -->42<!--/-->    within a sentence: the value of an expression
 """

@@ -1,4 +1,4 @@
-"""A project with results on its main branch, made by hand in DVC's formats."""
+"""A project with results on its main branch, written directly in DVC's formats."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def store(remote: Path, content: bytes) -> str:
-    """Put a file where a DVC remote keeps it; its digest."""
+    """Put a file into a DVC remote; returns its digest."""
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     place = remote / "files/md5" / digest[:2] / digest[2:]
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def store(remote: Path, content: bytes) -> str:
 
 
 def lock(metrics: str, size: int, images: str = "a" * 32) -> dict:
-    """A dvc.lock: what the evaluate stage read and wrote."""
+    """A dvc.lock with the input and the output of evaluate."""
     image = {"path": "data/processed/test.safetensors", "hash": "md5", "md5": images, "size": 1}
     out = {"path": "reports/evaluate/metrics.json", "hash": "md5", "md5": metrics, "size": size}
     return {
@@ -52,7 +52,7 @@ def dump(path: Path, values: dict) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a project, without results, with a DVC remote beside it; we are in it."""
+    """A project without results and a DVC remote; it is the current directory."""
     folder = tmp_path / "project"
     (folder / ".dvc").mkdir(parents=True)
     (tmp_path / "remote").mkdir()
@@ -73,7 +73,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def on_main(project: Path) -> Callable[..., Path]:
-    """Give the main branch a model of some accuracy; its metrics are on the remote alone."""
+    """Give the main branch a model of some accuracy, whose metrics are on the remote alone."""
 
     def on_main(accuracy: float, pushed: bool = True) -> Path:
         content = json.dumps({"accuracy": accuracy, "n": 100}).encode()
@@ -88,7 +88,7 @@ def on_main(project: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def here(project: Path) -> Callable[..., Path]:
-    """Let a run have come to a model of some accuracy."""
+    """Write the results of a run with some accuracy."""
 
     def here(accuracy: float, passed: bool = True, of_these_weights: bool = True) -> Path:
         for name in ("models", "reports/evaluate"):

@@ -1,4 +1,4 @@
-"""What is worse than the main branch goes no further, and nothing else is held up."""
+"""The comparison fails for a model that is worse than the main branch's, and for no other."""
 
 import json
 
@@ -10,8 +10,15 @@ from ci.push import push
 from tests.ci.conftest import dump, lock
 
 
+def dvc_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands that push gives DVC, which does not run."""
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr("ci.push.dvc", lambda *arguments: called.append(arguments))
+    return called
+
+
 @pytest.mark.parametrize(("accuracy", "before"), [(0.9, 0.8), (0.9, 0.9), (0.8991, 0.904)])
-def test_a_model_that_is_no_worse_than_allowed_goes_on(accuracy, before, on_main, here, capsys):
+def test_a_model_within_the_allowed_drop_passes(accuracy, before, on_main, here, capsys):
     on_main(before)
     project = here(accuracy)
     compare("main", 0.005)
@@ -21,34 +28,32 @@ def test_a_model_that_is_no_worse_than_allowed_goes_on(accuracy, before, on_main
 
 
 @pytest.mark.parametrize("accuracy", [0.8949, 0.1, float("nan")])
-def test_a_worse_one_does_not(accuracy, on_main, here, capsys, monkeypatch):
+def test_a_worse_model_fails_and_is_not_pushed(accuracy, on_main, here, capsys, monkeypatch):
     on_main(0.9)
     project = here(accuracy)
     with pytest.raises(SystemExit) as stopped:
         compare("main", 0.005)
     assert stopped.value.code == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: compare: accuracy {accuracy:.4f}, on main 0.9000: a drop of ")
-    assert "train better, or allow more with --max-drop" in said
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: compare: accuracy {accuracy:.4f}, on main 0.9000: a drop of ")
+    assert "train better, or allow more with --max-drop" in error
     assert not json.loads((project / "reports/comparison.json").read_text())["passed"]
 
-    called = []
-    monkeypatch.setattr("ci.push.dvc", lambda *arguments: called.append(arguments))
+    called = dvc_calls(monkeypatch)
     with pytest.raises(SystemExit):
         push("main", 0.005)
     assert not called, "nothing is pushed"
 
 
-def test_what_has_passed_is_pushed(on_main, here, monkeypatch):
+def test_a_model_that_passes_is_pushed(on_main, here, monkeypatch):
     on_main(0.9)
     here(0.9)
-    called = []
-    monkeypatch.setattr("ci.push.dvc", lambda *arguments: called.append(arguments))
+    called = dvc_calls(monkeypatch)
     push("main", 0.005)
     assert called == [("push", "--run-cache")]
 
 
-def test_other_test_images_are_told(on_main, here, capsys):
+def test_other_test_images_are_reported(on_main, here, capsys):
     project = on_main(0.9)
     here(0.95)
     compare("main")
@@ -58,13 +63,13 @@ def test_other_test_images_are_told(on_main, here, capsys):
     assert "accuracy 0.9500, on main 0.9000 of other test images" in capsys.readouterr().out
 
 
-def test_the_first_model_of_all_has_nothing_to_be_compared_with(here, capsys):
+def test_the_first_model_is_compared_with_nothing(here, capsys):
     here(0.3)
     compare("main")
     assert "main has no results yet to compare with; accuracy 0.3000" in capsys.readouterr().out
 
 
-def test_a_comparison_of_an_earlier_run_does_not_stay(on_main, here):
+def test_the_comparison_of_an_earlier_run_is_removed(on_main, here):
     on_main(0.9)
     project = here(0.9)
     compare("main")
@@ -78,23 +83,23 @@ def test_a_comparison_of_an_earlier_run_does_not_stay(on_main, here):
     ("run", "message"),
     [
         ({"passed": False}, "the model did not pass the gate"),
-        ({"of_these_weights": False}, "gate.json is of other weights than models/weights"),
+        ({"of_these_weights": False}, "gate.json belongs to other weights than models/weights"),
     ],
 )
-def test_what_the_gate_has_not_passed_is_not_compared(run, message, on_main, here):
+def test_a_model_that_fails_the_gate_is_not_compared(run, message, on_main, here):
     on_main(0.1)
     here(0.9, **run)
     with pytest.raises(UserError, match=message):
         compare("main")
 
 
-def test_a_revision_that_is_not_there(here):
+def test_an_unknown_revision_is_an_error(here):
     here(0.9)
     with pytest.raises(UserError, match="git knows no revision origin/main; `git fetch` it, or"):
         compare()
 
 
-def test_metrics_that_nobody_pushed(on_main, here):
+def test_metrics_that_were_not_pushed_are_an_error(on_main, here):
     on_main(0.9, pushed=False)
     here(0.9)
     with pytest.raises(UserError, match="metrics of main are neither in the cache nor on the DVC"):

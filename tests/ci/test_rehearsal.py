@@ -1,10 +1,9 @@
-"""The steps of the retraining job, as the workflow writes them, in clones of a project."""
+"""The steps of the retraining job, from the workflow's file, in clones of a project."""
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,13 @@ from ruamel.yaml import YAML
 
 from tests.ci.conftest import git
 from tests.conftest import ROOT, write_params
+from tests.stages.projects import ENVIRONMENT, copy_code
 
 WORKFLOW = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
 STEPS = [step for step in WORKFLOW["jobs"]["retrain"]["steps"] if "run" in step]
 FRESH = "github.event_name == 'schedule' || inputs.fresh_data"
 IMAGE = "sha256:" + "1" * 64
-# A service that is a thread of the test may need its time for a large file.
+# The service is a thread of the test, which takes long for a large file.
 S3 = """
 [core]
     remote = s3
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Job:
-    """What a run of the job came to."""
+    """The results of a job."""
 
     folder: Path
     log: str
@@ -47,13 +47,11 @@ class Job:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    """A repository with the digits' pipeline on its main branch, and no results."""
+    """A repository with the pipeline on its main branch, and no results."""
     folder = tmp_path_factory.mktemp("origin")
-    for name in ("alexnet", "stages", "ci"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "requirements.lock"):
-        shutil.copy(ROOT / name, folder)
-    (folder / ".dvc").mkdir()
+    copy_code(folder)
+    shutil.copytree(ROOT / "ci", folder / "ci", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", folder)
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     write_params(folder, **SHORT)
     git(folder, "init", "--quiet", "--initial-branch=main")
@@ -69,11 +67,8 @@ def clone(origin: Path, folder: Path) -> Path:
 
 def rehearse(folder: Path, remote: str, event: str = "push", **environment: str) -> Job:
     """Run the job's steps in a checkout, as its runner would."""
-    scripts = str(Path(sys.executable).parent)
     page = folder.parent / f"{folder.name}.md"
     environment |= {
-        "PATH": f"{scripts}:{os.environ['PATH']}",
-        "PYTHONWARNINGS": "default",
         "DVC_REMOTE_URL": remote,
         "MAX_ACCURACY_DROP": "0.005",
         "ALEXNET_IMAGE_DIGEST": IMAGE,
@@ -89,7 +84,7 @@ def rehearse(folder: Path, remote: str, event: str = "push", **environment: str)
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", step["run"]],
             cwd=folder,
-            env=os.environ | environment,
+            env=os.environ | ENVIRONMENT | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,7 +97,7 @@ def rehearse(folder: Path, remote: str, event: str = "push", **environment: str)
 
 @pytest.fixture(scope="module")
 def first(origin, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
-    """The first job of all, which trains, and its remote."""
+    """The first job, which trains, and its remote."""
     folder = tmp_path_factory.mktemp("first")
     (folder / "remote").mkdir()
     yield rehearse(clone(origin, folder / "job"), str(folder / "remote")), folder / "remote"
@@ -114,12 +109,12 @@ def objects(remote: Path) -> set[Path]:
 
 
 def digests(folder: Path) -> list[str]:
-    """What the results of a run are, by name and digest."""
+    """The bytes of a run's results."""
     names = ("models/weights.safetensors", "artifacts/manifest.json", "dvc.lock")
     return [(folder / name).read_bytes().hex() for name in names]
 
 
-def test_the_first_job_trains_and_keeps_what_it_made(first):
+def test_the_first_job_trains_and_pushes_its_results(first):
     job, remote = first
     assert job.failed is None, job.log
     assert job.ran("train")
@@ -133,7 +128,7 @@ def test_the_first_job_trains_and_keeps_what_it_made(first):
     assert kinds == {"files", "runs"}
 
 
-def test_the_second_takes_everything_from_the_run_cache(first, origin, tmp_path):
+def test_the_second_job_restores_everything_from_the_run_cache(first, origin, tmp_path):
     job, remote = first
     before = objects(remote)
     again = rehearse(clone(origin, tmp_path / "job"), str(remote))
@@ -146,7 +141,7 @@ def test_the_second_takes_everything_from_the_run_cache(first, origin, tmp_path)
 
 @pytest.fixture(scope="module")
 def merged(first, origin, tmp_path_factory) -> Path:
-    """The repository after the results that the first job proposed were merged."""
+    """The repository after the merge of the first job's proposal."""
     folder = clone(origin, tmp_path_factory.mktemp("merged") / "origin")
     shutil.copy(first[0].folder / "dvc.lock", folder)
     git(folder, "add", "dvc.lock")
@@ -162,7 +157,7 @@ def test_once_merged_nothing_changes_and_the_model_is_compared_with_itself(first
     assert git(job.folder, "status", "--porcelain", "dvc.lock") == ""
 
 
-def test_the_weekly_job_asks_for_the_data_again_and_trains_only_if_they_changed(
+def test_the_weekly_job_downloads_again_and_trains_only_if_the_data_changed(
     first, merged, tmp_path
 ):
     job = rehearse(clone(merged, tmp_path / "job"), str(first[1]), event="schedule")
@@ -173,13 +168,13 @@ def test_the_weekly_job_asks_for_the_data_again_and_trains_only_if_they_changed(
 
 
 def learning_nothing(folder: Path, **changes: object) -> None:
-    """Let the training of a clone come to a model that knows nothing."""
+    """Set parameters of a training that learns nothing."""
     write_params(folder, **SHORT | {"train__learning_rate": 1e-9} | changes)
 
 
 @pytest.fixture(scope="module")
 def worse(first, merged, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
-    """A model that has learnt nothing, in a job with a remote of its own; and the remote."""
+    """A job with a model that has learned nothing, and its own remote."""
     folder = tmp_path_factory.mktemp("worse")
     shutil.copytree(first[1], folder / "remote")
     job = clone(merged, folder / "job")
@@ -188,21 +183,19 @@ def worse(first, merged, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     shutil.rmtree(folder)
 
 
-def test_a_worse_model_is_stopped_by_the_gate(worse, first):
+def test_a_worse_model_fails_the_gate(worse, first):
     job, remote = worse
-    assert job.failed == "Run what is not up to date, the gate included", job.log
+    assert job.failed == "Run the pipeline with its gate", job.log
     assert job.ran("train")
     assert "error: gate: accuracy 0." in job.log
     assert "- Gate: **failed**" in job.summary
     assert not job.ran("export")
-    assert "### Keep what was made" not in job.log
+    assert "### Push the results" not in job.log
     assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
 
 
-def test_a_worse_model_that_passes_the_gate_is_stopped_by_the_comparison(
-    worse, first, merged, tmp_path
-):
-    """Its training is in the cache of the job that the gate has stopped."""
+def test_a_worse_model_that_passes_the_gate_fails_the_comparison(worse, first, merged, tmp_path):
+    """Its training is in the cache of the job that failed the gate."""
     before, remote = worse
     folder = clone(merged, tmp_path / "job")
     shutil.copytree(before.folder / ".dvc/cache", folder / ".dvc/cache")
@@ -213,12 +206,12 @@ def test_a_worse_model_that_passes_the_gate_is_stopped_by_the_comparison(
     assert "error: compare: accuracy 0." in job.log
     assert "a drop of 0." in job.log
     assert "- Comparison with `origin/main`: **failed**" in job.summary
-    assert "### Keep what was made" not in job.log
+    assert "### Push the results" not in job.log
     assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
 
 
 def test_the_same_with_a_remote_on_s3(first, origin, tmp_path):
-    """In an S3 service of this machine. What the first job has in its cache is not made again."""
+    """In an S3 service on this machine; the first job's cache is reused."""
     server_module = pytest.importorskip("moto.server")
     pytest.importorskip("dvc_s3")
     import requests

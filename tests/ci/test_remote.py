@@ -1,4 +1,4 @@
-"""The remote that is read and written, and what is said where it cannot be."""
+"""The DVC remote of a job, and the errors if it cannot be used."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from alexnet.errors import UserError
-from ci.remote import find
+from ci.remote import find_remote
 from tests.conftest import ROOT
 
 
@@ -22,24 +22,24 @@ def call(command: str, folder, **environment: str) -> subprocess.CompletedProces
 
 
 def test_the_default_remote(project):
-    assert find() == f"the DVC remote store ({project.parent / 'remote'})"
+    assert find_remote() == f"the DVC remote store ({project.parent / 'remote'})"
 
 
 def test_no_remote(project):
     (project / ".dvc/config").write_text("[core]\n    analytics = false\n")
     with pytest.raises(UserError, match=r"no DVC remote is set; name one with `dvc remote add"):
-        find()
+        find_remote()
 
 
-def test_one_that_is_named_from_outside(project, monkeypatch):
+def test_the_environment_names_a_remote(project, monkeypatch):
     other = project.parent / "other"
     other.mkdir()
     monkeypatch.setenv("DVC_REMOTE_URL", str(other))
-    assert find() == f"the DVC remote ci ({other})"
-    assert "ci" not in (project / ".dvc/config").read_text(), "nothing that git follows"
+    assert find_remote() == f"the DVC remote ci ({other})"
+    assert "ci" not in (project / ".dvc/config").read_text(), "no tracked file changes"
 
 
-def test_a_folder_that_is_not_mounted_is_not_an_empty_remote(project):
+def test_a_missing_folder_is_not_an_empty_remote(project):
     (project.parent / "remote").rmdir()
     done = call("pull", project)
     assert (done.returncode, done.stdout) == (1, "")
@@ -51,7 +51,7 @@ def test_a_folder_that_is_not_mounted_is_not_an_empty_remote(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["pull", "push"])
-def test_a_remote_that_does_not_answer(command, on_main, here):
+def test_a_remote_that_does_not_answer_is_an_error(command, on_main, here):
     pytest.importorskip("dvc_s3")
     project = on_main(0.9)
     here(0.9)

@@ -1,4 +1,4 @@
-"""The shell scripts, against a real git and commands that note how they were called."""
+"""The shell scripts, with a real git and fake commands that log their calls."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import pytest
 from tests.ci.conftest import git
 from tests.conftest import ROOT
 
-# Answers what the scripts ask, from files that a test may have put beside it.
+# Its answers depend on files that a test puts beside it.
 FAKE = """#!{python}
 import json, os, sys
 from pathlib import Path
@@ -85,7 +85,7 @@ def release(job: Path):
     return call(job, "release.sh", "v1", "results")
 
 
-def test_new_results_are_proposed_on_a_branch_of_their_own(job):
+def test_new_results_are_proposed_on_a_branch(job):
     done = propose(job)
     assert done.returncode == 0, done.stderr
     changed = git(job / "origin", "diff", "--stat", "--name-only", "main", "retrain")
@@ -96,7 +96,7 @@ def test_new_results_are_proposed_on_a_branch_of_their_own(job):
     assert Path(body).read_text() == "# Retraining\n"
 
 
-def test_a_proposal_that_is_still_open_is_brought_up_to_date(job):
+def test_an_open_proposal_is_updated(job):
     propose(job)
     git(job / "checkout", "reset", "--quiet", "--hard", "origin/main")
     (job / "bin/open").touch()
@@ -153,7 +153,7 @@ def test_a_model_that_the_tag_does_not_name_is_not_released(job):
     done = release(job)
     assert (done.returncode, calls(job)) == (1, [])
     assert done.stderr == (
-        "error: release: dvc.lock at v1 is not of this model; merge the results that "
+        "error: release: dvc.lock at v1 names another model; merge the results that "
         "retraining on main proposes, and tag that\n"
     )
 

@@ -49,7 +49,7 @@ def page(tmp_path, monkeypatch, capsys):
     return page
 
 
-def test_all_of_it(page):
+def test_the_page_has_gate_comparison_metrics_and_curves(page):
     lines = page(metrics=METRICS, gate=GATE, comparison=COMPARISON, history=HISTORY)
     for line in (
         "- Gate: **passed** (accuracy 0.7500, at least 0.6000)",
@@ -68,11 +68,11 @@ def test_all_of_it(page):
     assert lines.count("```mermaid") == 2
 
 
-def test_a_run_that_came_to_nothing(page):
+def test_without_metrics_the_page_refers_to_the_log(page):
     assert page() == ["# Retraining", "", "No model was evaluated; the log says why.", ""]
 
 
-def test_a_run_that_the_gate_stopped(page):
+def test_a_run_that_failed_the_gate(page):
     failed = GATE | {"passed": False}
     lines = page(metrics=METRICS, gate=failed)
     assert "- Gate: **failed** (accuracy 0.7500, at least 0.6000)" in lines
@@ -81,6 +81,6 @@ def test_a_run_that_the_gate_stopped(page):
 
 
 @pytest.mark.parametrize("end", [1, 2])
-def test_no_curve_of_one_point_or_of_no_numbers(page, end):
+def test_there_is_no_curve_of_one_point_or_of_nan(page, end):
     rows = HISTORY.replace("1.5,0.5", "nan,nan").splitlines()[: end + 1]
     assert "```mermaid" not in page(metrics=METRICS, history="\n".join(rows))

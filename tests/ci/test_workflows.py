@@ -1,4 +1,4 @@
-"""What the workflows may do, and that what they call is there."""
+"""The permissions of the workflows, and the scripts that they call."""
 
 import re
 
@@ -12,7 +12,7 @@ RETRAIN = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_every_action_is_pinned_by_its_commit_and_says_its_version(file):
+def test_every_action_is_pinned_by_its_commit_with_its_version(file):
     lines = file.read_text().splitlines()
     uses = [index for index, line in enumerate(lines) if "uses:" in line]
     assert uses
@@ -22,18 +22,18 @@ def test_every_action_is_pinned_by_its_commit_and_says_its_version(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_what_is_called_is_there(file):
+def test_the_scripts_and_modules_exist(file):
     jobs = YAML(typ="safe").load(file)["jobs"].values()
-    said = "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
-    assert "${{" not in said, "an expression in a command is an injection"
-    for script in re.findall(r"\S+\.sh\b|\.ci/run", said):
+    script_text = "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
+    assert "${{" not in script_text, "an expression in a command is an injection"
+    for script in re.findall(r"\S+\.sh\b|\.ci/run", script_text):
         assert (ROOT / script).stat().st_mode & 0o111
-    for module in re.findall(r"python -m (ci\.\w+)", said):
+    for module in re.findall(r"python -m (ci\.\w+)", script_text):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_job_may_do_more_than_it_says_nor_run_for_ever(file):
+def test_jobs_have_few_permissions_and_a_timeout(file):
     workflow = YAML(typ="safe").load(file)
     assert workflow["permissions"] in ({}, {"contents": "read"})
     assert workflow["concurrency"]
@@ -41,7 +41,7 @@ def test_no_job_may_do_more_than_it_says_nor_run_for_ever(file):
         assert job["timeout-minutes"] <= 720
 
 
-def test_nothing_that_may_write_runs_where_the_training_does():
+def test_jobs_that_may_write_do_not_run_on_the_training_machine():
     may_write = {
         name for name, job in RETRAIN["jobs"].items() if "write" in job["permissions"].values()
     }
@@ -51,8 +51,8 @@ def test_nothing_that_may_write_runs_where_the_training_does():
     assert {RETRAIN["jobs"][name]["needs"] for name in ("propose", "release")} == {"retrain"}
 
 
-def test_results_are_handed_on_only_by_a_job_in_which_every_step_passed():
-    """A model that was stopped is neither proposed nor released."""
+def test_results_are_uploaded_only_after_every_step_passed():
+    """A model that failed is neither proposed nor released."""
     (upload,) = [
         step
         for step in RETRAIN["jobs"]["retrain"]["steps"]

@@ -26,6 +26,7 @@ ENVIRONMENT = AUTHOR | {
 
 def copy_code(folder: Path) -> None:
     """What DVC needs to run the pipeline there; without git, and without parameters."""
+    folder.mkdir(exist_ok=True)
     for name in ("alexnet", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
@@ -48,6 +49,12 @@ def call(
     )
     assert not check or result.returncode == 0, result.stdout + result.stderr
     return result
+
+
+def commit(folder: Path) -> None:
+    """Commit everything in the git repository."""
+    call(folder, "git", "add", ".")
+    call(folder, "git", "commit", "--quiet", "--message=a")
 
 
 def dvc(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

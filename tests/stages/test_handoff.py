@@ -1,4 +1,4 @@
-"""The folder as the export stage makes it, and on a machine that has only the base install."""
+"""The exported artifact: its bytes, its provenance, and its use with the base installation."""
 
 import json
 import os
@@ -15,27 +15,14 @@ from alexnet.network.weights import ModelMetadata, save_weights
 from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.runs import CPU
+from tests.stages.projects import call, commit
 
 pytestmark = pytest.mark.slow
 NUM_IMAGES = 40
 
 
-def call(folder, *command):
-    result = subprocess.run(
-        command,
-        cwd=folder,
-        env={k: v for k, v in os.environ.items() if not k.startswith("ALEXNET_")}
-        | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        timeout=900,  # on a busy machine
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
 def write_data(folder, images, labels, source):
-    """data/processed of the same images twice; `source` is where this machine had it from."""
+    """data/processed with the same images in train and test; `source`: its path on this machine."""
     processed = folder / "data" / "processed"
     processed.mkdir(parents=True)
     for split in ("train", "test"):
@@ -64,9 +51,7 @@ def exported(tmp_path_factory):
     shutil.copy(ROOT / "requirements.lock", first)
     shutil.copy(ROOT / ".gitignore", first)
     call(first, "git", "init", "--quiet")
-    call(first, "git", "add", ".")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    call(first, "git", *author, "commit", "--quiet", "-m", "a")
+    commit(first)
     second.parent.mkdir()
     call(first, "git", "clone", "--quiet", str(first), str(second))
 
@@ -91,7 +76,7 @@ def exported(tmp_path_factory):
 def test_two_clones_export_the_same_bytes(exported):
     first, second = (folder / "artifacts" for folder in exported)
     names = sorted(str(path.relative_to(first)) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 15 + 2 * 2, "two precisions more, and what they make of the samples"
+    assert len(names) == 15 + 2 * 2, "two more precisions, each with its expected outputs"
     assert names == sorted(str(p.relative_to(second)) for p in second.rglob("*") if p.is_file())
     for name in names:
         content = (first / name).read_bytes()
@@ -100,9 +85,9 @@ def test_two_clones_export_the_same_bytes(exported):
             assert path.encode() not in content, name
 
 
-def test_the_manifest_says_where_it_comes_from(exported):
+def test_the_manifest_has_the_provenance(exported):
     origin = json.loads((exported[0] / "artifacts/manifest.json").read_text())["provenance"]
-    revision = call(exported[0], "git", "rev-parse", "HEAD").strip()
+    revision = call(exported[0], "git", "rev-parse", "HEAD").stdout.strip()
     assert (origin["revision"], origin["dirty"]) == (revision, False)
     assert all(len(digest) == 64 for digest in origin["sha256"].values())
     assert set(origin["sha256"]) == {
@@ -111,7 +96,7 @@ def test_the_manifest_says_where_it_comes_from(exported):
 
 
 def test_the_base_install_verifies_and_predicts(exported, tmp_path):
-    """As a receiver does it: a fresh environment, the package without extras, the folder."""
+    """As a receiver: a fresh environment, the package without extras, the artifact."""
     source = tmp_path / "source"
     for name in ("alexnet", "stages"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -149,10 +134,10 @@ def test_the_base_install_verifies_and_predicts(exported, tmp_path):
     (folder / "labels.json").write_text("[]")
     options = ("received/samples/00.png", "--precision", "int8", "--json", "--top", "1")
     (row,) = json.loads(receiver(alexnet, "predict", "received", *options).stdout)
-    told = json.loads((folder / "samples/expected.int8.json").read_text())[0]
-    assert row["predictions"][0]["label"] == told["label"]
+    expected = json.loads((folder / "samples/expected.int8.json").read_text())[0]
+    assert row["predictions"][0]["label"] == expected["label"]
     assert row["predictions"][0]["probability"] == pytest.approx(
-        told["probabilities"][told["label"]], abs=1e-6
+        expected["probabilities"][expected["label"]], abs=1e-6
     )
     damaged = receiver(alexnet, "verify", "received")
     assert damaged.returncode == 1

@@ -12,7 +12,7 @@ from PIL import Image
 
 from alexnet.report.sections import PICTURES
 from tests.conftest import ROOT, STAGES, write_params
-from tests.stages.projects import call, copy_code, dvc, executed
+from tests.stages.projects import call, commit, copy_code, dvc, executed
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +30,6 @@ def project(tmp_path_factory) -> Iterator[Path]:
     assert executed(dvc(folder, "repro").stdout) == list(STAGES)
     yield folder
     shutil.rmtree(folder)
-
-
-def commit(folder: Path) -> None:
-    call(folder, "git", "add", ".")
-    call(folder, "git", "commit", "--quiet", "--message=a")
 
 
 @pytest.fixture

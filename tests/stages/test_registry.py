@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from alexnet.inference.verification import verify
 from tests.artifacts import export_small
 from tests.conftest import ROOT
-from tests.stages.projects import call
+from tests.stages.projects import call, commit
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +35,7 @@ def published(tmp_path_factory) -> Path:
     call(project, "dvc", "commit", "--quiet", "--force")
     call(project, "dvc", "remote", "add", "--default", "storage", str(project.parent / "storage"))
     call(project, "dvc", "push", "--quiet")
-    call(project, "git", "add", ".")
-    call(project, "git", "commit", "--quiet", "--message=A model")
+    commit(project)
     call(project, "gto", "register", "alexnet", "--version", "v1.0.0")
     call(project, "gto", "assign", "alexnet", "--version", "v1.0.0", "--stage", "production")
     return project
