@@ -1,4 +1,4 @@
-"""What tests share: real images, a small data set on disk, and the commands."""
+"""Fixtures: real images, a small data set on disk, and the commands."""
 
 import functools
 import os
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Before torch is imported, here and in the commands that tests start: two processes of
-# tests with a thread for each core would stand in each other's way.
+# Before torch is imported, here and in the commands that tests start: two pytest processes
+# with a thread for each core would slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The code that is tested is this one, and not what an image holds that happens to be here.
+# Test the code of this checkout, not that of a container image.
 os.environ["STAGE_RUNTIME"] = "host"
 
 import pytest
@@ -23,6 +23,8 @@ from alexnet.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+# Colour images of 32x32 pixels.
+METADATA = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 STAGES = ("download", "preprocess", "train", "profile", "evaluate", "gate", "plot", "export")
 
@@ -45,8 +47,7 @@ def params() -> config.Params:
 
 @pytest.fixture
 def metadata() -> ModelMetadata:
-    """Colour images of 32x32 pixels in ten classes."""
-    return ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    return METADATA
 
 
 @functools.cache
@@ -67,7 +68,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def tinted_digits(digits):
-    """Real images with colours, so that channels and sides can be told apart."""
+    """Real images with colours: their channels and sides differ."""
     tints = torch.tensor([1.0, 0.8, 0.3]) * torch.linspace(0.5, 1, 32)[:, None, None]
     return ((digits[0][:300] * tints) + torch.tensor([0.0, 20.0, 60.0])).clamp(0, 255).byte()
 

@@ -12,16 +12,14 @@ from torch import nn
 
 from alexnet import config
 from alexnet.network.model import AlexNetCifar
-from alexnet.network.weights import ModelMetadata
 from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Criterion, Trainer, cross_entropy
-from tests.conftest import CLASSES, ROOT, real_digits
+from tests.conftest import METADATA, ROOT, real_digits
 
 CPU = torch.device("cpu")
 ON_CPU = DeviceConfig(CPU, torch.float32)
-METADATA = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
 # All that decides how a run learns, so that no test depends on what params.yaml is tuned to:
 # plain SGD. The keys of params.yaml are complete; what is not named here only carries out the run.

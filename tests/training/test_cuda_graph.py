@@ -58,11 +58,11 @@ class Graph:
 
 
 def test_each_call_is_one_step_on_its_own_batch(monkeypatch):
-    recorder, taken, num_eager = Recorder(monkeypatch), [], 0
+    recorder, taken, num_calls = Recorder(monkeypatch), [], 0
 
     def step(batch):
-        nonlocal num_eager
-        num_eager += 1
+        nonlocal num_calls
+        num_calls += 1
         if recorder.recording:
             recorder.recording.recorded.append(lambda: taken.append(batch.labels.tolist()))
         else:
@@ -77,7 +77,7 @@ def test_each_call_is_one_step_on_its_own_batch(monkeypatch):
     ragged = [[102], [105]]
     assert taken == given[:3] + ragged[:1] + given[3:6] + ragged[1:] + given[6:]
     # In Python: the warm-up, the recording, and the two of another shape.
-    assert num_eager == NUM_WARM_UP + 1 + 2
+    assert num_calls == NUM_WARM_UP + 1 + 2
 
 
 def test_the_first_batch_is_not_overwritten(monkeypatch):

@@ -24,8 +24,8 @@ from alexnet.training.distributed import (
 from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
-from tests.conftest import ROOT, real_digits
-from tests.runs import CPU, EVERYTHING, METADATA, MUON, ON_CPU, narrow, seeded, settings
+from tests.conftest import METADATA, ROOT, real_digits
+from tests.runs import CPU, EVERYTHING, MUON, ON_CPU, narrow, seeded, settings
 
 # Shards of a batch
 
@@ -134,11 +134,11 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
     params = settings(epochs=4, learning_rate=0.02, **CASES[case])
     model = seeded()
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
-    rows, seen = [], []
+    rows, labels_of_steps = [], []
 
     def recording(step_fn):
         def step(batch):
-            seen.append(batch.labels.tolist())
+            labels_of_steps.append(batch.labels.tolist())
             step_fn(batch)
 
         return step
@@ -147,7 +147,8 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
     trainer.fit(lambda row, seconds: rows.append([row.train_accuracy, row.val_accuracy]))
     destroy_distributed(distributed)
     assert trainer.state.step == 20
-    (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps({"rows": rows, "seen": seen}))
+    record = {"rows": rows, "labels": labels_of_steps}
+    (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps(record))
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / f"{case}-{size}-{rank}.safetensors")
 
@@ -189,40 +190,39 @@ def runs(tmp_path_factory) -> Path:
     return folder
 
 
-def read(runs: Path, case: str, size: int, rank: int = 0):
-    written = json.loads((runs / f"{case}-{size}-{rank}.json").read_text())
-    return load_file(runs / f"{case}-{size}-{rank}.safetensors"), written
+def read(runs: Path, case: str):
+    """(weights, record) of one process, and of the first and the second of two."""
+    names = [f"{case}-{size}-{rank}" for size, rank in ((1, 0), (2, 0), (2, 1))]
+    return [
+        (
+            load_file(runs / f"{name}.safetensors"),
+            json.loads((runs / f"{name}.json").read_text()),
+        )
+        for name in names
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_take_the_steps_of_one(runs, case):
-    (one, _), (two, _) = read(runs, case, 1), read(runs, case, 2)
+    (one, _), (first, _), (second, _) = read(runs, case)
     start = seeded().state_dict()
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=f"{name} differs")
+        assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
+        torch.testing.assert_close(first[name], value, rtol=0, atol=1e-5, msg=f"{name} differs")
         if not name.startswith("fc1.weight"):  # most of it is 36 copies
             assert (value - start[name]).abs().max() > 1e-4, f"{name} has hardly moved"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_have_the_same_weights_bit_for_bit(runs, case):
-    (first, _), (second, _) = read(runs, case, 2), read(runs, case, 2, rank=1)
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
 def test_two_processes_have_the_batches_and_the_history_of_one(runs, case):
-    _, one = read(runs, case, 1)
-    _, first = read(runs, case, 2, rank=0)
-    _, second = read(runs, case, 2, rank=1)
-    together = [a + b for a, b in zip(first["seen"], second["seen"], strict=True)]
-    assert together == one["seen"]
+    (_, one), (_, first), (_, second) = read(runs, case)
+    together = [a + b for a, b in zip(first["labels"], second["labels"], strict=True)]
+    assert together == one["labels"]
     for epoch in range(4):
         assert sum(map(len, together[5 * epoch : 5 * epoch + 5])) == 75, "each image once"
-    assert len(first["seen"][4]) - len(second["seen"][4]) == 1, "the last batch is shorter"
+    assert len(first["labels"][4]) - len(second["labels"][4]) == 1, "the last batch is shorter"
     assert first["rows"] == second["rows"] == one["rows"]
 
 

@@ -10,9 +10,9 @@ from alexnet.network.inputs import normalise
 from alexnet.training.distributed import SINGLE_PROCESS
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import epoch_order
+from tests.conftest import METADATA
 from tests.runs import (
     EVERYTHING,
-    METADATA,
     MUON,
     ignore,
     narrow,

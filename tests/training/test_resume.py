@@ -9,9 +9,9 @@ import torch
 
 from alexnet.signals import SIGNALS, TrainingInterrupted
 from tests.batch_norm import AlexNetBatchNorm
+from tests.conftest import METADATA
 from tests.runs import (
     EVERYTHING,
-    METADATA,
     MUON,
     flip_a_bit,
     full_disk,

@@ -6,8 +6,8 @@ import torch
 from alexnet.seeding import seed_for
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.loader import epoch_order
-from tests.conftest import real_digits
-from tests.runs import CPU, EVERYTHING, METADATA, ignore, seeded, settings, train, trainer_of
+from tests.conftest import METADATA, real_digits
+from tests.runs import CPU, EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
 def rows_of(params):

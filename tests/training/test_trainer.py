@@ -13,8 +13,8 @@ from torchvision.transforms.v2.functional import normalize
 from alexnet.network.model import AlexNetCifar
 from alexnet.training.device import DeviceConfig
 from alexnet.training.loader import epoch_order
-from tests.conftest import ROOT
-from tests.runs import EVERYTHING, METADATA, ignore, seeded, settings, train, trainer_of
+from tests.conftest import METADATA, ROOT
+from tests.runs import EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
 def test_a_step_reads_as_the_five_verbs_in_order():
