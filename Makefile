@@ -1,4 +1,4 @@
-# The front door: each target works from a fresh clone and sets up what it needs.
+# Each target works from a fresh clone and sets up its environment.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +12,7 @@ BASE_IMAGE ?=
 
 .PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
 
-help: ## What there is
+help: ## The targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute on 2 cores)
@@ -35,10 +35,10 @@ image: ## The container images, to train and to serve, on BASE_IMAGE= if it is g
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
 
-test: $(READY) ## The tests that are quick (3 minutes on 2 cores)
+test: $(READY) ## The quick tests (4 minutes on 2 cores)
 	python -m pytest
 
-test-slow: $(READY) ## The others: whole pipelines, kills, rehearsals, browsers
+test-slow: $(READY) ## The slow tests: whole pipelines, kills, rehearsals, browsers
 	python -m pytest -m 'slow and not container'
 
 mutations: $(READY) ## Break the core in 25 places, each of which a test has to catch (15 minutes on 2 cores)
@@ -52,12 +52,12 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
-bench: $(READY) ## Training against a tutorial's loop, answers against PyTorch (10 minutes on 2 cores)
+bench: $(READY) ## Training and inference speed against baselines (10 minutes on 2 cores)
 	dvc repro preprocess
 	python -m bench.training
 	python -m bench.inference
 
-tour: $(READY) ## Run docs/tour.md anew: what it prints, computes and draws
+tour: $(READY) ## Run docs/tour.md and update its output
 	python -m tour
 
 format: $(READY) ## Put the code into its format
@@ -73,7 +73,7 @@ lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and serve.
 	    --python-version 3.11 --no-header --constraint requirements.lock \
 	    --output-file serve.lock
 
-clean: ## Remove what is not tracked and can be made again, except data and results
+clean: ## Remove untracked files that can be made again, except data and results
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 # Only packages whose hashes are in the lock, which names them all: older versions of pip, asked to
