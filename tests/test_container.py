@@ -10,15 +10,15 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, STAGES, write_params
+from tests.stages import projects
 from tests.stages.attempts import RESUMING
-from tests.stages.projects import copy_code
+from tests.stages.projects import copy_code, finish, wait_until
 
 STRANGER = 12345
 # May read files of root, as this Python may be one, but write none of them.
@@ -30,7 +30,6 @@ IMAGES = ("localhost/alexnet:latest", "localhost/alexnet-serve:latest")
 SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_size": 120}
 SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
-PATIENCE = 1800.0
 
 
 def missing() -> str:
@@ -63,10 +62,7 @@ def project(tmp_path_factory) -> Iterator[Path]:
     copy_code(project)
     write_params(project, **SHORT, train__epochs=1)
     (folder / "home").mkdir()
-    end = time.monotonic() + 30
-    while not socket.exists():
-        assert time.monotonic() < end, "podman does not listen"
-        time.sleep(0.1)
+    wait_until(socket.exists, "the start of podman's service")
     for path in (folder, *folder.rglob("*")):
         os.chown(path, STRANGER, STRANGER)
     yield project
@@ -76,27 +72,13 @@ def project(tmp_path_factory) -> Iterator[Path]:
 
 def start(project: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
     """Start a command as the stranger, with our Podman as a service."""
-    scripts = str(Path(sys.executable).parent)
-    environment = {
+    own = {
         "CONTAINER_HOST": f"unix://{project.parent}/podman.sock",
-        "PATH": f"{project.parent}:{scripts}:{os.environ['PATH']}",
+        "PATH": f"{project.parent}:{projects.ENVIRONMENT['PATH']}",
         "HOME": str(project.parent / "home"),
         "USER": "stranger",
-        "PYTHONWARNINGS": "default",
-    } | environment
-    return subprocess.Popen(
-        [*AS_STRANGER, *command],
-        cwd=project,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, output
+    }
+    return projects.start(project, *AS_STRANGER, *command, **own | environment)
 
 
 def repro(project: Path, runtime: str, *targets: str) -> str:
@@ -155,13 +137,8 @@ def test_the_training_image_carries_the_stages():
 
 
 def test_the_serving_image_is_small_and_has_no_pytorch():
-    size = subprocess.run(
-        ["podman", "image", "inspect", "--format={{.Size}}", IMAGES[1]],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(size.stdout) < 600e6
+    size = podman("image", "inspect", "--format={{.Size}}", IMAGES[1])
+    assert int(size) < 600e6
     found = serve("python", "-c", "import onnxruntime, alexnet; import torch")
     assert found.returncode == 1
     assert "No module named 'torch'" in found.stderr
@@ -249,11 +226,10 @@ def trainers(folder: Path) -> list[str]:
 def test_a_container_that_is_stopped_writes_a_checkpoint(command, prepared, expected):
     project = copy(prepared, f"stopped-{len(command)}")
     process = start(project, *command, STAGE_RUNTIME="podman")
-    end = time.monotonic() + PATIENCE
-    while not list(project.glob(".checkpoints/*/step-*.sha256")):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "no checkpoint was written"
-        time.sleep(0.05)
+    wait_until(
+        lambda: process.poll() or list(project.glob(".checkpoints/*/step-*.sha256")), "a checkpoint"
+    )
+    assert process.poll() is None, process.communicate()[0]
     (name,) = containers(project)
     assert trainers(project)
     podman("stop", name)

@@ -1,11 +1,13 @@
-"""The digits, downloaded and preprocessed once, for the tests of training on them."""
+"""The preprocessed digits for the tests of training, and fake container engines."""
 
 import shutil
+import stat
 import sys
 from pathlib import Path
 
 import pytest
 
+from stages.runtime import engine as engines
 from tests.conftest import ROOT, write_params
 from tests.stages.attempts import CHECKPOINTS, SMALL
 from tests.stages.projects import call
@@ -29,3 +31,47 @@ def project(data, tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(CHECKPOINTS))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
+
+
+# An engine that logs its calls.
+FAKE = """#!{python}
+import json, os, sys
+with open({log!r}, "a") as log:
+    print(json.dumps(sys.argv[1:]), file=log)
+if sys.argv[1] == "version" and {broken!r}:
+    sys.exit("Cannot connect\\nIs the service running?")
+if sys.argv[1:3] == ["image", "inspect"]:
+    if {image!r} != sys.argv[-1]:
+        sys.exit("no such image")
+    print("sha256:abc", {environment!r})
+if sys.argv[1] == "info":
+    print({rootless!r})
+sys.exit({code} if sys.argv[1] == "run" else 0)
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a fake engine on a machine that has no other."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    for name in ("ALEXNET_IMAGE", "ALEXNET_IN_CONTAINER", "STAGE_RUNTIME", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def install(
+        name: str,
+        image: str = engines.IMAGE,
+        broken: bool = False,
+        code: int = 0,
+        rootless: str = "false",
+        environment: str = "[PATH=/bin]",
+    ) -> Path:
+        log = tmp_path / f"{name}.log"
+        values = {"python": sys.executable, "log": str(log), "broken": broken}
+        values |= {"rootless": rootless, "environment": environment}
+        (folder / name).write_text(FAKE.format(**values, image=image, code=code))
+        (folder / name).chmod(stat.S_IRWXU)
+        return log
+
+    return install

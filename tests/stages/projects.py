@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT, STAGES
 
-TIMEOUT = 600.0  # far more than anything takes, on a busy machine too
+TIMEOUT = 1800.0  # far more than anything takes, on a busy machine too
 AUTHOR = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
