@@ -2,8 +2,11 @@
 
 import functools
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,11 +103,17 @@ def write_params(folder: Path, **changes: object) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a tool of `alexnet` or a stage as its user would, in `tmp_path`; never raises."""
+    """Run a tool of `alexnet` or a stage as its user would, in `tmp_path`; never raises.
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    By default in a fork of this process, which has imported torch already; `fresh=True` starts
+    Python anew.
+    """
+
+    def run(*arguments: object, fresh: bool = False) -> subprocess.CompletedProcess[str]:
         name, *rest = map(str, arguments)
         command = [f"stages.{name}", *rest] if name in STAGES else ["alexnet.cli.main", name, *rest]
+        if not fresh:
+            return run_in_fork(command, tmp_path)
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=tmp_path,
@@ -115,3 +124,47 @@ def run(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+def run_in_fork(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """`python -m COMMAND` in `folder`, without the seconds that Python's imports take."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                code = _become(command, folder, out.fileno(), err.fileno())
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return subprocess.CompletedProcess(command, code, *texts)
+
+
+def _become(command: list[str], folder: Path, out: int, err: int) -> int:
+    """Run the module in this process, a child, and return its exit code."""
+    os.chdir(folder)
+    os.environ["COLUMNS"] = "100"
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    sys.stdin, sys.argv = open(os.devnull), command  # noqa: SIM115 (until the process ends)
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
+    code: object = 0
+    try:
+        sys.modules.pop(command[0], None)  # runpy would warn of it
+        runpy.run_module(command[0], run_name="__main__")
+    except SystemExit as done:
+        code = done.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code

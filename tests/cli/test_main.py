@@ -27,7 +27,7 @@ def test_every_tool_has_help(tool):
 def test_help_lists_the_tools_alone_and_needs_no_torch(run, tmp_path):
     """The receiver of a model has not installed it; `verify` and `predict` are tested without."""
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
-    result = run("--help")
+    result = run("--help", fresh=True)
     assert result.returncode == 0
     for tool in TOOLS:
         assert f" {tool} " in result.stdout
@@ -123,7 +123,7 @@ def test_diagram_of_another_file_type(run, tmp_path):
 def test_a_tool_whose_packages_are_not_installed(run, tmp_path):
     """`pip install .` brings no PyTorch: an error with the remedy, not a traceback."""
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no', name='torch')")
-    result = run("summary")
+    result = run("summary", fresh=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: this command needs torch")
     assert "pip install '.[train]'" in result.stderr
