@@ -69,6 +69,7 @@ def test_a_network_is_probed_layer_by_layer(make, digits, caplog):
     np.testing.assert_array_equal(probes.neighbours[:, 0], run.test_images[probes.queries])
 
 
+@pytest.mark.slow
 def test_pictures_and_page_of_a_network_with_batch_normalisation(digits, tmp_path):
     run = run_of(AlexNetBatchNorm(), digits)
     assert set(draw_all(tmp_path, run)) == {picture.name for picture in PICTURES}
