@@ -22,6 +22,15 @@ PAGE = (ROOT / "docs" / "extending.md").read_text()
 DIFFS = dict(re.findall(r"^## (.+?)\n.*?```diff\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
 
 
+PREPARE = """
+from stages import paths
+from stages.download import download
+from stages.preprocess import preprocess
+download(paths.PARAMS)
+preprocess(paths.PARAMS)
+"""
+
+
 @pytest.fixture
 def copy(tmp_path):
     """A function: the project with one of the diffs applied."""
@@ -84,8 +93,7 @@ def test_a_data_set(copy, tmp_path_factory):
         (mirror / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx_gz(images))
         (mirror / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx_gz(labels))
     write_params(project, data__name="shapes", data__source=str(mirror))
-    run(project, "-m", "stages.download")
-    run(project, "-m", "stages.preprocess")
+    run(project, "-c", PREPARE)
     meta = json.loads((project / "data/processed/meta.json").read_text())
     assert meta["classes"] == ["disc", "square"]
     assert sum(meta["counts"]["test"].values()) == 20
@@ -130,8 +138,7 @@ def test_a_variant(copy):
 def test_a_stage(copy, metadata):
     project = copy("A stage")
     write_params(project, data__test_fraction=0.1)
-    run(project, "-m", "stages.download")
-    run(project, "-m", "stages.preprocess")
+    run(project, "-c", PREPARE)
     torch.manual_seed(0)
     save_weights(project / "models/weights.safetensors", build(metadata, dropout=0.0), metadata)
     cmd = YAML(typ="safe").load(project / "dvc.yaml")["stages"]["noise"]["cmd"]

@@ -62,6 +62,7 @@ def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
     }
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_users_settings(run, drawn, tmp_path, caplog):
     settings = {"font.size": 30, "lines.linewidth": 9, "svg.hashsalt": None}
     with matplotlib.rc_context(settings), caplog.at_level(logging.INFO, "alexnet.report"):

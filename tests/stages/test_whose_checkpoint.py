@@ -1,8 +1,6 @@
 """The run key of a checkpoint: parameters, data, code and hardware."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -114,24 +112,6 @@ def test_the_code_of_training_is_in_the_key(values, module, same, project, monke
     with (library / module).open("a") as file:
         file.write("# a change\n")
     assert (folder_of(values) == before) == same
-
-
-def test_imported_modules_do_not_change_the_key(values):
-    """Other commands import more of the library than `python -m stages.train`."""
-    script = (
-        "{}; from pathlib import Path; from alexnet import config; "
-        "from stages import train; from tests.runs import ON_CPU; "
-        "from alexnet.training.distributed import SINGLE_PROCESS; "
-        "params = config.load(Path('params.yaml')); "
-        "print(train._checkpoints(params, ON_CPU, SINGLE_PROCESS).folder)"
-    )
-    found = [
-        subprocess.run(
-            [sys.executable, "-c", script.format(imports)], capture_output=True, text=True
-        ).stdout
-        for imports in ("import alexnet.cli.main", "import stages.train")
-    ]
-    assert found[0] == found[1] != ""
 
 
 def test_hardware_and_precision_are_in_the_key(values):
