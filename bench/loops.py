@@ -84,14 +84,14 @@ def measure(context: Context, workload: Workload) -> Speed:
     timer = StepTimer(context.budget, device, steps)
     torch.manual_seed(train.seed)
     model = build(context.metadata, context.params.model.dropout)
-    split = take(_load(context, "train"), workload.num_images)
+    split = first_images(_load(context, "train"), workload.num_images)
     loop = {"tutorial": _tutorial, "ours": _ours}[workload.loop]
     with contextlib.suppress(StopMeasuring), oom_as_user_error(workload.batch_size):
         loop(context, workload, model, split, timer)
     return Speed(timer.images, timer.steps, timer.seconds, peak_memory(device))
 
 
-def take(split: Split, num_images: int) -> Split:
+def first_images(split: Split, num_images: int) -> Split:
     """The first `num_images`; a smaller split is repeated from its start."""
     if num_images <= len(split):
         return Split(split.images[:num_images], split.labels[:num_images])
@@ -128,7 +128,7 @@ def _ours(
 
         return step
 
-    val = take(split, 1)  # the tutorial's loop does not validate
+    val = first_images(split, 1)  # the tutorial's loop does not validate
     trainer = Trainer(
         model, context.metadata, split, val, params, context.device_config, wrap_step=timed
     )
@@ -159,7 +159,7 @@ def epoch_seconds(context: Context, num_images: int, monitored: bool) -> float:
     configure_torch(params.deterministic)
     torch.manual_seed(params.seed)
     model = build(context.metadata, context.params.model.dropout)
-    train, val = take(_load(context, "train"), num_images), _load(context, "val")
+    train, val = first_images(_load(context, "train"), num_images), _load(context, "val")
     monitor = None if monitored else NullMonitor(model)
     trainer = Trainer(
         model, context.metadata, train, val, params, context.device_config, monitor=monitor

@@ -57,8 +57,8 @@ def comparison(result: dict[str, Any]) -> Table:
     row("images a step", [f"{column['batch_size']:,}" for column in columns])
     row("computes in", [column["precision"] for column in columns])
     row("images/s, median", [f"{column['images_per_second']:,.0f}" for column in columns])
-    row("images/s, lowest to highest", [spread(column["rounds"]) for column in columns])
-    ratio = f"{result['ratio']:.2f} ({spread(result['ratios'], 2)})"
+    row("images/s, lowest to highest", [value_range(column["rounds"]) for column in columns])
+    ratio = f"{result['ratio']:.2f} ({value_range(result['ratios'], 2)})"
     row("times the tutorial's speed", ["1", ratio, *[""] * (len(columns) - 2)])
     row("seconds an epoch", [f"{column['seconds_per_epoch']:,.1f}" for column in columns])
     row("peak memory, MiB", [f"{column['peak_bytes'] / MIB:,.0f}" for column in columns])
@@ -91,8 +91,9 @@ def monitoring(result: dict[str, Any]) -> str:
     taken = result["monitoring"]
     return (
         f"layer monitor, once an epoch of {taken['num_images']:,} images with validation: "
-        f"{spread(taken['seconds_with'], 2)} s with it, {spread(taken['seconds_without'], 2)} s "
-        f"without: {taken['ratio']:.3f} times as long, which makes "
+        f"{value_range(taken['seconds_with'], 2)} s with it, "
+        f"{value_range(taken['seconds_without'], 2)} s without: "
+        f"{taken['ratio']:.3f} times as long, which makes "
         f"{taken['ratio_of_whole_epoch']:.4f} times of a whole epoch"
     )
 
@@ -121,7 +122,7 @@ def growth(result: dict[str, Any]) -> list[Table]:
         by_data.add_row(
             f"{row['num_images']:,}",
             f"{row['images_per_second']:,.0f}",
-            spread(row["rounds"]),
+            value_range(row["rounds"]),
             f"{row['relative']:.1%}",
             f"{row['seconds_per_epoch']:,.1f}",
             repeated(row, available),
@@ -151,7 +152,7 @@ def whole_run(taken: dict[str, Any]) -> str:
     )
 
 
-def spread(values: Sequence[float], digits: int = 0) -> str:
+def value_range(values: Sequence[float], digits: int = 0) -> str:
     return f"{min(values):,.{digits}f} to {max(values):,.{digits}f}"
 
 
@@ -185,7 +186,7 @@ def latencies(batch_size: int, rows: Sequence[dict[str, Any]]) -> Table:
             f"{1e3 * row['seconds']:,.2f}",
             f"{batch_size / row['seconds']:,.0f}",
             f"{row['ratio']:.2f}",
-            spread(row["ratios"], 2),
+            value_range(row["ratios"], 2),
             f"{row['file_bytes'] / 1e6:,.1f}",
             f"{row['peak_bytes'] / MIB:,.0f}",
             row["backend"],

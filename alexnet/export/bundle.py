@@ -68,7 +68,7 @@ def export_bundle(
 
     def write_model(path: Path, precision: str) -> None:
         if precision == "int8":
-            chosen = spread(calibration_images, params.num_calibration_images)
+            chosen = evenly_spaced(calibration_images, params.num_calibration_images)
             full = path.with_name(MODEL_FILENAMES["fp32"])
             write_int8(path, full, centre_crop(chosen, size).numpy())
         else:
@@ -97,7 +97,7 @@ def export_bundle(
         accepted = {name: row for name, row in results.items() if "rejected_reason" not in row}
 
         write_json(new / "labels.json", list(metadata.classes))
-        write_samples(new, list(accepted), metadata, spread(images, params.num_samples))
+        write_samples(new, list(accepted), metadata, evenly_spaced(images, params.num_samples))
         manifest = {
             "schema": SCHEMA,
             "variant": metadata.variant,
@@ -137,7 +137,7 @@ def _interface(metadata: ModelMetadata) -> dict[str, Any]:
     }
 
 
-def spread(images: torch.Tensor, num_images: int) -> torch.Tensor:
+def evenly_spaced(images: torch.Tensor, num_images: int) -> torch.Tensor:
     """`num_images` images, or all, evenly spaced: images sorted by class give several classes."""
     indices = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
     return images[indices]

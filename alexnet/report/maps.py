@@ -116,10 +116,10 @@ def tile_maps(maps: NDArray[np.floating], largest: NDArray[np.floating]) -> NDAr
     A line between two maps is as wide as a tenth of a map, a pixel at least.
     """
     number, height, width = maps.shape
-    zoom = 1 if height > 4 else 4  # so that the line between small maps stays thin
+    enlargement = 1 if height > 4 else 4  # so that the line between small maps stays thin
     shares = maps / np.where(largest > 0, largest, 1)[:, None, None]
-    shares = shares.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    down, right = height * zoom + 1, width * zoom + 1
+    shares = shares.repeat(enlargement, axis=1).repeat(enlargement, axis=2)
+    down, right = height * enlargement + 1, width * enlargement + 1
     picture = np.full((SIDE * down - 1, SIDE * right - 1), np.nan)
     for index in range(number):
         top, left = index // SIDE * down, index % SIDE * right

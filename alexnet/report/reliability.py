@@ -70,7 +70,7 @@ def reliability_diagram(
         each.grid(visible=True, axis="y")
         each.tick_params(length=0, axis="y")
     axes.set_xticklabels([])
-    _note(canvas, correct, confidence)
+    _caption(canvas, correct, confidence)
     return canvas.figure
 
 
@@ -84,7 +84,7 @@ def _title(correct: NDArray[np.bool_], confidence: NDArray[np.float64], num_bins
     return f"Calibration: {word} by {points} on average; expected calibration error {error}"
 
 
-def _note(canvas: Canvas, correct: NDArray[np.bool_], confidence: NDArray[np.float64]) -> None:
+def _caption(canvas: Canvas, correct: NDArray[np.bool_], confidence: NDArray[np.float64]) -> None:
     left = (LEFT + SIDE + 0.2) / WIDTH
     lines = (
         (INK, f"{percent(float(confidence.mean()))} confidence"),

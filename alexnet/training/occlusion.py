@@ -144,19 +144,19 @@ class CutMix(PixelTransform):
         return super().sample_epoch(n, seed, epoch)
 
     def __call__(self, x: Tensor, sampled: Tensor) -> Tensor:
-        first, partner = _pairs(len(x), x.device)
+        first, partner = _partners(len(x), x.device)
         top, left, side = sampled[first].split(1, dim=1)
         return torch.where(in_rectangle(x, top, left, side, side), x[partner], x)
 
     def mix_targets(self, targets: Tensor, sampled: Tensor, num_classes: int) -> Tensor:
         """Each class's share of the image: float32 (N, num_classes), rows of sum 1."""
-        first, partner = _pairs(len(targets), targets.device)
+        first, partner = _partners(len(targets), targets.device)
         exchanged = (sampled[first, 2:] / self.images.crop_size).square()  # (N, 1)
         own = F.one_hot(targets, num_classes).float() if targets.dim() == 1 else targets
         return torch.lerp(own, own[partner], exchanged)
 
 
-def _pairs(num_images: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _partners(num_images: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each image of a batch, int64 (N): the first one of its pair, and the other one."""
     index = torch.arange(num_images, device=device)
     return index // 2 * 2, (index ^ 1).clamp(max=num_images - 1)

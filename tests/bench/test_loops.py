@@ -10,7 +10,7 @@ from alexnet.training.device import DeviceConfig
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Split
 from bench import loops, tutorial
-from bench.loops import Workload, epoch_seconds, measure, run_seconds, take
+from bench.loops import Workload, epoch_seconds, first_images, measure, run_seconds
 from bench.measure import WARM_UP_STEPS, run_in_subprocess
 
 from .conftest import CPU
@@ -41,8 +41,8 @@ def test_too_few_steps_are_an_error(context):
 
 def test_a_split_that_is_too_small_is_repeated(digits):
     split = Split(digits[0][:3], digits[1][:3])
-    assert take(split, 2).labels.tolist() == digits[1][:2].tolist()
-    repeated = take(split, 7)
+    assert first_images(split, 2).labels.tolist() == digits[1][:2].tolist()
+    repeated = first_images(split, 7)
     assert repeated.labels.tolist() == (digits[1][:3].tolist() * 3)[:7]
     assert torch.equal(repeated.images[5], split.images[2])
 

@@ -157,7 +157,7 @@ def outcome() -> list[str]:
     return [sha256(path) for path in OUTCOME]
 
 
-def forget() -> None:
+def remove_outputs() -> None:
     for path in OUTCOME:
         path.unlink()
 
@@ -173,6 +173,6 @@ def uninterrupted(size: int = 1, **changes: object) -> list[str]:
     """The digests of an undisturbed run; then the parameters of the run to be disturbed."""
     write_params(Path(), **SMALL | TRAIN | changes | NEVER)
     result = completed(size)["bytes"]
-    forget()
+    remove_outputs()
     write_params(Path(), **SMALL | TRAIN | changes | EVERY_STEP)
     return result

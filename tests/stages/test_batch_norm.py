@@ -32,9 +32,9 @@ from tests.stages.attempts import (
     TRAIN,
     Attempt,
     completed,
-    forget,
     in_forks,
     outcome,
+    remove_outputs,
     steps_taken,
 )
 
@@ -50,7 +50,7 @@ def trained() -> dict:
     """Bytes of an uninterrupted run, and of one killed twice; then the stages after training."""
     write_params(Path(), **PARAMS | NEVER)
     whole = completed(before=use_it)["bytes"]
-    forget()
+    remove_outputs()
     write_params(Path(), **PARAMS | EVERY_STEP)
     for step in (5, 30):
         attempt = Attempt(before=use_it)

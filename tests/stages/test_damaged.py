@@ -14,10 +14,10 @@ from tests.stages.attempts import (
     RESUMING,
     Attempt,
     completed,
-    forget,
     in_forks,
     kept,
     latest_step,
+    remove_outputs,
     steps_taken,
     uninterrupted,
 )
@@ -45,17 +45,17 @@ def damage() -> dict:
     older, newer = latest_step() - 1, kept()[-1]
     assert len(kept()) == 2
     result["newest"] = {"path": flip_a_bit(newer), "older": older, **completed()}
-    forget()
+    remove_outputs()
 
     kill_after(6)
     result["both"] = {"paths": [flip_a_bit(path) for path in kept()], **completed()}
-    forget()
+    remove_outputs()
 
     kill_after(6)
     older = latest_step() - 1
     kept()[-1].with_suffix(".sha256").unlink()
     result["no digest"] = {"older": older, **completed()}
-    forget()
+    remove_outputs()
 
     kill_after(6)
     attempt = Attempt(before=full_disk)

@@ -17,9 +17,9 @@ from tests.stages.attempts import (
     RESUMING,
     SMALL,
     TRAIN,
-    forget,
     latest_step,
     outcome,
+    remove_outputs,
     two_cores,
 )
 
@@ -56,7 +56,7 @@ def test_the_command_resumes_after_sigkill_and_sigterm(project):
     write_params(project, **FULL | NEVER)
     end(start(), code=0)
     expected = outcome()
-    forget()
+    remove_outputs()
 
     write_params(project, **FULL | EVERY_STEP)
     killed = start()
@@ -84,7 +84,7 @@ def test_two_processes_started_by_torchrun_and_by_the_command(project):
     log, _ = end(start(*torchrun, "-m", "stages.train"), code=0)
     assert "2 processes" in log
     expected = outcome()
-    forget()
+    remove_outputs()
 
     write_params(project, **FULL | EVERY_STEP, train__num_processes=2)
     killed = start()
