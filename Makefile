@@ -57,7 +57,7 @@ bench: $(READY) ## Training and inference speed against baselines (10 minutes on
 	python -m bench.training
 	python -m bench.inference
 
-tour: $(READY) ## Run docs/tour.md and update its output
+tour: $(READY) ## Run the tour and update its output
 	python -m tour
 
 format: $(READY) ## Put the code into its format

@@ -91,9 +91,9 @@ def test_the_model_imports_torch_alone():
 
 
 def test_no_file_is_too_long_for_a_sitting():
-    """300 lines; but for data, locks, pictures and pages that a program writes."""
-    endings = (".py", ".yaml", ".yml", ".toml", ".j2", ".js", ".html", ".css", ".sh")
+    """300 lines; but for data, locks and pictures."""
+    endings = (".py", ".md", ".yaml", ".yml", ".toml", ".j2", ".js", ".html", ".css", ".sh")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     for name in [*listed.stdout.splitlines()]:
-        if name.endswith(endings) or name in ("Dockerfile", "Makefile", "README.md"):
+        if name.endswith(endings) or name in ("Dockerfile", "Makefile"):
             assert len((ROOT / name).read_text().splitlines()) <= 300, name

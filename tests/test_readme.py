@@ -14,10 +14,11 @@ from alexnet.network.model import VARIANTS
 from alexnet.network.summary import summarize, totals
 from stages.runtime.engine import RUNTIMES
 from tests.conftest import ROOT, STAGES
+from tour.__main__ import PAGES as TOUR
 
 README = ROOT / "README.md"
 # The tour and the page on extensions have tests of their own, which run all that is in them.
-TESTED = {ROOT / "docs" / name for name in ("tour.md", "extending.md")}
+TESTED = {*TOUR, ROOT / "docs" / "extending.md"}
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = [
     block

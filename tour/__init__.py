@@ -1,4 +1,4 @@
-"""The guided tour: what runs docs/tour.md and draws its pictures.
+"""The guided tour: what runs its pages and draws their pictures.
 
     literate.py  runs the Python in a Markdown page and writes down what it prints
     pictures.py  the kinds of picture that the tour shows

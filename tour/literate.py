@@ -12,7 +12,8 @@ import contextlib
 import difflib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,21 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 def run(page: str, name: str, pictures: Path) -> str:
-    """The page as it is when its code has run; `name` is what tracebacks call it.
+    """`run_pages` of one page."""
+    return run_pages([page], [name], pictures)[0]
 
-    The code has `show(name, figure)`, which writes a PNG into the folder `pictures`.
+
+def run_pages(pages: Sequence[str], paths: Sequence[str], pictures: Path) -> list[str]:
+    """The pages with the output of their code, run in order in one namespace.
+
+    paths: for tracebacks. The code has `show(name, figure)`, which writes a PNG into the folder
+    `pictures`.
     """
     names: dict[str, Any] = {"__name__": "tour", "show": _shower(pictures)}
-    return PLACES.sub(lambda place: _renewed(place, names, name), page)
+    return [
+        PLACES.sub(partial(_renewed, names=names, name=path), page)
+        for page, path in zip(pages, paths, strict=True)
+    ]
 
 
 def differences(old: str, new: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""docs/tour.md runs, prints what it says it prints, and its pictures are of that run."""
+"""The pages of the tour run, print what they show, and their pictures are of that run."""
 
 import re
 
@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tour.__main__ import PAGE, PICTURES
-from tour.literate import differences, prose, run
+from tour.__main__ import PAGES, PICTURES
+from tour.literate import differences, prose, run_pages
 
-TEXT = PAGE.read_text()
+TEXTS = [page.read_text() for page in PAGES]
+TEXT = "".join(TEXTS)
 
 # Names of layers, the papers' sections and years, and the code's own names; never a result.
 NAMES = re.compile(r"\b(conv|fc|pool|relu)\d|section 3\.1|paper/4824-\S+|log 10\b|\[[^]]*\]\(\S+\)")
 
 
 @pytest.mark.slow
-def test_the_tour_runs_and_says_what_it_prints(tmp_path):
-    assert differences(TEXT, run(TEXT, str(PAGE), tmp_path)) == []
+def test_the_tour_runs_and_shows_its_output(tmp_path):
+    again = run_pages(TEXTS, [str(page) for page in PAGES], tmp_path)
+    for text, new in zip(TEXTS, again, strict=True):
+        assert differences(text, new) == []
     drawn = {path.name for path in tmp_path.iterdir()}
     assert drawn == {path.name for path in PICTURES.iterdir()}
     for name in drawn:
