@@ -12,8 +12,8 @@
 #SBATCH --cpus-per-task=32
 #SBATCH --time=01:00:00
 #SBATCH --requeue
-# A minute before the time is up, training is told to stop: it writes a checkpoint, and
-# the next submission goes on from there.
+# A minute before the time is up, training gets SIGTERM: it writes a checkpoint, and
+# the next submission resumes from it.
 #SBATCH --signal=TERM@60
 set -euo pipefail
 

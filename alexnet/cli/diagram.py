@@ -5,21 +5,17 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.options import Channels, ImageSize, NumClasses, Variant
+
 
 def diagram(
     out: Annotated[Path, typer.Argument(help="Output file: .png, .svg or .pdf.")] = Path(
         "alexnet.png"
     ),
-    variant: Annotated[
-        str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
-    ] = "cifar",
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the images in pixels.", show_default="the variant's")
-    ] = None,
-    num_classes: Annotated[
-        int | None, typer.Option(help="Number of classes.", show_default="the variant's")
-    ] = None,
-    channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
+    variant: Variant = "cifar",
+    image_size: ImageSize = None,
+    num_classes: NumClasses = None,
+    channels: Channels = 3,
     horizontal: Annotated[
         bool,
         typer.Option(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.options import Channels, ImageSize, NumClasses, Variant
+
 if TYPE_CHECKING:
     from alexnet.cli.tables import Table
 
@@ -12,16 +14,10 @@ WIDTH = 90  # columns; a narrow terminal or a pipe must not cut anything off
 
 
 def summary(
-    variant: Annotated[
-        str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")
-    ] = "cifar",
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the images in pixels.", show_default="the variant's")
-    ] = None,
-    num_classes: Annotated[
-        int | None, typer.Option(help="Number of classes.", show_default="the variant's")
-    ] = None,
-    channels: Annotated[int, typer.Option(help="3 for colour, 1 for grey.")] = 3,
+    variant: Variant = "cifar",
+    image_size: ImageSize = None,
+    num_classes: NumClasses = None,
+    channels: Channels = 3,
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
