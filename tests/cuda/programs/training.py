@@ -13,6 +13,7 @@ import torch
 
 from alexnet import config
 from alexnet.network.weights import ModelMetadata, build
+from alexnet.training import autosave
 from alexnet.training import trainer as training
 from alexnet.training.checkpoint import Checkpoint
 from alexnet.training.device import DeviceConfig, configure_torch
@@ -26,8 +27,10 @@ CLASSES = tuple("abcdefghij")
 
 
 def ignore_values() -> None:
-    training.check_finite = lambda *arguments: None
+    for module in (training, autosave):
+        module.check_finite = lambda *arguments: None
     training.loss_and_accuracy = lambda sums: (0.0, 0.0)
+    training.LOG_INTERVAL_SECONDS = float("inf")  # reading the loss waits for the device
 
 
 class InMemory:
@@ -46,8 +49,9 @@ class InMemory:
 class Run:
     """A run of 3 epochs with default parameters: full batches and a short one in each.
 
-    `steps`: for each step how often the runtime was asked for each thing, and its seconds on
-    the host. `checkpoints`: the states before the steps of `save_at`, by step.
+    `steps`: for each step how often the runtime was asked for each thing from its beginning to
+    that of the next (for the last of an epoch, to its end), and its seconds on the host.
+    `checkpoints`: the states before the steps of `save_at`, by step.
     """
 
     def __init__(
@@ -59,11 +63,12 @@ class Run:
         **changes: Any,
     ) -> None:
         size = IMAGE_SIZES[variant]
-        params = PARAMS.train.model_copy(update={"epochs": 3} | changes)
+        params = PARAMS.train.model_copy(update={"epochs": 3, "checkpoint_seconds": 1e6} | changes)
         metadata = ModelMetadata(variant, CLASSES, size, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
         torch.manual_seed(0)
         train = random_split(params.batch_size * num_full + 40, size)
         self.steps: list[dict[str, float]] = []
+        self.begun: tuple[dict[str, int], float] | None = None
         self.checkpoints: dict[int, Checkpoint] = {}
         self.save_at = save_at
         self.trainer = training.Trainer(
@@ -83,17 +88,25 @@ class Run:
 
     def _watch(self, step_fn: training.StepFn) -> training.StepFn:
         def step(batch: Batch) -> None:
+            self._complete_step()
             state = self.trainer.state
             if state.step in self.save_at:
                 metrics = self.trainer.distributed.all_gather(self.trainer.metrics.sums)
                 self.checkpoints[state.step] = state.to_checkpoint(metrics)
-            before, start = counters(), time.perf_counter()
+            self.begun = counters(), time.perf_counter()
             step_fn(batch)
+            if (state.step + 1) % self.trainer.steps_per_epoch == 0:
+                self._complete_step()
+
+        return step
+
+    def _complete_step(self) -> None:
+        if self.begun:
+            before, start = self.begun
             seconds = time.perf_counter() - start
             found = {name: count - before[name] for name, count in counters().items()}
             self.steps.append(found | {"seconds": seconds, "compiled": num_compiled()})
-
-        return step
+        self.begun = None
 
 
 def random_split(num_images: int, size: int) -> Split:
@@ -102,7 +115,7 @@ def random_split(num_images: int, size: int) -> Split:
 
 
 def device_config() -> DeviceConfig:
-    return DeviceConfig(DEVICE, torch.bfloat16)
+    return DeviceConfig(DEVICE, torch.bfloat16, compiles=True)
 
 
 def num_compiled() -> int:
