@@ -100,6 +100,7 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
+        distributed.broadcast_(model.state_dict().values())  # all start from the same weights
         # The network that trains: as it is written, or the same without fc1's copies.
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
         self.network = collapse_for_training(model) if self.collapses else model
