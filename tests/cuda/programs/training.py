@@ -17,6 +17,7 @@ from alexnet.training import autosave
 from alexnet.training import trainer as training
 from alexnet.training.checkpoint import Checkpoint
 from alexnet.training.device import DeviceConfig, configure_torch
+from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from alexnet.training.loader import Batch, Split
 from tests.cuda.null_gpu.device import counters, record
 
@@ -60,11 +61,13 @@ class Run:
         num_full: int,
         latest: Checkpoint | None = None,
         save_at: tuple[int, ...] = (),
+        distributed: DistributedContext = SINGLE_PROCESS,
         **changes: Any,
     ) -> None:
         size = IMAGE_SIZES[variant]
         params = PARAMS.train.model_copy(update={"epochs": 3, "checkpoint_seconds": 1e6} | changes)
         metadata = ModelMetadata(variant, CLASSES, size, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+        configure_torch(params.deterministic)
         torch.manual_seed(0)
         train = random_split(params.batch_size * num_full + 40, size)
         self.steps: list[dict[str, float]] = []
@@ -77,7 +80,8 @@ class Run:
             train,
             random_split(100, size),
             params,
-            device_config(),
+            DeviceConfig(DEVICE, torch.bfloat16, compiles=True),
+            distributed,
             checkpoints=InMemory(latest),
             wrap_step=self._watch,
         )
@@ -114,10 +118,6 @@ def random_split(num_images: int, size: int) -> Split:
     return Split(torch.randint(256, shape, dtype=torch.uint8), torch.randint(10, (num_images,)))
 
 
-def device_config() -> DeviceConfig:
-    return DeviceConfig(DEVICE, torch.bfloat16, compiles=True)
-
-
 def num_compiled() -> int:
     """How many graphs of PyTorch's operations have been compiled so far."""
     return torch._dynamo.utils.counters["stats"]["unique_graphs"]
@@ -131,5 +131,4 @@ def print_results(**results: Any) -> None:
     print(json.dumps(results | {"violations": record().violations, "counters": counters()}))
 
 
-configure_torch(deterministic=True)
 ignore_values()
