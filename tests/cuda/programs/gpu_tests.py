@@ -40,7 +40,5 @@ if __name__ == "__main__":  # not in the processes that a test starts
     pytest.main([*options, "--basetemp", *sys.argv[1:]], plugins=[failures])
     violations = device.record().violations
     print(
-        json.dumps(
-            {"num": failures.num_run, "failed": failures.by_test, "violations": violations}
-        )
+        json.dumps({"num": failures.num_run, "failed": failures.by_test, "violations": violations})
     )

@@ -28,9 +28,7 @@ def run_stage(name: str, results: Path) -> None:
     finally:
         found = record()
         results.write_text(
-            json.dumps(
-                {"violations": found.violations, "graphs": len(found.graphs), **counters()}
-            )
+            json.dumps({"violations": found.violations, "graphs": len(found.graphs), **counters()})
         )
         sys.stdout.flush()
         sys.stderr.flush()
@@ -51,5 +49,8 @@ with tempfile.TemporaryDirectory() as folder:
         if not (child := os.fork()):
             run_stage(name, results)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    XX[name] = json.loads(results.read_text())
+        assert code == 0, f"{name} ended with {code}"
+        stages[name] = json.loads(results.read_text())
+        if name == "train":
+            replace_values()
 print(json.dumps(stages))
