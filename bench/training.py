@@ -52,12 +52,22 @@ class Rounds:
         """The median."""
         return statistics.median(speed.images_per_second for speed in self.speeds)
 
+    def seconds_per_step(self) -> dict[str, float]:
+        """The medians, on the host and on the device."""
+        host = [speed.host_seconds / speed.steps for speed in self.speeds]
+        device = [speed.device_seconds / speed.steps for speed in self.speeds]
+        return {
+            "host_seconds_per_step": statistics.median(host),
+            "device_seconds_per_step": statistics.median(device),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         return {
             **asdict(self.workload),
             "images_per_second": self.images_per_second,
             "rounds": [speed.images_per_second for speed in self.speeds],
             "steps": [speed.steps for speed in self.speeds],
+            **self.seconds_per_step(),
             "seconds_per_epoch": self.workload.num_images / self.images_per_second,
             "peak_bytes": max(speed.peak_bytes for speed in self.speeds),
         }

@@ -10,7 +10,14 @@ from alexnet.training.device import DeviceConfig
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Split
 from bench import loops, tutorial
-from bench.loops import Workload, epoch_seconds, first_images, measure, run_seconds
+from bench.loops import (
+    Workload,
+    epoch_seconds,
+    first_images,
+    measure,
+    run_seconds,
+    warm_up_steps,
+)
 from bench.measure import WARM_UP_STEPS, run_in_subprocess
 
 from .conftest import CPU
@@ -84,6 +91,14 @@ def test_an_epoch_is_monitored_or_not(context, monkeypatch):
     recorded.clear()
     assert 0 < epoch_seconds(context, 16, monitored=False) < 60
     assert not any(recorded)
+
+
+def test_on_a_gpu_our_warm_up_has_every_kind_of_step():
+    """Also the short batch, the monitored step and, after them, the validation."""
+    gpu = torch.device("cuda:0")
+    assert warm_up_steps("ours", gpu, steps_per_epoch=94) == 95
+    assert warm_up_steps("tutorial", gpu, steps_per_epoch=94) == WARM_UP_STEPS["cuda"]
+    assert warm_up_steps("ours", CPU, steps_per_epoch=94) == WARM_UP_STEPS["cpu"]
 
 
 @pytest.mark.gpu
