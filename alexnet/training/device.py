@@ -17,10 +17,11 @@ M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """The device, and the dtype of convolutions and products."""
+    """The device, the dtype of convolutions and products, and whether the step is compiled."""
 
     device: torch.device
     dtype: torch.dtype
+    compiles: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a forward pass computes in `dtype`."""
@@ -46,6 +47,13 @@ def resolve_device(wanted: str) -> torch.device:
     # torchrun gives the processes of a host a local rank; each has the GPU of that number.
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device(f"cuda:{local_rank}" if available and wanted != "cpu" else "cpu")
+
+
+def default_generator(device: torch.device) -> torch.Generator:
+    """The generator that random operations on the device read, such as dropout."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index]
+    return torch.default_generator
 
 
 def describe_device(device: torch.device) -> str:

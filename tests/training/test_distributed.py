@@ -25,7 +25,7 @@ from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 from tests.conftest import METADATA, ROOT, real_digits
-from tests.runs import CPU, EVERYTHING, MUON, ON_CPU, narrow, seeded, settings
+from tests.runs import CPU, EVERYTHING, MUON, ON_CPU, seeded, settings
 
 # Shards of a batch
 
@@ -52,9 +52,9 @@ def test_a_single_process_communicates_with_none():
     assert SINGLE_PROCESS.is_main_process
     assert torch.equal(SINGLE_PROCESS.all_reduce_sum(tensor), tensor)
     assert torch.equal(SINGLE_PROCESS.all_gather(tensor), tensor[None])
-    assert SINGLE_PROCESS.all_reduce_max(3) == 3
-    network = narrow()
-    assert SINGLE_PROCESS.wrap_ddp(network) is network
+    assert SINGLE_PROCESS.all_reduce_max(3, 0) == [3, 0]
+    SINGLE_PROCESS.average_([tensor])
+    assert tensor.tolist() == [1.0, 2.0]
 
 
 # The number of processes
@@ -138,7 +138,7 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
 
     def recording(step_fn):
         def step(batch):
-            labels_of_steps.append(batch.labels.tolist())
+            labels_of_steps.append(batch.gather()[1].tolist())
             step_fn(batch)
 
         return step
