@@ -30,6 +30,7 @@ from alexnet.network.collapse import (
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import ModelMetadata, build
+from alexnet.training.cuda_graph import NUM_WARM_UP
 from alexnet.training.device import DeviceConfig, configure_torch, oom_as_user_error
 from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
@@ -109,11 +110,11 @@ def measure(context: Context, workload: Workload) -> Speed:
 def warm_up_steps(loop: str, device: torch.device, steps_per_epoch: int) -> int:
     """The steps of a loop that are not measured.
 
-    Our step on a GPU is compiled and recorded for each size of batch, with and without the layer
-    monitor: a whole epoch has all of these, and its validation comes before the next step.
+    Our step on a GPU is compiled, and each kind of it captured after a few of that kind. An epoch
+    has one short batch and one monitored step; its validation comes before the next step.
     """
     if loop == "ours" and device.type == "cuda":
-        return steps_per_epoch + 1
+        return (NUM_WARM_UP + 1) * steps_per_epoch + 1
     return WARM_UP_STEPS[device.type]
 
 

@@ -36,7 +36,7 @@ def conditions(result: dict[str, Any]) -> list[str]:
         f"data {given['data']}, {given['num_images']:,} training images",
         f"measured in turn, rounds: {given['rounds']} (batch sizes: 1), each time in a fresh "
         f"process that trains alone: {each} after {given['warm_up_steps']} steps of warm-up"
-        + (", ours after a whole epoch" if given["device"].startswith("cuda") else ""),
+        + (", ours after three epochs" if given["device"].startswith("cuda") else ""),
     ]
 
 

@@ -98,7 +98,8 @@ def bench(
         values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
     )
     device = resolve_device(values.train.device)
-    device_config = DeviceConfig(device, resolve_dtype(values.train.precision, device))
+    dtype = resolve_dtype(values.train.precision, device)
+    device_config = DeviceConfig(device, dtype, compiles=device.type == "cuda")
     context = Context(data, metadata, values, device_config, Budget(seconds, steps))
     num_images = len(load_split(data, "train")[1])
     batch_size = batch_size or values.train.batch_size

@@ -94,9 +94,9 @@ def test_an_epoch_is_monitored_or_not(context, monkeypatch):
 
 
 def test_on_a_gpu_our_warm_up_has_every_kind_of_step():
-    """Also the short batch, the monitored step and, after them, the validation."""
+    """Each is captured the third time it comes; some kinds come once an epoch."""
     gpu = torch.device("cuda:0")
-    assert warm_up_steps("ours", gpu, steps_per_epoch=94) == 95
+    assert warm_up_steps("ours", gpu, steps_per_epoch=94) == 3 * 94 + 1
     assert warm_up_steps("tutorial", gpu, steps_per_epoch=94) == WARM_UP_STEPS["cuda"]
     assert warm_up_steps("ours", CPU, steps_per_epoch=94) == WARM_UP_STEPS["cpu"]
 
