@@ -103,6 +103,10 @@ def whole_run(figures: Figures) -> list[str]:
     ]
 
 
+def tests(figures: Figures) -> list[str]:
+    return [figures["summary"]]
+
+
 def growth(figures: Figures) -> list[str]:
     rows = [
         (
@@ -122,8 +126,10 @@ def growth(figures: Figures) -> list[str]:
 
 def sweep(figures: Figures) -> list[str]:
     """The best first; of the seeds the mean and the deviation."""
-    runs = [run for run in figures["runs"] if run.get("val_accuracy") is not None]
+    runs = [run for run in figures["runs"] if "error" not in run]
     seeds = [run["val_accuracy"] for run in runs if list(run["change"]) == ["seed"]]
+    if None in seeds:  # a rehearsal
+        return [f"{len(runs)} trainings, {len(figures['runs']) - len(runs)} failed"]
     lines = []
     if len(seeds) > 1:
         lines.append(
@@ -161,6 +167,7 @@ TEXTS: dict[str, Callable[[Figures], list[str]]] = {
     "kernels": kernels,
     "cold run": whole_run,
     "warm run": whole_run,
+    "tests": tests,
     "growth": growth,
     "sweep": sweep,
 }

@@ -37,6 +37,7 @@ NUM_KERNELS = 40
 NUM_TIMED_EPOCHS = 3
 # The sweep's sizes first, then the extremes.
 BATCH_SIZES = (512, 1024, 2048, 8192, 128, 4096, 256)
+WHOLE_RUN = "whole_run.safetensors"
 REHEARSED_SIZES = (512, 256)
 COMPILE_THREADS = 4  # of each of the processes that compile at the same time
 
@@ -106,6 +107,7 @@ def kernels(setup: Setup, recorder: Recorder) -> None:
 def cold_run(setup: Setup, recorder: Recorder) -> None:
     """A whole training that compiles its step."""
     shutil.rmtree(setup.work / "compiled", ignore_errors=True)
+    (setup.work / WHOLE_RUN).unlink(missing_ok=True)
     whole_run(setup, recorder)
 
 
@@ -127,7 +129,8 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
     run.fit(on_epoch)
     total = now(bench.device) - start
     images_per_second = len(bench.train) / statistics.median(seconds)
-    weights = setup.work / "whole_run.safetensors"
+    weights = setup.work / WHOLE_RUN
+    before_sha256 = sha256(weights) if weights.exists() else None
     save_weights(weights, run.model, run.metadata)
     recorder.add(
         seconds=total,
@@ -139,6 +142,9 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
         weights_sha256=sha256(weights),
         history=rows_of(run.state.rows),
     )
+    if before_sha256:
+        same = sha256(weights) == before_sha256
+        recorder.check("the same weights as the last whole run", same, before_sha256)
     del run
     cost = cost_of(bench)
     recorder.add(cost=cost.at(images_per_second, bench.params.train.batch_size))

@@ -104,7 +104,7 @@ def test_on_a_gpu_our_warm_up_has_every_kind_of_step():
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_on_a_gpu_both_loops_run_and_compiled_code_is_reused(context, tmp_path):
-    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16)
+    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16, compiles=True)
     context = replace(context, device_config=device_config)
     for loop in ("tutorial", "ours"):
         speed = run_in_subprocess(measure, context, Workload(loop, 8, 40))
