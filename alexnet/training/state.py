@@ -85,7 +85,6 @@ class TrainingState:
         """
         (self.step,) = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)
         if not self.step:
-            distributed.broadcast_(self.tensors().values())  # all start from the same weights
             return False
         tensors = self.tensors() | {METRICS: distributed.all_gather(self.metrics.sums)}
         if checkpoint:

@@ -100,6 +100,7 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
+        distributed.broadcast_(model.state_dict().values())  # all start from the same weights
         # The network that trains: as it is written, or the same without fc1's copies.
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
         self.network = collapse_for_training(model) if self.collapses else model
@@ -112,6 +113,9 @@ class Trainer:
         self.metrics = RunningMetrics(device)
         self.monitor = monitor or LayerMonitor(self.network)
         self.criterion = criterion or partial(cross_entropy, label_smoothing=params.label_smoothing)
+        self.validation_batch = VALIDATION_BATCH
+        if device.type == "cuda":  # few large batches: without gradients, this many fit
+            self.validation_batch = max(VALIDATION_BATCH, 4 * params.batch_size)
         self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
         self.loader = Loader(self.train, params.batch_size, device, distributed)
         self.plan = EpochPlanner(self._plan_epoch, params.epochs)
@@ -221,10 +225,13 @@ class Trainer:
         metrics = RunningMetrics(self.device)
         weights = self.state.result()
         self.network.eval()
-        for start in range(0, len(split), VALIDATION_BATCH):
+        for start in range(0, len(split), self.validation_batch):
             # The processes take the batches in turn.
-            if start // VALIDATION_BATCH % self.distributed.world_size == self.distributed.rank:
-                rows = slice(start, start + VALIDATION_BATCH)
+            if (
+                start // self.validation_batch % self.distributed.world_size
+                == self.distributed.rank
+            ):
+                rows = slice(start, start + self.validation_batch)
                 labels = split.labels[rows].to(self.device)
                 images = centre_crop(split.images[rows], self.metadata.image_size)
                 x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
