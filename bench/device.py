@@ -66,11 +66,11 @@ def parts_of(suite: Suite) -> list[Part]:
     if suite is Suite.right:
         return [
             *first,
-            Part("equality", checks.equality, 90),
+            Part("equality", checks.equality, 110),
             Part("kernels", device_speed.kernels, 40),
             Part("evaluation", checks.evaluation, 40),
-            Part("tests", checks.gpu_tests, 120, is_alone=True),
-            Part("stages", checks.stages, 90, is_alone=True),
+            Part("stages", checks.stages, 80, is_alone=True),
+            Part("tests", checks.gpu_tests, 150, is_alone=True),
         ]
     return [
         *first,

@@ -25,7 +25,7 @@ from alexnet.signals import TrainingInterrupted
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.loader import Batch
 from alexnet.training.trainer import StepFn, Trainer
-from bench.device_setup import Bench, Setup, fit, rows_of
+from bench.device_setup import Bench, Setup, first_line, fit, gpu_state, rows_of
 from bench.measure import processor
 from bench.parts import Recorder
 
@@ -35,8 +35,6 @@ EPOCHS = 3  # in which the step is run as written, captured and replayed, the sh
 # Of logits, float32 on both sides: rounding gives about 1e-5, TF32 about 1e-2.
 MAX_LOGIT_DIFFERENCE = 1e-3
 
-GPU_FACTS = "name,driver_version,memory.total,power.limit,clocks.max.sm,clocks.sm,clocks.mem"
-GPU_FACTS += ",temperature.gpu,persistence_mode,ecc.mode.current"
 PACKAGES = "torch triton torchvision numpy pydantic ruamel.yaml typer rich safetensors pillow"
 PACKAGES += " scikit-learn requests onnx onnxscript onnxruntime pytest pytest-xdist pytest-timeout"
 
@@ -47,17 +45,9 @@ def environment(setup: Setup, recorder: Recorder) -> None:
         python=platform.python_version(),
         kernel=platform.release(),
         processor=processor(),
-        compiler=_first_line(os.environ.get("CC", "cc"), "--version"),
+        compiler=first_line(os.environ.get("CC", "cc"), "--version"),
         packages={name: _version(name) for name in PACKAGES.split()},
-        gpu=dict(
-            zip(
-                GPU_FACTS.split(","),
-                _first_line(
-                    "nvidia-smi", f"--query-gpu={GPU_FACTS}", "--format=csv,noheader"
-                ).split(", "),
-                strict=False,
-            )
-        ),
+        gpu=gpu_state(),
     )
     recorder.check("a GPU", torch.cuda.is_available(), "torch.cuda.is_available()")
     properties = torch.cuda.get_device_properties(0)
@@ -69,14 +59,6 @@ def environment(setup: Setup, recorder: Recorder) -> None:
         cudnn=torch.backends.cudnn.version(),
         nccl=".".join(map(str, torch.cuda.nccl.version())),  # type: ignore[no-untyped-call]
     )
-
-
-def _first_line(*command: str) -> str:
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return (result.stdout or result.stderr).strip().partition("\n")[0]
 
 
 def _version(name: str) -> str | None:
@@ -106,8 +88,11 @@ def gpu_tests(setup: Setup, recorder: Recorder) -> None:
     recorder.add(summary=text.rstrip().rpartition("\n")[2])
     messages = dict(re.findall(r"^(?:FAILED|ERROR) (\S+) - (.*)$", text, re.MULTILINE))
     # One that was begun and has no result was running when the time was over.
+    results: dict[str, str] = {}
     for name, result in re.findall(r"^(tests\S+::\S+)(?: ([A-Z]+))?", text, re.MULTILINE):
-        detail = messages.get(name, result.lower() or "not finished")
+        results.setdefault(name, result)  # it may be named again among the warnings
+    for name, result in results.items():
+        detail = messages.get(name, result.lower() or "not finished")[:300]
         recorder.check(name.removeprefix("tests/"), result == "PASSED", detail)
     recorder.check("the tests end", " in " in text.rstrip().rpartition("\n")[2], "")
 
@@ -118,6 +103,7 @@ def environment_of(setup: Setup) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": paths,
         "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "300",  # pytest shortens its messages
         "TORCHINDUCTOR_CACHE_DIR": str(setup.work / "compiled"),
         "ALEXNET_CHECKPOINTS": str(setup.work / "checkpoints"),
     }

@@ -31,7 +31,7 @@ def render(values: dict[str, Any]) -> str:
 def checks(found: Figures, is_rehearsal: bool) -> list[str]:
     lines = []
     for name, check in found.items():
-        verdict = "ok" if check["passed"] else "not judged" if is_rehearsal else "WRONG"
+        verdict = "not judged" if is_rehearsal else "ok" if check["passed"] else "WRONG"
         lines.append(f"{verdict:10}  {name}" + (f": {check['detail']}" if check["detail"] else ""))
     return lines
 

@@ -5,6 +5,7 @@ import gc
 import math
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,26 @@ def fit(run: Trainer) -> list[Epoch]:
 
 def rows_of(history: list[Epoch]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(row) for row in history]
+
+
+GPU_STATE = "name,driver_version,memory.total,power.limit,power.draw,clocks.max.sm,clocks.sm"
+GPU_STATE += ",clocks.mem,temperature.gpu,persistence_mode"
+
+
+def gpu_state() -> dict[str, str]:
+    """What nvidia-smi says of the first GPU."""
+    query = f"--query-gpu={GPU_STATE}"
+    values = first_line("nvidia-smi", query, "--format=csv,noheader").split(", ")
+    return dict(zip(GPU_STATE.split(","), values, strict=False))
+
+
+def first_line(*command: str) -> str:
+    """Of a command's output, or why it did not run."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return (result.stdout or result.stderr).strip().partition("\n")[0]
 
 
 def process_age() -> float:

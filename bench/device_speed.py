@@ -18,7 +18,7 @@ from alexnet.network.weights import save_weights
 from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
 from alexnet.training.loader import Split
 from alexnet.training.trainer import StepFn
-from bench.device_setup import Bench, Setup, process_age, rows_of
+from bench.device_setup import Bench, Setup, gpu_state, process_age, rows_of
 from bench.loops import (
     Cost,
     Speed,
@@ -147,6 +147,7 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
         recorder.check("the same weights as the last whole run", same, before_sha256)
     del run
     cost = cost_of(bench)
+    recorder.add(gpu=gpu_state())  # just after a large product: its clocks under load
     recorder.add(cost=cost.at(images_per_second, bench.params.train.batch_size))
 
 
