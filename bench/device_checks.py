@@ -57,7 +57,7 @@ def environment(setup: Setup, recorder: Recorder) -> None:
         multiprocessors=properties.multi_processor_count,
         cuda=torch.version.cuda,
         cudnn=torch.backends.cudnn.version(),
-        nccl=".".join(map(str, torch.cuda.nccl.version())),  # type: ignore[no-untyped-call]
+        nccl=".".join(map(str, torch.cuda.nccl.version())),
     )
 
 

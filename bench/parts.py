@@ -69,7 +69,7 @@ class Report:
         self.values = {**self.head, "parts": {}}
 
     def begin(self, part: str) -> dict[str, Any]:
-        empty = {"seconds": None, "error": None, "figures": {}, "checks": {}}
+        empty: dict[str, Any] = {"seconds": None, "error": None, "figures": {}, "checks": {}}
         return self.values["parts"].setdefault(part, empty)
 
     def write(self) -> None:

@@ -11,7 +11,7 @@ from bench.parts import Recorder
 
 SEEDS = (0, 1, 2, 3, 4)
 BATCHES = {1024: (1.0, 1.5, 2.0), 2048: (1.5, 2.0, 3.0)}  # factors of both rates
-FACTORS = {"muon_lr": (0.5, 2.0, 3.0), "learning_rate": (0.5, 2.0)}
+FACTORS: dict[str, tuple[float, ...]] = {"muon_lr": (0.5, 2.0, 3.0), "learning_rate": (0.5, 2.0)}
 FACTORS |= {"muon_weight_decay": (0.0, 3.0), "weight_decay": (0.2, 3.0)}
 OTHERS: dict[str, tuple[Any, ...]] = {
     "epochs": (30, 70, 100),
@@ -37,9 +37,9 @@ def settings(params: config.Train) -> Iterator[dict[str, Any]]:
             if params.muon_lr:
                 rates["muon_lr"] = params.muon_lr * factor
             yield {"batch_size": batch_size, **rates}
-    for name, factors in FACTORS.items():
+    for name, multiples in FACTORS.items():
         if value := getattr(params, name):
-            yield from ({name: value * factor} for factor in factors)
+            yield from ({name: value * factor} for factor in multiples)
     for name, values in OTHERS.items():
         yield from ({name: value} for value in values if value != getattr(params, name, None))
 

@@ -15,26 +15,21 @@ class DeviceTimer:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.marks: list[float | torch.cuda.Event] = []
+        self.events: list[torch.cuda.Event] = []
+        self.times: list[float] = []
 
     def mark(self) -> None:
         if self.device.type == "cuda":
-            event = torch.cuda.Event(enable_timing=True)
-            event.record(torch.cuda.current_stream(self.device))
-            self.marks.append(event)
+            self.events.append(torch.cuda.Event(enable_timing=True))
+            self.events[-1].record(torch.cuda.current_stream(self.device))
         else:
-            self.marks.append(time.perf_counter())
+            self.times.append(time.perf_counter())
 
     def seconds(self) -> list[float]:
         """Between consecutive marks; waits for the device, and forgets the marks."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        marks, self.marks = self.marks, []
-        return [_between(a, b) for a, b in itertools.pairwise(marks)]
-
-
-def _between(start: "float | torch.cuda.Event", end: "float | torch.cuda.Event") -> float:
-    if isinstance(start, float):
-        assert isinstance(end, float)
-        return end - start
-    return 1e-3 * start.elapsed_time(end)
+        between = [1e-3 * a.elapsed_time(b) for a, b in itertools.pairwise(self.events)]
+        between += [b - a for a, b in itertools.pairwise(self.times)]
+        self.events, self.times = [], []
+        return between

@@ -11,6 +11,7 @@ from alexnet import config
 from bench import device_report
 from bench.sweep import settings
 from tests.conftest import ROOT
+from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
 
 # What each part of a rehearsal has to come to, and that it comes to its end.
 FIGURES = {
@@ -36,22 +37,19 @@ FIGURES = {
 
 
 @pytest.mark.slow
-def test_the_rehearsal_ends_well_on_the_null_gpu(tmp_path, pytestconfig):
+@pytest.mark.timeout(1300)
+def test_the_rehearsal_ends_well_on_the_null_gpu(tmp_path):
     """With $ALEXNET_CUDA_PYTHON, or the Python of the tests."""
-    build = pytest.importorskip("tests.cuda.null_gpu.build")
     python = os.environ.get("ALEXNET_CUDA_PYTHON", sys.executable)
     try:
-        variables = build.environment(python, pytestconfig.cache.mkdir("null-gpu"))
-    except build.CannotBuild as error:
+        environment(python, CACHE)
+    except CannotBuild as error:
         pytest.skip(f"no null GPU: {error}")
-    # Every Python that the command starts imports this first.
-    (tmp_path / "sitecustomize.py").write_text("import tests.cuda.null_gpu.device\n")
-    variables["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{ROOT}"
     out, work = tmp_path / "out", tmp_path / "work"
+    command = [sys.executable, "-m", "tests.cuda.null_gpu", python, "-m", "bench.device"]
     result = subprocess.run(
-        [python, "-m", "bench.device", "--rehearse", f"--out={out}", f"--work={work}"],
+        [*command, "--rehearse", f"--out={out}", f"--work={work}"],
         cwd=ROOT,
-        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=1200,
