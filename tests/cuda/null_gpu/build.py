@@ -93,7 +93,9 @@ def build(libraries: Path, headers: Path, target: Path) -> None:
 
 def compile_(*arguments: object) -> None:
     options = "-shared -fPIC -O1 -w -std=c++17".split()
-    result = subprocess.run(["g++", *options, *map(str, arguments)], capture_output=True, text=True)
+    result = subprocess.run(
+        ["g++", *options, *map(str, arguments)], capture_output=True, text=True
+    )
     if result.returncode:
         raise CannotBuild(result.stderr[-2000:])
 
@@ -110,11 +112,9 @@ def other_stubs(libraries: Path) -> str:
             command = ["nm", "-D", "--undefined-only", str(library)]
             listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             names |= set(re.findall(NEEDED, listed))
-    head = '#include <stdlib.h>\n#include <string.h>\nextern "C" {\n'
+    head = "#include <stdlib.h>\n#include <string.h>\n" 'extern "C" {\n'
     head += "void null_gpu_launch(const char*);\nvoid null_gpu_unhandled(const char*);\n"
-    return (
-        head + "".join(f"int __attribute__((weak)) {n}{stub(n)}\n" for n in sorted(names)) + "}\n"
-    )
+    return head + "".join(f"int __attribute__((weak)) {n}{stub(n)}\n" for n in sorted(names)) + "}\n"
 
 
 def stub(name: str) -> str:

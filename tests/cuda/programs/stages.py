@@ -26,7 +26,9 @@ def run_stage(name: str, results: Path) -> None:
     finally:
         found = record()
         results.write_text(
-            json.dumps({"violations": found.violations, "graphs": len(found.graphs), **counters()})
+            json.dumps(
+                {"violations": found.violations, "graphs": len(found.graphs), **counters()}
+            )
         )
         sys.stdout.flush()
         sys.stderr.flush()
