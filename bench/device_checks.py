@@ -85,7 +85,8 @@ def gpu_tests(setup: Setup, recorder: Recorder) -> None:
             timeout=recorder.seconds_left() - 2,
         )
     text = log.read_text()
-    recorder.add(summary=text.rstrip().rpartition("\n")[2])
+    summary = text.rstrip().rpartition("\n")[2].strip("= ")
+    recorder.add(summary=summary)
     messages = dict(re.findall(r"^(?:FAILED|ERROR) (\S+) - (.*)$", text, re.MULTILINE))
     # One that was begun and has no result was running when the time was over.
     results: dict[str, str] = {}
@@ -94,7 +95,7 @@ def gpu_tests(setup: Setup, recorder: Recorder) -> None:
     for name, result in results.items():
         detail = messages.get(name, result.lower() or "not finished")[:300]
         recorder.check(name.removeprefix("tests/"), result == "PASSED", detail)
-    recorder.check("the tests end", " in " in text.rstrip().rpartition("\n")[2], "")
+    recorder.check("the tests end", re.search(r" in [\d.]+s", summary) is not None, summary)
 
 
 def environment_of(setup: Setup) -> dict[str, str]:
@@ -104,7 +105,7 @@ def environment_of(setup: Setup) -> dict[str, str]:
         "PYTHONPATH": paths,
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "300",  # pytest shortens its messages
-        "TORCHINDUCTOR_CACHE_DIR": str(setup.work / "compiled"),
+        "TORCHINDUCTOR_CACHE_DIR": str(setup.compiled),
         "ALEXNET_CHECKPOINTS": str(setup.work / "checkpoints"),
     }
 
@@ -173,7 +174,7 @@ def equality(setup: Setup, recorder: Recorder) -> None:
         return run
 
     compare("the same run again", trained())
-    compare("steps as written, not replayed", trained(use_cuda_graph=False))
+    compare("steps as written, not replayed", trained(options={"use_cuda_graph": False}))
     compare("interrupted and resumed", lambda: resumed(bench, epochs))
     compare("images streamed from the host", trained(data_location="host"))
     if errors:
@@ -209,7 +210,7 @@ def resumed(bench: Bench, epochs: int) -> Trainer:
     steps = -(-len(bench.train) // bench.params.train.batch_size)
     for stop in (steps + steps // 2, 2 * steps - 1, None):
         checkpoints = Checkpoints(folder, {"of": "bench.device"})
-        run = bench.trainer(epochs=epochs, checkpoints=checkpoints)
+        run = bench.trainer(epochs=epochs, options={"checkpoints": checkpoints})
         run.step_fn = interrupting(run, stop)
         try:
             fit(run)

@@ -17,6 +17,7 @@ from alexnet.data.dataset import load_meta, load_split
 from alexnet.data.download import download
 from alexnet.data.preprocess import preprocess
 from alexnet.errors import UserError
+from alexnet.files import read_json, write_json
 from alexnet.network.weights import ModelMetadata, build
 from alexnet.training import autosave, trainer
 from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
@@ -44,17 +45,23 @@ class Setup:
     def processed(self) -> Path:
         return self.work / "processed"
 
+    @property
+    def compiled(self) -> Path:
+        return self.work / "compiled"
+
     def epochs(self, wanted: int) -> int:
         return min(wanted, REHEARSED_EPOCHS) if self.is_rehearsal else wanted
 
 
 def prepare_data(setup: Setup, recorder: Recorder) -> None:
     """The stages download and preprocess, without DVC; nothing if an earlier call did that."""
-    found = setup.processed / "meta.json"
-    recorder.add(was_there=found.exists())
-    if not found.exists():
+    wanted, made = setup.params.data.model_dump(), setup.work / "data.json"
+    was_there = made.exists() and read_json(made) == wanted
+    recorder.add(was_there=was_there)
+    if not was_there:
         download(setup.params.data, setup.work / "raw")
         preprocess(setup.params.data, setup.work / "raw", setup.processed)
+        write_json(made, wanted)
     meta = load_meta(setup.processed)
     counts = {split: meta.num_images(split) for split in ("train", "val", "test")}
     recorder.add(title=meta.title, num_images=counts, mean=meta.mean, std=meta.std)
@@ -63,9 +70,8 @@ def prepare_data(setup: Setup, recorder: Recorder) -> None:
 class Bench:
     """One process's device and images. Raises UserError if there is no GPU or no data."""
 
-    def __init__(self, setup: Setup, cache: str = "compiled") -> None:
-        """cache: the folder of compiled code, in `setup.work`."""
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(setup.work / cache)
+    def __init__(self, setup: Setup) -> None:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(setup.compiled)
         self.setup, self.params = setup, setup.params
         self.device = resolve_device("cuda")
         configure_torch(self.params.train.deterministic)
@@ -83,33 +89,30 @@ class Bench:
             self.train = first_images(self.train, REHEARSED_IMAGES)
             without_values()
 
-    def trainer(self, *, dropout: float | None = None, **changes: Any) -> Trainer:
-        """A new run: changes of `train`'s parameters, and options of Trainer beside them.
+    def trainer(
+        self,
+        *,
+        dropout: float | None = None,
+        train: Split | None = None,
+        options: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Trainer:
+        """A new run with changes of `train`'s parameters. options: of Trainer."""
+        self.free()
+        params = self.params.train.model_copy(update=changes)
+        torch.manual_seed(params.seed)
+        model = build(self.metadata, self.params.model.dropout if dropout is None else dropout)
+        parts = self.metadata, train or self.train, self.val, params, self.device_config
+        return Trainer(model, *parts, **(options or {}))
 
-        Memory and compiled functions of earlier runs are freed: torch.compile gives up on a
-        function after a few that differ in the objects they hold. The compiled code stays cached.
+    def free(self) -> None:
+        """Forget the memory and the compiled functions of earlier runs; their code stays cached.
+
+        torch.compile gives up on a function after a few that differ in the objects they hold.
         """
         gc.collect()
         torch.compiler.reset()
         torch.cuda.empty_cache()
-        options = {k: changes.pop(k) for k in ("train", "val") if k in changes}
-        trainer_options = {
-            k: changes.pop(k)
-            for k in ("checkpoints", "wrap_step", "use_cuda_graph", "device_config")
-            if k in changes
-        }
-        params = self.params.train.model_copy(update=changes)
-        torch.manual_seed(params.seed)
-        model = build(self.metadata, self.params.model.dropout if dropout is None else dropout)
-        return Trainer(
-            model,
-            self.metadata,
-            options.get("train", self.train),
-            options.get("val", self.val),
-            params,
-            trainer_options.pop("device_config", self.device_config),
-            **trainer_options,
-        )
 
     def context(self, budget: Budget, **changes: Any) -> Context:
         """For the measurements of `bench.loops`."""

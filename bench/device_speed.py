@@ -57,7 +57,7 @@ def kernels(setup: Setup, recorder: Recorder) -> None:
         return step
 
     first_timed = NUM_WARM_UP + 1
-    run = bench.trainer(epochs=first_timed + NUM_TIMED_EPOCHS + 1, wrap_step=timed)
+    run = bench.trainer(epochs=first_timed + NUM_TIMED_EPOCHS + 1, options={"wrap_step": timed})
     steps = run.steps_per_epoch
     with run.autosave:
         for epoch in range(first_timed):
@@ -107,7 +107,7 @@ def kernels(setup: Setup, recorder: Recorder) -> None:
 def cold_run(setup: Setup, recorder: Recorder) -> None:
     """A whole training that compiles its step."""
     if not setup.is_rehearsal:  # which has compiled for minutes
-        shutil.rmtree(setup.work / "compiled", ignore_errors=True)
+        shutil.rmtree(setup.compiled, ignore_errors=True)
     (setup.work / WHOLE_RUN).unlink(missing_ok=True)
     whole_run(setup, recorder)
 
@@ -207,8 +207,7 @@ def growth(setup: Setup, recorder: Recorder) -> None:
         if recorder.seconds_left() < 1.5 * took:
             break
         start = time.monotonic()
-        torch.compiler.reset()
-        torch.cuda.empty_cache()
+        bench.free()
         torch.cuda.reset_peak_memory_stats()
         context = bench.context(budget, epochs=50)
         speed = measure(context, Workload("ours", size, max(size, len(bench.train))))
