@@ -60,7 +60,8 @@ def sweep(setup: Setup, recorder: Recorder) -> None:
         start = time.perf_counter()
         row: dict[str, Any] = {"change": change}
         try:
-            last = fit(bench.trainer(**{"epochs": epochs} | change))[-1]
+            changes: dict[str, Any] = {"epochs": epochs} | change
+            last = fit(bench.trainer(**changes))[-1]
             row |= {"val_accuracy": last.val_accuracy, "val_loss": last.val_loss}
             row |= {"train_accuracy": last.train_accuracy}
         except Exception as error:  # such as a loss that is not finite
