@@ -1,14 +1,18 @@
 """What only a GPU can show, by one command: is it right, how fast is it, what trains best?
 
-    python -m bench.device right --out DIR --images ARCHIVE     # 4 minutes at most
-    python -m bench.device fast --out DIR --images ARCHIVE      # 5 minutes at most
+    python -m bench.device right --out DIR --images ARCHIVE     # 255 seconds at most
+    python -m bench.device fast --out DIR --images ARCHIVE      # 280 seconds at most
 
-It is made for a machine that is lent for minutes: it needs a GPU, a C compiler, Python 3.12 and
-torch 2.11 with torchvision, but no network and no DVC. Beside them it imports numpy, Pillow,
-safetensors, rich and typer, for the tests pytest with pytest-xdist and pytest-timeout and
-scikit-learn, for the evaluation onnx, onnxscript and onnxruntime, which such machines often have,
-and pydantic (with annotated-types, pydantic-core and typing-inspection) and ruamel.yaml, which
-they often lack. Wheels of these travel beside the checkout:
+It is made for a machine that is lent for minutes. It needs a GPU, a C compiler, Python 3.12 and
+torch 2.11 with torchvision, but neither a network nor DVC. Beside them it imports:
+
+- numpy, Pillow, requests, rich, safetensors and typer;
+- for the tests pytest, pytest-timeout, pytest-xdist and scikit-learn;
+- for evaluation and export jinja2, onnx, onnxruntime and onnxscript;
+- pydantic (with annotated-types, pydantic-core and typing-inspection) and ruamel.yaml, which
+  images with PyTorch often lack.
+
+Wheels of what is missing travel beside the checkout:
 
     pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \\
         --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest wheels \\
@@ -19,10 +23,9 @@ they often lack. Wheels of these travel beside the checkout:
     export PYTHONPATH=site
 
 Each part runs in a child process within a deadline, and everything is written as it goes:
-`right.json` and `fast.json` hold the figures, `right.txt` and `fast.txt` the same to read, and
-`tests.txt` and
-`stages.txt` the output of commands. A part that fails is recorded, and the next one runs. The exit
-code is 1 if a part failed or a check did not pass.
+`right.json` and `fast.json` hold the figures, `right.txt` and `fast.txt` the same to read,
+`tests.txt` and `stages.txt` the output of commands. A part that fails is recorded, and the next one
+runs. The exit code is 1 if a part failed or a check did not pass.
 
 `--rehearse` makes everything small, for a machine that stands in for a GPU and computes nothing:
 checks are then recorded but not judged, and no figure has a meaning.
@@ -113,18 +116,18 @@ def bench(
     setup = Setup(values, work.absolute(), out.absolute(), rehearse)
     for folder in (setup.work, setup.out):
         folder.mkdir(parents=True, exist_ok=True)
+    suites = {each: parts_of(each) for each in ([suite] if suite else Suite)}
+    names = list(dict.fromkeys(each.name for parts in suites.values() for each in parts))
+    if unknown := set(part or ()) - set(names):
+        fail(f"--part: there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    slack = REHEARSAL_SLACK if rehearse else 1
     failures = []
-    for each in [suite] if suite else list(Suite):
-        parts = parts_of(each)
-        names = {each.name for each in parts}
-        slack = REHEARSAL_SLACK if rehearse else 1
+    for each, parts in suites.items():
         chosen = [
-            replace(each, seconds=slack * each.seconds)
-            for each in parts
-            if not part or each.name in part
+            replace(one, seconds=slack * one.seconds)
+            for one in parts
+            if not part or one.name in part
         ]
-        if suite and (unknown := set(part or ()) - names):
-            fail(f"--part: {each.value} has no part {', '.join(unknown)}; {', '.join(names)}")
         head = {"suite": each.value, "is_rehearsal": rehearse}
         report = Report(setup.out, each.value, head, device_report.render)
         run_parts(chosen, setup, report, seconds or slack * SECONDS[each])
