@@ -86,8 +86,14 @@ def test_a_room_imports_only_what_it_may_of_other_packages(room):
             assert not roots & (barred | {"ci", "bench", "pickle"}), module
 
 
-def test_the_model_imports_torch_alone():
-    assert imports(Path("alexnet/network/model.py")) == {"torch", "typing"}
+def test_the_model_and_its_layers_import_torch_alone():
+    layers = {"torch", "torch.nn.functional", "typing"}
+    assert imports(Path("alexnet/network/layers.py")) == layers
+    assert imports(Path("alexnet/network/model.py")) == {
+        "torch",
+        "typing",
+        "alexnet.network.layers",
+    }
 
 
 def test_no_file_is_too_long_for_a_sitting():
