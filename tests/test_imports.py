@@ -96,6 +96,28 @@ def test_the_model_and_its_layers_import_torch_alone():
     }
 
 
+# What computes with a trained or a training network, and so has to be configured first.
+COMPUTING = ("training.", "network.weights", "evaluation.evaluate", "export.bundle", "report.run")
+
+
+def calls(module: Path) -> set[str]:
+    tree = ast.walk(ast.parse((ROOT / module).read_text()))
+    return {n.func.id for n in tree if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+
+
+def test_every_stage_and_tool_that_computes_with_a_network_configures_torch():
+    """Precision and determinism are the process's: one that forgets has other numbers on a GPU."""
+    rooms = ("stages", "alexnet/cli")
+    computing = {
+        module.stem: "configure_torch" in calls(module)
+        for module in MODULES
+        if room_of(module) in rooms
+        and any(n.removeprefix("alexnet.").startswith(COMPUTING) for n in imports(module))
+    }
+    assert {"evaluate", "export", "plot", "profile", "train"} <= computing.keys()
+    assert not [name for name, configures in computing.items() if not configures]
+
+
 def test_no_file_is_too_long_for_a_sitting():
     """300 lines; but for data, locks and pictures."""
     endings = (".py", ".md", ".yaml", ".yml", ".toml", ".j2", ".js", ".html", ".css", ".sh")
