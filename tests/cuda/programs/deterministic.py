@@ -6,13 +6,13 @@ Raises RuntimeError where one is not; prints what ran, and the error for PyTorch
 import json
 
 import torch
-from tests.cuda.null_gpu import device  # noqa: F401 (before CUDA is used)
 from torch import nn
 
 from alexnet.errors import UserError
 from alexnet.network.collapse import can_collapse, collapse_for_training
 from alexnet.network.model import VARIANTS
 from alexnet.training.device import DeviceConfig, configure_torch, nondeterminism_as_user_error
+from tests.cuda.null_gpu import device  # noqa: F401 (before CUDA is used)
 
 # Besides the variants' own: pool5 leaves 2x2, 3x3 and 7x7 positions, which the average pool takes.
 OTHER_SIZES = {"cifar": [48, 64], "one-weird-trick": [255]}
