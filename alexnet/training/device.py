@@ -17,10 +17,11 @@ M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """The device, and the dtype of convolutions and products."""
+    """The device, the dtype of convolutions and products, and whether the step is compiled."""
 
     device: torch.device
     dtype: torch.dtype
+    compiles: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a forward pass computes in `dtype`."""
