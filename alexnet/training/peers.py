@@ -65,6 +65,7 @@ def find_silent(store: dist.Store, rank: int, world_size: int) -> list[int]:
 
 def leave(store: dist.Store, rank: int, world_size: int, error: RuntimeError) -> NoReturn:
     """End this process, which has lost another one, with one line that names it."""
+    error.__traceback__ = None  # its frames hold the process group, which then does not close
     try:
         silent = find_silent(store, rank, world_size)
     except RuntimeError:  # the store is lost as well, and with it the host of rank 0
