@@ -26,15 +26,20 @@ Row = TypeVar("Row")  # a dataclass
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, which is renamed to `path` if the block succeeds."""
+def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path to write to, which is renamed to `path` if the block succeeds.
+
+    sync: also survive a crash of the machine, for which the disk is waited for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        fsync(temporary)
+        if sync:
+            fsync(temporary)
         temporary.replace(path)
-        fsync(path.parent)
+        if sync:
+            fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -97,9 +102,9 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def write_rows(path: Path, kind: type, rows: Sequence[Any]) -> None:
+def write_rows(path: Path, kind: type, rows: Sequence[Any], sync: bool = True) -> None:
     """Write dataclass instances of `kind` as CSV, floats with six significant digits."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path, sync) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)], lineterminator="\n")
         writer.writeheader()
         for row in rows:

@@ -124,7 +124,7 @@ def _ours(
     def timed(step_fn: StepFn) -> StepFn:
         def step(batch: Batch) -> None:
             step_fn(batch)
-            timer(len(batch.labels))
+            timer(batch.num_images)
 
         return step
 

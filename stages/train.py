@@ -96,12 +96,15 @@ def _train(
     rows: list[Epoch] = []
     seconds: list[float] = []
 
+    def write_history(sync: bool) -> None:
+        write_rows(paths.HISTORY, Epoch, rows, sync)
+        write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows, sync)
+
     def on_epoch(row: Epoch, took: float) -> None:
         if not distributed.is_main_process:
             return
         rows.append(row)
-        write_rows(paths.HISTORY, Epoch, rows)
-        write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows)
+        write_history(sync=False)  # a disk may take longer than a GPU's epoch
         if events:
             events.add(row)
         if math.isnan(took):  # from before a resume
@@ -130,6 +133,7 @@ def _train(
         trainer.fit(on_epoch)
     if not distributed.is_main_process:
         return
+    write_history(sync=True)
     save_weights(paths.WEIGHTS, model, metadata)
     # Wall-clock time in a file of its own: the same weights then give the same metrics.
     write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"device": str(device_config)})

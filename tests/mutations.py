@@ -196,15 +196,15 @@ MUTATIONS = [
     Mutation(
         "resumed one step too late",
         "alexnet/training/state.py",
-        "self.step = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)",
-        "self.step = distributed.all_reduce_max(checkpoint.step + 1 if checkpoint else 0)",
+        "distributed.all_reduce_max(checkpoint.step if checkpoint else 0)",
+        "distributed.all_reduce_max(checkpoint.step + 1 if checkpoint else 0)",
         "tests/training/test_resume.py",
     ),
     Mutation(
         "Muon without momentum",
         "alexnet/training/muon.py",
-        "average.mul_(momentum).add_(parameter.grad)",
-        "average.copy_(parameter.grad)",
+        "torch._foreach_mul_(averages, self.muon_momentum)",
+        "torch._foreach_zero_(averages)",
         "tests/training/test_muon.py",
     ),
     Mutation(

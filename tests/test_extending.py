@@ -118,7 +118,7 @@ augmentation = Augmentation(images, (0.5,) * 3, (0.25,) * 3, params, torch.devic
 sampled = augmentation.sample(500, epoch=0)
 x = augmentation(images, sampled)
 is_gray = (x == x[:, :1]).all(dim=3).all(dim=2).all(dim=1)
-assert torch.equal(is_gray, sampled["grayscale"][:, 0] == 1)
+assert torch.equal(is_gray, augmentation.select(sampled, "grayscale")[:, 0] == 1)
 assert 0.05 < is_gray.float().mean() < 0.15
 """
     project = copy("An augmentation")

@@ -155,7 +155,7 @@ def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> ND
     """The chosen images as the first epochs change them: uint8 (epochs, N, H, W, C)."""
     epochs = []
     for epoch in range(NUM_AUGMENTED):
-        sampled = augmentation.sample(len(images), epoch).index_select(chosen)
+        sampled = augmentation.sample(len(images), epoch)[chosen]
         x = augmentation(images[chosen], sampled)
         epochs.append(denormalise(x, augmentation.mean, augmentation.std))
     return torch.stack(epochs).numpy()

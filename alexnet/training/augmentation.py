@@ -5,8 +5,7 @@ number. The arithmetic runs on whole batches, where they lie. So an image is cha
 same way on every device, in every batch size and in every process.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,38 +37,12 @@ TRANSFORMS: tuple[type[Transform], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class AugmentationParams:
-    """The random numbers of N images: a row for each, columns for each active transform.
-
-    All are float32, which holds positions in pixels exactly.
-    """
-
-    values: Tensor  # float32 (N, number of columns)
-    columns: Mapping[str, slice]  # of each transform, by its name
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, name: str) -> Tensor:
-        """What the transform of this name has sampled: float32 (N, its columns), a view."""
-        return self.values[:, self.columns[name]]
-
-    def index_select(self, index: Tensor | slice) -> "AugmentationParams":
-        return replace(self, values=self.values[index])
-
-    def clone(self) -> "AugmentationParams":
-        return replace(self, values=self.values.clone())
-
-    def pin_memory(self) -> "AugmentationParams":
-        return replace(self, values=self.values.pin_memory())
-
-    def to(self, device: torch.device, non_blocking: bool = False) -> "AugmentationParams":
-        return replace(self, values=self.values.to(device, non_blocking=non_blocking))
-
-
 class Augmentation:
-    """From stored training images to the network's input, through the active transforms."""
+    """From stored training images to the network's input, through the active transforms.
+
+    `sampled` holds the random numbers: float32 (N, num_columns), a row for each image, with the
+    columns of each active transform. (float32 holds positions in pixels exactly.)
+    """
 
     def __init__(
         self,
@@ -88,33 +61,39 @@ class Augmentation:
         self.transforms = [
             kind(params, training_images) for kind in TRANSFORMS if kind.is_active(params)
         ]
-        self.columns: dict[str, slice] = {}  # of each transform in AugmentationParams
+        self.columns: dict[str, slice] = {}  # of each transform, by its name
         end = 0
         for transform in self.transforms:
             start, end = end, end + len(transform.columns)
             self.columns[transform.name] = slice(start, end)
 
-    def sample(self, n: int, epoch: int) -> AugmentationParams:
-        """The random numbers of `epoch` for n images, on the CPU."""
+    def sample(self, n: int, epoch: int) -> Tensor:
+        """The random numbers of `epoch` for n images: (n, num_columns), on the CPU."""
         parts = [transform.sample_epoch(n, self.seed, epoch) for transform in self.transforms]
-        return AugmentationParams(torch.cat([torch.empty(n, 0), *parts], dim=1), self.columns)
+        return torch.cat([torch.empty(n, 0), *parts], dim=1)
 
-    def __call__(self, images: Tensor, params: AugmentationParams) -> Tensor:
+    def select(self, sampled: Tensor, name: str) -> Tensor:
+        """The columns of the transform of this name: float32 (N, its columns), a view."""
+        return sampled[:, self.columns[name]]
+
+    def __call__(self, images: Tensor, sampled: Tensor) -> Tensor:
         """uint8 (N, H, W, C), as stored, to float (N, C, crop_size, crop_size)."""
-        x = normalise(self._gather(images, params), self.mean, self.std)
+        x = normalise(self._gather(images, sampled), self.mean, self.std)
         for transform in self.transforms:
             if isinstance(transform, PixelTransform):
-                x = transform(x, params[transform.name])
+                x = transform(x, self.select(sampled, transform.name))
         return x
 
-    def targets(self, labels: Tensor, params: AugmentationParams, num_classes: int) -> Tensor:
+    def targets(self, labels: Tensor, sampled: Tensor, num_classes: int) -> Tensor:
         """What the network should answer: int64 (N), or float32 (N, num_classes) if mixed."""
         targets = labels
         for transform in self.transforms:
-            targets = transform.mix_targets(targets, params[transform.name], num_classes)
+            targets = transform.mix_targets(
+                targets, sampled[:, self.columns[transform.name]], num_classes
+            )
         return targets
 
-    def _gather(self, images: Tensor, params: AugmentationParams) -> Tensor:
+    def _gather(self, images: Tensor, sampled: Tensor) -> Tensor:
         """Crop, flip and their kind as one gather: uint8 (N, crop_size, crop_size, C)."""
         gathers = [each for each in self.transforms if isinstance(each, GatherTransform)]
         if not gathers:
@@ -122,7 +101,9 @@ class Augmentation:
         n, height, width, channels = images.shape
         rows = columns = torch.arange(self.crop_size, device=images.device)[None]  # (1, S)
         for transform in reversed(gathers):  # from the result back to the stored image
-            rows, columns = transform.source(rows, columns, params[transform.name])
+            rows, columns = transform.source(
+                rows, columns, sampled[:, self.columns[transform.name]]
+            )
         first_row = torch.arange(n, device=images.device)[:, None] * height
         pixels = (first_row + rows)[:, :, None] * width + columns[:, None, :]  #     (N, S, S)
         gathered = images.reshape(-1, channels).index_select(0, pixels.reshape(-1))

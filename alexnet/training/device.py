@@ -49,6 +49,13 @@ def resolve_device(wanted: str) -> torch.device:
     return torch.device(f"cuda:{local_rank}" if available and wanted != "cpu" else "cpu")
 
 
+def default_generator(device: torch.device) -> torch.Generator:
+    """The generator that random operations on the device read, such as dropout."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index]
+    return torch.default_generator
+
+
 def describe_device(device: torch.device) -> str:
     """The device as people name it: cuda (NVIDIA H100), cpu (2 threads)."""
     if device.type == "cuda":

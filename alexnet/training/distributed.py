@@ -1,19 +1,19 @@
 """Distributed training: several processes train one network, each on its shard of every batch.
 
 `torchrun` starts them and gives each its rank. The batches are the same images in the same
-order for any number of processes, and gradients are averaged over all of them (DDP), so that
-the result is the same up to rounding.
+order for any number of processes, and gradients are averaged over all of them in one all-reduce a
+step, so that the result is the same up to rounding.
 """
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from alexnet.signals import terminate_with_parent
 from alexnet.training.peers import find_absent, give_up, sign
@@ -46,11 +46,16 @@ class DistributedContext:
         first, end = (rank * pairs // self.world_size * 2 for rank in (self.rank, self.rank + 1))
         return slice(first, min(end, num_images))
 
-    def wrap_ddp(self, network: nn.Module) -> nn.Module:
-        """The network, whose gradients `backward` averages over the processes."""
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each floating-point tensor by its mean over the processes: one all-reduce."""
         if self.world_size == 1:
-            return network
-        return nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
+            return
+        # In the order in which they lie in memory, so that no value is moved.
+        values = [tensor.as_strided((tensor.numel(),), (1,)) for tensor in tensors]
+        flat = torch.cat(values)
+        dist.all_reduce(flat)
+        flat /= self.world_size
+        torch._foreach_copy_(values, flat.split([len(value) for value in values]))
 
     def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """The sum over the processes, in each of them."""
@@ -70,13 +75,13 @@ class DistributedContext:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def all_reduce_max(self, number: int) -> int:
-        """The highest number of all processes, in each of them."""
+    def all_reduce_max(self, *numbers: int) -> list[int]:
+        """The highest of each number over the processes, in each of them."""
         if self.world_size == 1:
-            return number
-        result = torch.tensor(number)
+            return list(numbers)
+        result = torch.tensor(numbers)
         dist.all_reduce(result, dist.ReduceOp.MAX)
-        return int(result)
+        return result.tolist()
 
 
 SINGLE_PROCESS = DistributedContext()

@@ -1,18 +1,19 @@
 """Batches, in the order of the epoch, where the training computes.
 
-Resident: the whole split lies on the device as uint8 (CIFAR-10: 138 MB), and a batch is a
-gather there. Streamed: it stays in the host's memory, or mapped from disk, and each
-batch is sent while the step before it computes. The batches are bitwise the same.
+Resident: the whole split lies on the device as uint8 (CIFAR-10: 138 MB), and a step gathers its
+images there, by their rows. Streamed: the split stays in the host's memory, or mapped from
+disk, and each batch is sent while the step before it computes. The images, their order and
+their augmentation are the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from alexnet.seeding import generator_for
-from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.distributed import DistributedContext
 
 
@@ -32,36 +33,60 @@ class Split:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 (B, H, W, C), labels int64 (B), and how each image is augmented.
+    """What a step reads: the rows `index` of images, labels and their random numbers.
 
-    The sum of the images' losses is divided by `loss_divisor`: the number of the step's
-    images on all processes, divided by the number of processes, which average their gradients.
+    Resident, these are the rows of the whole split; streamed, of the step's images alone.
     """
 
-    images: Tensor
-    labels: Tensor
-    augmentation_params: AugmentationParams
-    loss_divisor: float
+    images: Tensor  # uint8 (N, H, W, C)
+    labels: Tensor  # int64 (N)
+    sampled: Tensor  # float32 (N, columns): the augmentation's random numbers
+    index: Tensor  # int64 (B): this process's images of the step
+    num_images: int  # of the step, on all processes
 
     def tensors(self) -> list[Tensor]:
-        return [self.images, self.labels, self.augmentation_params.values]
+        return [self.images, self.labels, self.sampled, self.index]
 
-    def clone(self) -> "Batch":
-        params = self.augmentation_params.clone()
-        return Batch(self.images.clone(), self.labels.clone(), params, self.loss_divisor)
-
-    def pin_memory(self) -> "Batch":
-        params = self.augmentation_params.pin_memory()
-        return Batch(self.images.pin_memory(), self.labels.pin_memory(), params, self.loss_divisor)
-
-    def to(self, device: torch.device) -> "Batch":
-        """Without waiting for what is pinned."""
+    def send(self, device: torch.device) -> "Batch":
+        """On its way to a GPU, from pinned memory: nothing waits for it."""
         return Batch(
-            self.images.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.augmentation_params.to(device, non_blocking=True),
-            self.loss_divisor,
+            *(tensor.pin_memory().to(device, non_blocking=True) for tensor in self.tensors()),
+            self.num_images,
         )
+
+    def gather(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The step's images uint8 (B, H, W, C), labels (B) and random numbers (B, columns)."""
+        return self.images[self.index], self.labels[self.index], self.sampled[self.index]
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """All that is random about the images of an epoch, on the CPU."""
+
+    order: Tensor  # int64 (num_images): a permutation
+    sampled: Tensor  # float32 (num_images, columns): the augmentation's, a row for each image
+
+    def pin_memory(self) -> "EpochPlan":
+        return EpochPlan(self.order.pin_memory(), self.sampled.pin_memory())
+
+
+class EpochPlanner:
+    """Makes each epoch's plan in a thread, while the epoch before it trains."""
+
+    def __init__(self, make_plan: Callable[[int], EpochPlan], num_epochs: int) -> None:
+        self.make_plan, self.num_epochs = make_plan, num_epochs
+        self.next_plan: tuple[int, Future[EpochPlan]] | None = None
+
+    def __call__(self, epoch: int) -> EpochPlan:
+        if self.next_plan and self.next_plan[0] == epoch:
+            plan = self.next_plan[1].result()
+        else:
+            plan = self.make_plan(epoch)
+        if epoch + 1 < self.num_epochs:
+            thread = ThreadPoolExecutor(max_workers=1)
+            self.next_plan = epoch + 1, thread.submit(self.make_plan, epoch + 1)
+            thread.shutdown(wait=False)  # it ends once the plan is made
+        return plan
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
@@ -80,47 +105,67 @@ def move_to_device(split: Split, device: torch.device, wanted: str) -> Split:
     return split if wanted == "host" else split.to(device)
 
 
-def batches(
-    split: Split,
-    augmentation_params: AugmentationParams,
-    order: Sequence[Tensor],
-    device: torch.device,
-    distributed: DistributedContext,
-) -> Iterator[Batch]:
-    """This process's shard of a batch, on `device`, for each of `order`'s index tensors.
+class Loader:
+    """Yields the batches of an epoch, this process's shard of each, on `device`.
 
-    `order` and `augmentation_params`, a row for each image of the split, lie on the CPU;
-    the split lies on the device or on the CPU.
+    Batches of the same number of images are the same tensors, filled anew, so that a CUDA graph
+    finds each batch where it was captured. A batch is valid until the next one is asked for.
     """
-    resident = split.images.device == device
-    if resident:  # all at once, so that no step waits for its part
-        augmentation_params = augmentation_params.to(device)
-        order = [step.to(device) for step in order]
 
-    def gather(step: Tensor) -> Batch:
-        index = step[distributed.shard(len(step))].to(split.images.device)
-        params = augmentation_params.index_select(index)
-        loss_divisor = len(step) / distributed.world_size
-        return Batch(split.images[index], split.labels[index], params, loss_divisor)
+    def __init__(
+        self, split: Split, batch_size: int, device: torch.device, distributed: DistributedContext
+    ) -> None:
+        """split: on the device (resident) or on the CPU (streamed)."""
+        self.split, self.batch_size = split, batch_size
+        self.device, self.distributed = device, distributed
+        self.batches: dict[int, Batch] = {}  # by the number of images of a step
+        self.sampled: Tensor | None = None  # of the present epoch, resident
 
-    if resident:
-        return map(gather, order)
-    return _streamed(map(gather, order), device)
+    def epoch(self, plan: EpochPlan, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch's steps from `first_step` on."""
+        is_resident = self.split.images.device == self.device
+        return (self._resident if is_resident else self._streamed)(plan, first_step)
 
+    def _resident(self, plan: EpochPlan, first_step: int) -> Iterator[Batch]:
+        # All of the plan is sent at once, so that no step waits for its part.
+        if self.sampled is None:
+            self.sampled = torch.empty_like(plan.sampled, device=self.device)
+        self.sampled.copy_(plan.sampled, non_blocking=True)
+        order = plan.order.to(self.device, non_blocking=True)
+        for step in order.split(self.batch_size)[first_step:]:
+            index = step[self.distributed.shard(len(step))]
+            if len(step) not in self.batches:
+                images, labels = self.split.images, self.split.labels
+                memory = torch.empty_like(index)
+                self.batches[len(step)] = Batch(images, labels, self.sampled, memory, len(step))
+            batch = self.batches[len(step)]
+            batch.index.copy_(index)
+            yield batch
 
-def _streamed(host_batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """One batch ahead: while the device computes a step, the next batch is on its way."""
-    stream = torch.cuda.Stream(device)
+    def _streamed(self, plan: EpochPlan, first_step: int) -> Iterator[Batch]:
+        """One batch ahead: while the device computes a step, the next batch is on its way."""
+        stream = torch.cuda.Stream(self.device)
+        steps = iter(plan.order.split(self.batch_size)[first_step:])
 
-    def prefetch(batch: Batch | None) -> Batch | None:
-        with torch.cuda.stream(stream):
-            return batch and batch.pin_memory().to(device)
+        def send_next() -> Batch | None:
+            step = next(steps, None)
+            if step is None:
+                return None
+            index = step[self.distributed.shard(len(step))]
+            images, labels = self.split.images[index], self.split.labels[index]
+            every_row = torch.arange(len(index))
+            batch = Batch(images, labels, plan.sampled[index], every_row, len(step))
+            with torch.cuda.stream(stream):
+                return batch.send(self.device)
 
-    next_batch = prefetch(next(host_batches, None))
-    while next_batch is not None:
-        batch, now = next_batch, torch.cuda.current_stream(device)
-        now.wait_stream(stream)
-        for tensor in batch.tensors():
-            tensor.record_stream(now)
-        yield batch  # when asked for the next one, the step on this one is under way
-        next_batch = prefetch(next(host_batches, None))
+        sent = send_next()
+        while sent is not None:
+            now = torch.cuda.current_stream(self.device)
+            now.wait_stream(stream)
+            batch = self.batches.setdefault(sent.num_images, sent)
+            for target, tensor in zip(batch.tensors(), sent.tensors(), strict=True):
+                tensor.record_stream(now)
+                if batch is not sent:
+                    target.copy_(tensor)
+            yield batch  # when asked for the next one, the step on this one is under way
+            sent = send_next()

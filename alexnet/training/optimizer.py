@@ -39,7 +39,6 @@ def build_optimizer(
                     "max_lr": params.muon_lr,
                     "use_muon": True,
                     "num_copies": copies,
-                    "muon_momentum": params.momentum,
                     "momentum": 0.0,
                     "nesterov": False,
                     "weight_decay": params.muon_weight_decay,
@@ -50,13 +49,15 @@ def build_optimizer(
         groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
     optimizer = Muon(
         groups,
+        dtype=dtype,
+        muon_momentum=params.momentum,
+        max_padding=4.0 if fc1.is_cuda else 1.0,
         lr=params.learning_rate,
         momentum=params.momentum,
         nesterov=params.nesterov,
         weight_decay=params.weight_decay,
         fused=True,
     )
-    optimizer.dtype = dtype
     for group in optimizer.param_groups:
         if fc1.is_cuda:  # a CUDA graph reads its rate from the GPU, where it can be changed
             group["lr"] = torch.tensor(group["lr"], device=fc1.device)

@@ -2,7 +2,7 @@
 
 It is made of the `state_dict()`s of its parts, whatever the network or the optimizer consists
 of: parameters, buffers, momentum, averages. Tensors are read and restored in place, so that
-everything that holds them (DDP, a recorded CUDA graph, the moving average) still does.
+everything that holds them (a recorded CUDA graph, the moving average) still does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ class TrainingState:
 
         Every process has to call this; the others pass None and receive what the main one read.
         """
-        self.step = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)
+        (self.step,) = distributed.all_reduce_max(checkpoint.step if checkpoint else 0)
         if not self.step:
             return False
         tensors = self.tensors() | {METRICS: distributed.all_gather(self.metrics.sums)}
@@ -97,7 +97,7 @@ class TrainingState:
             self.epoch_seconds = progress["epoch_seconds"]
             self.total_seconds = progress["total_seconds"]
         distributed.broadcast_(tensors.values())
-        self.epoch = distributed.all_reduce_max(len(self.rows))
+        (self.epoch,) = distributed.all_reduce_max(len(self.rows))
         self.metrics.sums.copy_(tensors[METRICS][distributed.rank])
         return True
 

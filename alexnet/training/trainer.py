@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from alexnet import config
@@ -27,27 +27,34 @@ from alexnet.network.collapse import (
 )
 from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
-from alexnet.network.summary import num_parameters, summarize, totals, training_flops
 from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
 from alexnet.seeding import seed_for
-from alexnet.signals import GracefulShutdown, TrainingInterrupted
 from alexnet.training.augmentation import Augmentation
+from alexnet.training.autosave import Autosave
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
-from alexnet.training.device import DeviceConfig
+from alexnet.training.device import DeviceConfig, default_generator
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 from alexnet.training.history import Epoch
 from alexnet.training.layer_monitor import LayerMonitor
-from alexnet.training.loader import Batch, Split, batches, epoch_order, move_to_device
+from alexnet.training.loader import (
+    Batch,
+    EpochPlan,
+    EpochPlanner,
+    Loader,
+    Split,
+    epoch_order,
+    move_to_device,
+)
 from alexnet.training.optimizer import build_optimizer, clip_gradient, schedule, set_learning_rate
+from alexnet.training.run_header import describe_run
 from alexnet.training.running_metrics import COUNT, RunningMetrics, check_finite, loss_and_accuracy
 from alexnet.training.state import TrainingState
 
 LOG_INTERVAL_SECONDS = 1.0  # between two readings of the loss: each waits for the device
 VALIDATION_BATCH = 500
-
 logger = logging.getLogger(__name__)
 
 StepFn = Callable[[Batch], None]
@@ -87,13 +94,13 @@ class Trainer:
             )
         self.model, self.metadata, self.params = model, metadata, params
         self.device_config, self.distributed = device_config, distributed
-        self.checkpoints = checkpoints
         self.device = device = device_config.device
         self.train = move_to_device(train, device, params.data_location)
         self.val = move_to_device(val, device, params.data_location)
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
+        distributed.broadcast_(model.state_dict().values())  # all start from the same weights
         # The network that trains: as it is written, or the same without fc1's copies.
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
         self.network = collapse_for_training(model) if self.collapses else model
@@ -106,23 +113,30 @@ class Trainer:
         self.metrics = RunningMetrics(device)
         self.monitor = monitor or LayerMonitor(self.network)
         self.criterion = criterion or partial(cross_entropy, label_smoothing=params.label_smoothing)
+        self.validation_batch = VALIDATION_BATCH
+        if device.type == "cuda":  # few large batches: without gradients, this many fit
+            self.validation_batch = max(VALIDATION_BATCH, 4 * params.batch_size)
         self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
+        self.loader = Loader(self.train, params.batch_size, device, distributed)
+        self.plan = EpochPlanner(self._plan_epoch, params.epochs)
+        self.generator = default_generator(device)
 
         parts = self.network, self.optimizer, self.average, self.metrics, self.monitor
         self.state = TrainingState(*parts)
         latest = checkpoints.load_latest() if checkpoints else None
         if self.state.restore(latest, distributed):
             logger.info(f"resuming at step {self.state.step:,} of {self.num_steps:,}")
-        self.last_save = time.monotonic()
-        self.shutdown = GracefulShutdown()
+        self.autosave = Autosave(self.state, checkpoints, params, distributed, self.steps_per_epoch)
 
-        # On a GPU the step is compiled, and replayed as a CUDA graph if one process trains.
-        self.forward = distributed.wrap_ddp(self.network)
+        # On a GPU most of the step is compiled, and all of it replayed as a CUDA graph.
+        self.compiled_loss = self.compute_loss
+        if device_config.compiles:
+            # A shape fixed, and kernels chosen without measuring: a resumed run computes the same.
+            options = {"deterministic": params.deterministic}
+            self.compiled_loss = torch.compile(self.compute_loss, dynamic=False, options=options)
         step_fn: StepFn = self.train_step
-        if device.type == "cuda":
-            self.forward = torch.compile(self.forward)  # type: ignore[assignment]
-            if distributed.world_size == 1 and use_cuda_graph:
-                step_fn = CUDAGraphStep(self.train_step, lambda: self.monitor.is_recording)
+        if device.type == "cuda" and use_cuda_graph:
+            step_fn = CUDAGraphStep(self.train_step, lambda: self.monitor.is_recording)
         self.step_fn = wrap_step(step_fn)
 
     def fit(self, on_epoch: OnEpoch) -> None:
@@ -135,8 +149,7 @@ class Trainer:
         self._log_run_header()
         for row in state.rows:
             on_epoch(row, math.nan)
-        self.last_save = time.monotonic()
-        with self.shutdown:
+        with self.autosave:
             for epoch in range(state.epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
                 with self.monitor.track_dead_relus():
@@ -155,14 +168,13 @@ class Trainer:
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
         params, state = self.params, self.state
-        sampled = self.augmentation.sample(len(self.train), epoch)
-        order = epoch_order(len(self.train), params.seed, epoch).split(params.batch_size)
         done = state.step - epoch * self.steps_per_epoch  # more than 0 after a resume
         start = last_log_time = time.perf_counter() - state.epoch_seconds
         self.network.train()
-        with progress(f"epoch {epoch + 1}/{params.epochs}", len(order), done) as advance:
-            for batch in batches(self.train, sampled, order[done:], self.device, self.distributed):
-                torch.manual_seed(seed_for(params.seed, "step", state.step, self.distributed.rank))
+        with progress(f"epoch {epoch + 1}/{params.epochs}", self.steps_per_epoch, done) as advance:
+            for batch in self.loader.epoch(self.plan(epoch), done):
+                seed = seed_for(params.seed, "step", state.step, self.distributed.rank)
+                self.generator.manual_seed(seed)
                 set_learning_rate(self.optimizer, state.step, self.num_steps, params)
                 with self.monitor.record_step((state.step + 1) % self.steps_per_epoch == 0):
                     self.step_fn(batch)
@@ -173,28 +185,34 @@ class Trainer:
                     last_log_time = now
                     advance(0, self._progress_text(epoch))
                 advance(1)
-                self._checkpoint_or_stop()
+                self.autosave.after_step()
         sums = self.distributed.all_gather(self.metrics.sums)
         check_finite(sums, epoch * self.steps_per_epoch)
         state.epoch_seconds = time.perf_counter() - start  # the device has finished by now
         return loss_and_accuracy(sums.sum(dim=0).tolist())
 
-    def train_step(self, batch: Batch) -> None:
-        """One step of gradient descent: logits, loss, zero_grad, backward, step."""
-        x = self.augmentation(batch.images, batch.augmentation_params)  # (N, C, H, W)
+    def compute_loss(self, batch: Batch) -> Tensor:
+        """The sum of the losses of a batch's images, augmented; adds it to the metrics."""
+        images, labels, sampled = batch.gather()
+        x = self.augmentation(images, sampled)  #  (B, C, H, W)
         with self.device_config.autocast():
-            logits = self.forward(x)  #                                   (N, num_classes)
-        targets = self.augmentation.targets(
-            batch.labels, batch.augmentation_params, num_classes=logits.shape[1]
-        )
+            logits = self.network(x)  #            (B, num_classes)
+        targets = self.augmentation.targets(labels, sampled, num_classes=logits.shape[1])
         loss = self.criterion(logits, targets)
+        self.metrics.add(logits, labels, loss)
+        return loss
+
+    def train_step(self, batch: Batch) -> None:
+        """One step of gradient descent: logits and loss, zero_grad, backward, step."""
+        is_full = batch.num_images == self.params.batch_size  # a shorter one is not compiled
+        loss = self.compiled_loss(batch) if is_full else self.compute_loss(batch)
         self.optimizer.zero_grad()
-        (loss / batch.loss_divisor).backward()
+        # The mean over the processes is then the mean over all images.
+        (loss / (batch.num_images / self.distributed.world_size)).backward()
+        self.distributed.average_(gradients_and_buffers(self.network))
         self.monitor.record_gradients()
         clip_gradient(self.optimizer, self.params)
         self.optimizer.step()
-
-        self.metrics.add(logits, batch.labels, loss)
         if self.average:
             self.average.update()
 
@@ -207,10 +225,13 @@ class Trainer:
         metrics = RunningMetrics(self.device)
         weights = self.state.result()
         self.network.eval()
-        for start in range(0, len(split), VALIDATION_BATCH):
+        for start in range(0, len(split), self.validation_batch):
             # The processes take the batches in turn.
-            if start // VALIDATION_BATCH % self.distributed.world_size == self.distributed.rank:
-                rows = slice(start, start + VALIDATION_BATCH)
+            if (
+                start // self.validation_batch % self.distributed.world_size
+                == self.distributed.rank
+            ):
+                rows = slice(start, start + self.validation_batch)
                 labels = split.labels[rows].to(self.device)
                 images = centre_crop(split.images[rows], self.metadata.image_size)
                 x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
@@ -227,35 +248,10 @@ class Trainer:
         speed = float(sums[COUNT]) * self.distributed.world_size / self.state.epoch_seconds
         return f"loss {loss:.3f}  accuracy {accuracy:.1%}  {speed:,.0f} images/s"
 
-    def _checkpoint_or_stop(self) -> None:
-        """Write a checkpoint if one is due or a signal arrived; after a signal, stop.
-
-        All processes do so after the same step: when the main one is due, or when any of them
-        received a signal.
-        """
-        received_signal = self.distributed.all_reduce_max(self.shutdown.received_signal)
-        waited = time.monotonic() - self.last_save
-        due = self.checkpoints is not None and waited >= self.params.checkpoint_seconds
-        if received_signal or self.distributed.all_reduce_max(due):
-            self._save()
-            self.last_save = time.monotonic()
-        if received_signal:
-            reached = f"after step {self.state.step:,} of {self.num_steps:,}"
-            raise TrainingInterrupted(received_signal, reached)
-
-    def _save(self) -> None:
-        """Raises UserError if the loss is not finite: no checkpoint of a run that diverged."""
-        metrics = self.distributed.all_gather(self.metrics.sums)  # of every process
-        if self.checkpoints is None:
-            return
-        check_finite(metrics, self.state.epoch * self.steps_per_epoch)
-        try:
-            self.checkpoints.save(self.state.to_checkpoint(metrics))
-        except OSError as error:
-            if self.params.on_checkpoint_error == "stop":
-                raise
-            step = f"{self.state.step:,}"
-            logger.warning(f"no checkpoint at step {step} ({error}); training continues")
+    def _plan_epoch(self, epoch: int) -> EpochPlan:
+        order = epoch_order(len(self.train), self.params.seed, epoch)
+        plan = EpochPlan(order, self.augmentation.sample(len(self.train), epoch))
+        return plan.pin_memory() if self.device.type == "cuda" else plan
 
     def _log_run_header(self) -> None:
         """Log what is about to run, and the loss before the first step.
@@ -263,30 +259,25 @@ class Trainer:
         A fresh network knows nothing, so its loss should be near log(num_classes); a higher
         one means an initialisation that has to be unlearned first. Every process takes part.
         """
-        layers = summarize(self.model, self.metadata.image_size)
-        params, num_classes = self.params, len(self.metadata.classes)
-        world_size = self.distributed.world_size
-        processes = f", {world_size} processes" if world_size > 1 else ""
-        logger.info(f"device {self.device_config}{processes}")
-        logger.info(
-            f"variant {self.metadata.variant}: {num_parameters(self.model):,} parameters, "
-            f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
-            f"{training_flops(layers) / 1e6:.2f} forward and backward"
-        )
-        if self.collapses:
-            collapsed = num_parameters(self.network)
-            logger.info(f"fc1 trains without its copies: {collapsed:,} trainable parameters")
-        logger.info(
-            f"{len(self.train):,} images, {params.batch_size} a step, "
-            f"{self.steps_per_epoch} steps an epoch, {params.epochs} epochs"
-        )
+        for line in describe_run(self):
+            logger.info(line)
         if self.state.step == 0:
-            first = epoch_order(len(self.train), params.seed, epoch=0)[: params.batch_size]
-            first = first.to(self.train.images.device)
+            order = epoch_order(len(self.train), self.params.seed, epoch=0)
+            first = order[: self.params.batch_size].to(self.train.images.device)
             loss, _ = self.validate(Split(self.train.images[first], self.train.labels[first]))
+            num_classes = len(self.metadata.classes)
             logger.info(
                 f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}"
             )
+
+
+def gradients_and_buffers(network: nn.Module) -> list[Tensor]:
+    """What each process computes from its own images: all else it has in common with the others.
+
+    Buffers are running statistics, such as those of a batch normalisation.
+    """
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return gradients + [buffer for buffer in network.buffers() if buffer.is_floating_point()]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:

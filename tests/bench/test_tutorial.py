@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import build
-from alexnet.training.augmentation import Augmentation, AugmentationParams
+from alexnet.training.augmentation import Augmentation
 from bench import tutorial
 from tests.runs import settings
 
@@ -59,7 +59,7 @@ def test_its_augmentation_is_ours(metadata):
     values = torch.cartesian_prod(offsets, offsets, torch.arange(2)).float()
     params = settings(crop_padding=4, hflip="random")
     augmentation = Augmentation(images, metadata.mean, metadata.std, params, CPU)
-    given = AugmentationParams(values, augmentation.columns)  # top, left, mirrored
+    given = values  # top, left, mirrored
     ours = augmentation(images.expand(len(values), -1, -1, -1), given)
 
     dataset = tutorial.make_loader(images, torch.zeros(1), metadata, 1, CPU).dataset

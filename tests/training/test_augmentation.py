@@ -64,8 +64,8 @@ def test_each_transform_can_be_active_alone(images, kind):
     made = augmentation_of(images, **params)
     assert [type(transform) for transform in made.transforms] == [kind]
     sampled = made.sample(len(images), epoch=0)
-    assert sampled.values.shape == (len(images), len(kind.columns))
-    assert sampled.values.dtype == torch.float32
+    assert sampled.shape == (len(images), len(kind.columns))
+    assert sampled.dtype == torch.float32
     x = made(images, sampled)
     assert x.shape == (300, 3, 32, 32)
     assert not torch.allclose(x, normalise(images, MEAN, STD))
@@ -75,7 +75,7 @@ def test_each_transform_can_be_active_alone(images, kind):
 def test_without_augmentation_images_are_normalised_and_labels_kept(images):
     made, labels = augmentation_of(images), torch.arange(300)
     sampled = made.sample(300, epoch=0)
-    assert sampled.values.shape == (300, 0)
+    assert sampled.shape == (300, 0)
     assert torch.equal(made(images, sampled), normalise(images, MEAN, STD))
     assert made.targets(labels, sampled, 10) is labels
     assert describe_augmentation(settings()) == ""
@@ -87,7 +87,8 @@ def test_without_augmentation_images_are_normalised_and_labels_kept(images):
 @each_transform
 def test_random_numbers_depend_on_seed_epoch_and_image_alone(images, kind, monkeypatch):
     def sample(epoch=3, **changes):
-        return augmentation_of(images, **(ALL | changes)).sample(300, epoch)[kind.name]
+        made = augmentation_of(images, **(ALL | changes))
+        return made.select(made.sample(300, epoch), kind.name)
 
     first = sample()
     torch.manual_seed(5)
@@ -101,7 +102,7 @@ def test_random_numbers_depend_on_seed_epoch_and_image_alone(images, kind, monke
 
 def test_transforms_are_independent_of_each_other(images):
     made = augmentation_of(images, **ALL)
-    values = made.sample(20_000, epoch=0).values
+    values = made.sample(20_000, epoch=0)
     correlation = torch.corrcoef(values.T).abs()
     for own in made.columns.values():
         correlation[own, own] = 0
@@ -119,11 +120,11 @@ def test_transforms_act_in_the_order_of_the_list(images):
     result = made(images, sampled)
     crop, flip, lighting, cutout = made.transforms
     positions = torch.arange(28)[None]
-    rows, columns = flip.source(positions, positions, sampled["flip"])
-    rows, columns = crop.source(rows, columns, sampled["crop"])
+    rows, columns = flip.source(positions, positions, made.select(sampled, "flip"))
+    rows, columns = crop.source(rows, columns, made.select(sampled, "crop"))
     stored = images[torch.arange(300)[:, None, None], rows[:, :, None], columns[:, None]]
-    x = lighting(normalise(stored, MEAN, STD), sampled["pca_lighting"])
-    torch.testing.assert_close(result, cutout(x, sampled["cutout"]))
+    x = lighting(normalise(stored, MEAN, STD), made.select(sampled, "pca_lighting"))
+    torch.testing.assert_close(result, cutout(x, made.select(sampled, "cutout")))
     hidden = (result == 0).all(dim=1).sum(dim=(1, 2))
     assert hidden.min() >= 16
     assert hidden.max() == 64
@@ -135,7 +136,7 @@ def test_cutout_sets_pixels_to_the_training_mean(images):
     seen = denormalise(made(images, sampled), MEAN, STD)
     hidden = (seen == torch.tensor(MEAN).mul(255).round().byte()).all(dim=3)
     assert torch.equal(seen[~hidden], images[~hidden])
-    for number, (top, left) in enumerate(sampled["cutout"].int().tolist()):
+    for number, (top, left) in enumerate(made.select(sampled, "cutout").int().tolist()):
         assert hidden[number, max(0, top) : top + 8, max(0, left) : left + 8].all()
 
 
@@ -143,15 +144,17 @@ def test_the_augmentation_of_a_pair_does_not_depend_on_its_batch(images):
     made, labels = augmentation_of(images, **ALL), torch.arange(300) % 10
     sampled = made.sample(300, epoch=0)
     batch = slice(0, 40)
-    together = made(images[batch], sampled.index_select(batch))
-    targets = made.targets(labels[batch], sampled.index_select(batch), 10)
+    together = made(images[batch], sampled[batch])
+    targets = made.targets(labels[batch], sampled[batch], 10)
     for number in (0, 16, 38):
         pair = slice(number, number + 2)
-        of_pair = sampled.index_select(pair)
+        of_pair = sampled[pair]
         assert torch.equal(made(images[pair], of_pair), together[pair])
         assert torch.equal(made.targets(labels[pair], of_pair, 10), targets[pair])
     cutmix = made.transforms[-1]
-    assert torch.equal(targets, cutmix.mix_targets(labels[:40], sampled["cutmix"][:40], 10))
+    assert torch.equal(
+        targets, cutmix.mix_targets(labels[:40], made.select(sampled, "cutmix")[:40], 10)
+    )
     assert targets.sum(dim=1).tolist() == pytest.approx([1.0] * 40)
     assert targets.max(dim=1).values.min() < 1, "some labels are mixed"
 
@@ -239,6 +242,6 @@ def test_a_transform_is_added_by_a_class_a_line_and_a_parameter(images, monkeypa
     made = Augmentation(images, MEAN, STD, params, CPU)
     sampled = made.sample(300, epoch=0)
     x = Augmentation(images, MEAN, STD, without, CPU)(images, sampled)
-    assert torch.equal(made(images, sampled), x * sampled["dimming"][:, :, None, None])
+    assert torch.equal(made(images, sampled), x * made.select(sampled, "dimming")[:, :, None, None])
     first, second = (train(seeded(), changed).losses[0] for changed in (params, without))
     assert first != pytest.approx(second, rel=1e-6)

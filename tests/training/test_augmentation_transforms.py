@@ -46,10 +46,12 @@ def test_a_crop_is_a_slice_of_the_reflected_image(images, padding, crop_size, hf
     given = augmentation.sample(len(images), epoch=0)
     results = augmentation(images, given).permute(0, 2, 3, 1).round().byte().numpy()
     around = [(padding, padding), (padding, padding), (0, 0)]
-    mirrored = given["flip"] if hflip != "none" else torch.zeros(len(images), 1)
+    mirrored = (
+        augmentation.select(given, "flip") if hflip != "none" else torch.zeros(len(images), 1)
+    )
     for number, image in enumerate(images.numpy()):
         padded = np.pad(image, around, mode="reflect") if padding else image
-        top, left = (given["crop"][number].int() + padding).tolist()
+        top, left = (augmentation.select(given, "crop")[number].int() + padding).tolist()
         expected = padded[top : top + crop_size, left : left + crop_size]
         assert expected.shape[:2] == (crop_size, crop_size), "no crop reaches further"
         expected = expected[:, ::-1] if mirrored[number] else expected

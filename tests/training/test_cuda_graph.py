@@ -7,18 +7,26 @@ import torch
 
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import trainer as training
-from alexnet.training.augmentation import AugmentationParams
 from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
 from alexnet.training.device import DeviceConfig, make_deterministic
 from alexnet.training.loader import Batch
 from tests.runs import EVERYTHING, seeded, settings, trainer_of
 
 
-def batch_of(*labels):
-    """A batch that its labels identify."""
-    n = len(labels)
-    images = torch.zeros(n, 2, 2, 3, dtype=torch.uint8)
-    return Batch(images, torch.tensor(labels), AugmentationParams(torch.zeros(n, 0), {}), float(n))
+class Memory:
+    """The batches of a loader, which are the same tensors for the same number of images."""
+
+    def __init__(self):
+        self.batches = {}
+
+    def batch_of(self, *labels):
+        """A batch that its labels identify."""
+        n = len(labels)
+        empty = torch.zeros(n, 2, 2, 3, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64)
+        new = Batch(*empty, torch.zeros(n, 0), torch.arange(n), n)
+        batch = self.batches.setdefault(n, new)
+        batch.labels.copy_(torch.tensor(labels))
+        return batch
 
 
 class Recorder:
@@ -37,7 +45,7 @@ class Recorder:
         yield
 
     @contextmanager
-    def graph(self, graph):
+    def graph(self, graph, pool=None, capture_error_mode="global"):
         self.recording = graph
         yield
         self.recording = None
@@ -56,55 +64,63 @@ class Graph:
         for run in self.recorded:
             run()
 
+    def pool(self):
+        return 1
 
-def test_each_call_is_one_step_on_its_own_batch(monkeypatch):
-    recorder, taken, num_calls = Recorder(monkeypatch), [], 0
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Takes batches of labels: (the step, labels of the steps taken, calls of the function)."""
+    recorder, memory, taken, calls = Recorder(monkeypatch), Memory(), [], []
 
     def step(batch):
-        nonlocal num_calls
-        num_calls += 1
+        calls.append(len(batch.labels))
         if recorder.recording:
             recorder.recording.recorded.append(lambda: taken.append(batch.labels.tolist()))
         else:
             taken.append(batch.labels.tolist())
 
-    replayed = CUDAGraphStep(step)
-    given = [[number, number + 1] for number in range(8)]
-    for number, labels in enumerate(given):
-        replayed(batch_of(*labels))
-        if number % 3 == 2:
-            replayed(batch_of(100 + number))  # the last of an epoch, which is shorter
-    ragged = [[102], [105]]
-    assert taken == given[:3] + ragged[:1] + given[3:6] + ragged[1:] + given[6:]
-    # In Python: the warm-up, the recording, and the two of another shape.
-    assert num_calls == NUM_WARM_UP + 1 + 2
+    def make(is_recorded=lambda: False):
+        replayed = CUDAGraphStep(step, is_recorded)
+        return lambda *labels: replayed(memory.batch_of(*labels))
+
+    return make, taken, calls
 
 
-def test_the_first_batch_is_not_overwritten(monkeypatch):
-    """It may be the split itself, where one batch is all of it."""
-    Recorder(monkeypatch)
-    first = batch_of(1, 2)
-    replayed = CUDAGraphStep(lambda batch: None)
-    replayed(first)
-    replayed(batch_of(3, 4))
-    assert first.labels.tolist() == [1, 2]
+def test_each_call_is_one_step_on_its_own_batch(steps):
+    """Both kinds of batches are captured after their warm-up: in Python, no more."""
+    make, taken, calls = steps
+    step, given = make(), []
+    for number in range(12):
+        given.append([number, number + 1])
+        step(*given[-1])
+        if number % 3 == 2:  # the last of an epoch, which is shorter
+            given.append([100 + number])
+            step(*given[-1])
+    assert taken == given
+    assert calls.count(2) == calls.count(1) == NUM_WARM_UP + 1
 
 
-def test_a_step_that_the_monitor_records_runs_eagerly(monkeypatch):
-    """The monitor is Python, which a CUDA graph leaves out."""
-    recorder, eagerly, batches = Recorder(monkeypatch), False, []
+def test_a_resume_before_the_short_batch_captures_the_full_one_all_the_same(steps):
+    make, taken, calls = steps
+    step = make()
+    given = [[0]] + [[number, number + 1] for number in range(6)]
+    for labels in given:
+        step(*labels)
+    assert taken == given
+    assert calls == [1] + [2] * (NUM_WARM_UP + 1)
 
-    def step(batch):
-        if recorder.recording:
-            recorder.recording.recorded.append(lambda: None)
-        else:
-            batches.append(batch.labels.tolist())
 
-    replayed = CUDAGraphStep(step, lambda: eagerly)
-    for number in range(8):
-        eagerly = number == 6
-        replayed(batch_of(number))
-    assert batches == [[0], [1], [2], [6]]
+def test_steps_that_the_monitor_records_have_a_graph_of_their_own(steps):
+    """It reads the gradients in such a step, and in no other."""
+    make, taken, calls = steps
+    recorded = False
+    step = make(lambda: recorded)
+    for number in range(12):
+        recorded = number % 3 == 2
+        step(number, number)
+    assert taken == [[number, number] for number in range(12)]
+    assert len(calls) == 2 * (NUM_WARM_UP + 1)
 
 
 @pytest.fixture
@@ -120,7 +136,7 @@ def on_gpu(options, **changes):
         seeded(dropout=0.5, make=AlexNetCifar),
         settings(**EVERYTHING | changes),
         num_images=70,
-        device_config=DeviceConfig(torch.device("cuda:0"), torch.bfloat16),
+        device_config=DeviceConfig(torch.device("cuda:0"), torch.bfloat16, compiles=True),
         **options,
     )
 
@@ -140,7 +156,7 @@ def test_a_replayed_run_equals_an_eager_one_bit_for_bit(deterministic, muon, dat
         rows[name] = []
         trainer.fit(lambda row, seconds, rows=rows[name]: rows.append(row))
         assert trainer.state.step == 20
-    assert replayed.step_fn.graph is not None
+    assert replayed.step_fn.graphs
     for name, value in eager.model.state_dict().items():
         assert torch.equal(replayed.model.state_dict()[name], value), name
     assert rows["replayed"] == rows["eager"]

@@ -24,7 +24,7 @@ from alexnet.training.launcher import resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 from tests.conftest import METADATA, ROOT, real_digits
-from tests.runs import CPU, EVERYTHING, MUON, ON_CPU, narrow, seeded, settings
+from tests.runs import CPU, EVERYTHING, MUON, ON_CPU, seeded, settings
 
 # Shards of a batch
 
@@ -51,9 +51,9 @@ def test_a_single_process_communicates_with_none():
     assert SINGLE_PROCESS.is_main_process
     assert torch.equal(SINGLE_PROCESS.all_reduce_sum(tensor), tensor)
     assert torch.equal(SINGLE_PROCESS.all_gather(tensor), tensor[None])
-    assert SINGLE_PROCESS.all_reduce_max(3) == 3
-    network = narrow()
-    assert SINGLE_PROCESS.wrap_ddp(network) is network
+    assert SINGLE_PROCESS.all_reduce_max(3, 0) == [3, 0]
+    SINGLE_PROCESS.average_([tensor])
+    assert tensor.tolist() == [1.0, 2.0]
 
 
 # The number of processes
@@ -131,13 +131,13 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
         distributed = init_distributed(CPU)
     images, labels = real_digits()
     params = settings(epochs=4, learning_rate=0.02, **CASES[case])
-    model = seeded()
+    model = seeded(rank)  # the first one's weights are sent to the others
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
     rows, labels_of_steps = [], []
 
     def recording(step_fn):
         def step(batch):
-            labels_of_steps.append(batch.labels.tolist())
+            labels_of_steps.append(batch.gather()[1].tolist())
             step_fn(batch)
 
         return step
@@ -150,6 +150,20 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
     (folder / f"{case}-{size}-{rank}.json").write_text(json.dumps(record))
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / f"{case}-{size}-{rank}.safetensors")
+
+
+def average_case(folder: Path, rank: int, size: int) -> None:
+    """Each process has its own number, in tensors of either memory format."""
+    as_torchrun_does(folder / "store", rank, size)
+    distributed = init_distributed(CPU)
+    kernel = torch.arange(24.0).view(2, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    kernel, part = kernel + rank, torch.full((2,), float(rank))
+    expected = (kernel + 0.5 - rank).clone()
+    distributed.average_([kernel, part])
+    assert torch.equal(kernel, expected)
+    assert part.tolist() == [0.5, 0.5]
+    assert distributed.all_reduce_max(rank, -rank) == [1, 0]
+    destroy_distributed(distributed)
 
 
 def as_torchrun_does(store: Path, rank: int, size: int) -> None:
@@ -209,6 +223,17 @@ def test_two_processes_take_the_steps_of_one(runs, case):
         torch.testing.assert_close(first[name], value, rtol=0, atol=1e-5, msg=f"{name} differs")
         if not name.startswith("fc1.weight"):  # most of it is 36 copies
             assert (value - start[name]).abs().max() > 1e-4, f"{name} has hardly moved"
+
+
+def test_tensors_of_two_processes_are_averaged(tmp_path):
+    script = """
+import sys
+from tests.training.test_distributed import *
+children = [fork(average_case, Path(sys.argv[1]), rank, 2) for rank in range(2)]
+assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+"""
+    result = python(script, tmp_path)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.slow

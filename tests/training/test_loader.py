@@ -1,11 +1,20 @@
 """Batches: each image once, in the order of the epoch, the same in any memory."""
 
+import threading
+
 import pytest
 import torch
 
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
-from alexnet.training.loader import Split, batches, epoch_order, move_to_device
+from alexnet.training.loader import (
+    EpochPlan,
+    EpochPlanner,
+    Loader,
+    Split,
+    epoch_order,
+    move_to_device,
+)
 from tests.runs import CPU, EVERYTHING, settings
 
 
@@ -16,13 +25,19 @@ def split(digits):
     return Split(images[:75], torch.arange(75))
 
 
-def epoch_of(split, batch_size, device=CPU, distributed=SINGLE_PROCESS, order=None):
-    """(the order of the epoch, its augmentation parameters, its batches)"""
+def plan_of(split):
     params = settings(**EVERYTHING, epochs=8)
     augmentation = Augmentation(split.images, (0.5,) * 3, (0.2,) * 3, params, CPU)
-    sampled = augmentation.sample(len(split), epoch=2)
-    order = epoch_order(len(split), 0, 2) if order is None else order
-    return order, sampled, batches(split, sampled, order.split(batch_size), device, distributed)
+    return EpochPlan(epoch_order(len(split), 0, 2), augmentation.sample(len(split), epoch=2))
+
+
+def batches_of(split, batch_size, device=CPU, distributed=SINGLE_PROCESS, first_step=0):
+    """(images, labels, random numbers, number of images) of each batch of an epoch, on the CPU."""
+    loader = Loader(split, batch_size, device, distributed)
+    return [
+        (*(tensor.cpu().clone() for tensor in batch.gather()), batch.num_images)
+        for batch in loader.epoch(plan_of(split), first_step)
+    ]
 
 
 def test_the_order_of_an_epoch_is_a_permutation():
@@ -35,46 +50,72 @@ def test_the_order_of_an_epoch_is_a_permutation():
 
 @pytest.mark.parametrize("batch_size", [1, 16, 25, 75])
 def test_an_epoch_has_each_image_once_and_a_shorter_last_batch(split, batch_size):
-    order, sampled, found = epoch_of(split, batch_size)
-    found = list(found)
-    sizes = [len(batch.labels) for batch in found]
-    assert sizes == [batch_size] * (75 // batch_size) + [75 % batch_size] * (75 % batch_size > 0)
-    assert [batch.loss_divisor for batch in found] == sizes
-    assert torch.equal(torch.cat([batch.labels for batch in found]), order)
-    assert torch.equal(torch.cat([batch.images for batch in found]), split.images[order])
-    of_batches = torch.cat([batch.augmentation_params.values for batch in found])
-    assert torch.equal(of_batches, sampled.values[order])
+    plan, found = plan_of(split), batches_of(split, batch_size)
+    images, labels, sampled, sizes = zip(*found, strict=True)
+    rest = 75 % batch_size
+    assert list(sizes) == [batch_size] * (75 // batch_size) + [rest] * (rest > 0)
+    assert list(map(len, labels)) == list(sizes)
+    assert torch.equal(torch.cat(labels), plan.order)
+    assert torch.equal(torch.cat(images), split.images[plan.order])
+    assert torch.equal(torch.cat(sampled), plan.sampled[plan.order])
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("batch_size", [16, 4])
 def test_the_shards_of_the_processes_make_up_the_batch(split, size, batch_size):
     """In its order. Of the last batch some of five processes have fewer images, or none."""
-    _, _, complete = epoch_of(split, batch_size)
-    shared = [
-        epoch_of(split, batch_size, distributed=DistributedContext(r, size))[2] for r in range(size)
-    ]
-    for batch, *parts in zip(complete, *shared, strict=True):
-        for k, tensor in enumerate(batch.tensors()):
-            assert torch.equal(torch.cat([part.tensors()[k] for part in parts]), tensor)
-        sizes = [len(part.labels) for part in parts]
+    shared = [batches_of(split, batch_size, CPU, DistributedContext(r, size)) for r in range(size)]
+    for batch, *parts in zip(batches_of(split, batch_size), *shared, strict=True):
+        for k in range(3):
+            assert torch.equal(torch.cat([part[k] for part in parts]), batch[k])
+        sizes = [len(part[1]) for part in parts]
         assert max(sizes) - min(sizes) <= 2
-        # The mean over the processes of (sum of losses / loss_divisor) is the batch's mean loss.
-        assert {part.loss_divisor for part in parts} == {len(batch.labels) / size}
+        assert {part[3] for part in parts} == {len(batch[1])}, "of the step, not of the process"
 
 
-def test_a_complete_epoch_has_no_further_batches(split):
-    assert list(batches(split, epoch_of(split, 16)[1], [], CPU, SINGLE_PROCESS)) == []
+def test_a_resumed_epoch_has_the_batches_that_are_left(split):
+    for first_step in (0, 3, 4, 5):
+        left = batches_of(split, 16, first_step=first_step)
+        assert [len(batch[1]) for batch in left] == [16, 16, 16, 16, 11][first_step:]
+        labels = [batch[1] for batch in left] or [torch.empty(0, dtype=torch.int64)]
+        assert torch.equal(torch.cat(labels), plan_of(split).order[16 * first_step :])
 
 
-def test_a_clone_has_its_own_memory(split):
-    batch = next(iter(epoch_of(split, 16)[2]))
-    clone = batch.clone()
-    assert clone.loss_divisor == batch.loss_divisor
-    for ours, theirs in zip(clone.tensors(), batch.tensors(), strict=True):
-        assert torch.equal(ours, theirs)
-        assert ours.data_ptr() != theirs.data_ptr()
-    assert len(batch.tensors()) == 3, "images, labels, and the augmentation's random numbers"
+def test_batches_of_one_size_are_the_same_tensors_in_every_epoch(split):
+    """Where a CUDA graph reads them; the split itself is not copied, and not changed."""
+    before, loader = split.images.clone(), Loader(split, 16, CPU, SINGLE_PROCESS)
+    places = {len(b.index): set() for _ in range(2) for b in loader.epoch(plan_of(split))}
+    for _ in range(2):
+        for batch in loader.epoch(plan_of(split)):
+            places[len(batch.index)].add(tuple(tensor.data_ptr() for tensor in batch.tensors()))
+            assert batch.images is split.images
+    assert {size: len(found) for size, found in places.items()} == {16: 1, 11: 1}
+    assert torch.equal(split.images, before)
+
+
+def test_the_plan_of_the_next_epoch_is_made_meanwhile():
+    """In a thread; each is made once, and none beyond the last epoch."""
+    made = []
+
+    def make(epoch):
+        made.append((epoch, threading.current_thread() is threading.main_thread()))
+        return EpochPlan(torch.tensor([epoch]), torch.empty(1, 0))
+
+    planner = EpochPlanner(make, num_epochs=4)
+    assert [planner(epoch).order.item() for epoch in (1, 2, 3)] == [1, 2, 3], "resumed at 1"
+    assert made == [(1, True), (2, False), (3, False)]
+
+
+def test_an_error_in_the_thread_is_raised_where_the_plan_is_asked_for():
+    def make(epoch):
+        if epoch == 1:
+            raise ValueError("no plan")
+        return EpochPlan(torch.arange(2), torch.empty(2, 0))
+
+    planner = EpochPlanner(make, num_epochs=2)
+    planner(0)
+    with pytest.raises(ValueError, match="no plan"):
+        planner(1)
 
 
 @pytest.mark.parametrize("wanted", ["auto", "device", "host"])
@@ -97,37 +138,26 @@ def test_auto_leaves_half_of_the_devices_memory(split, monkeypatch, free, moved)
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [16, 25])
-def test_streamed_batches_equal_resident_ones_bit_for_bit(split, batch_size):
+@pytest.mark.parametrize("location", ["device", "host"])
+def test_batches_on_a_gpu_equal_those_on_the_cpu_bit_for_bit(split, batch_size, location):
+    """Resident and streamed, while the device works, as in a step, and the next one is copied."""
     device = torch.device("cuda:0")
-    resident = epoch_of(move_to_device(split, device, "device"), batch_size, device)[2]
-    streamed = epoch_of(move_to_device(split, device, "host"), batch_size, device)[2]
-    of_cpu = epoch_of(split, batch_size)[2]
-    num_batches = 0
-    for ours, theirs, expected in zip(streamed, resident, of_cpu, strict=True):
-        # Work on the device, as a step would, while the next batch is copied.
+    loader = Loader(move_to_device(split, device, location), batch_size, device, SINGLE_PROCESS)
+    found = []
+    for batch in loader.epoch(plan_of(split).pin_memory()):
         torch.randn(2000, 2000, device=device).square_().sum()
-        assert ours.loss_divisor == theirs.loss_divisor == expected.loss_divisor
-        for a, b, c in zip(ours.tensors(), theirs.tensors(), expected.tensors(), strict=True):
-            assert a.device == b.device == device
-            assert torch.equal(a, b)
-            assert torch.equal(a.cpu(), c)
-        num_batches += 1
-    assert num_batches == -(-75 // batch_size)
-
-
-@pytest.mark.gpu
-def test_a_streamed_batch_is_not_overwritten_by_the_next(split):
-    device = torch.device("cuda:0")
-    order, _, found = epoch_of(split, 16, device)
-    kept = list(found)
-    assert torch.equal(torch.cat([batch.labels for batch in kept]).cpu(), order)
-    assert torch.equal(torch.cat([batch.images for batch in kept]).cpu(), split.images[order])
+        found.append([tensor.clone() for tensor in batch.gather()])
+    for ours, (*expected, _) in zip(found, batches_of(split, batch_size), strict=True):
+        for a, b in zip(ours, expected, strict=True):
+            assert a.device == device
+            assert torch.equal(a.cpu(), b)
 
 
 @pytest.mark.gpu
 def test_resident_batches_never_wait_for_the_device(split):
     device = torch.device("cuda:0")
-    found = iter(epoch_of(move_to_device(split, device, "device"), 16, device)[2])
+    loader = Loader(move_to_device(split, device, "device"), 16, device, SINGLE_PROCESS)
+    found = loader.epoch(plan_of(split).pin_memory())
     next(found)
     torch.cuda.set_sync_debug_mode("error")
     try:

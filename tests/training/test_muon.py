@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from alexnet.training import optimizer
-from alexnet.training.muon import Muon, orthogonalise
+from alexnet.training.muon import Muon, group_by_size, orthogonalise
 from tests.runs import narrow, settings
 
-SHAPES = [(48, 48), (32, 150), (150, 32)]
+SHAPES = [(48, 48), (32, 150)]
 
 
 def matrix_of(singular, rows, columns):
@@ -29,9 +29,8 @@ def by_svd(matrix):
 
 
 def muon_of(parameter, dtype, copies=1, **options):
-    group = {"params": [parameter], "use_muon": True, "num_copies": copies, "muon_momentum": 0.9}
-    steps = Muon([group], lr=0.1, **options)
-    steps.dtype = dtype
+    group = {"params": [parameter], "use_muon": True, "num_copies": copies}
+    steps = Muon([group], dtype, muon_momentum=0.9, lr=0.1, **options)
     steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return steps
 
@@ -40,7 +39,7 @@ def muon_of(parameter, dtype, copies=1, **options):
 def test_singular_values_become_about_1_and_directions_stay(shape):
     """U S V^T becomes U D V^T with D near 1, for values that differ by a factor of 100."""
     matrix, u, vt = matrix_of(np.geomspace(1, 0.01, min(shape)), *shape)
-    result = orthogonalise(matrix).numpy()
+    result = orthogonalise(matrix[None])[0].numpy()
     assert result.shape == shape
     found = np.linalg.svd(result, compute_uv=False)
     assert found.min() > 0.65
@@ -53,12 +52,14 @@ def test_singular_values_become_about_1_and_directions_stay(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_singular_value_is_mapped_on_its_own(shape):
     matrix, _, _ = matrix_of(np.geomspace(5, 1e-4, min(shape)), *shape)
-    np.testing.assert_allclose(orthogonalise(matrix).numpy(), by_svd(matrix.numpy()), atol=1e-6)
+    np.testing.assert_allclose(
+        orthogonalise(matrix[None])[0].numpy(), by_svd(matrix.numpy()), atol=1e-6
+    )
 
 
 def test_bfloat16_is_precise_enough():
     matrix, u, vt = matrix_of(np.geomspace(1, 0.02, 32), 32, 150)
-    result = orthogonalise(matrix.bfloat16())
+    (result,) = orthogonalise(matrix.bfloat16()[None])
     assert result.dtype == torch.bfloat16
     inner = u.T @ result.double().numpy() @ vt.T
     assert np.diag(inner) == pytest.approx(1, abs=0.4)
@@ -66,7 +67,42 @@ def test_bfloat16_is_precise_enough():
 
 
 def test_a_gradient_of_zeros_gives_no_update():
-    assert torch.equal(orthogonalise(torch.zeros(4, 6)), torch.zeros(4, 6))
+    assert torch.equal(orthogonalise(torch.zeros(1, 4, 6)), torch.zeros(1, 4, 6))
+
+
+def test_matrices_of_similar_size_share_a_padded_batch():
+    """The layers of the default network; on a CPU, none is padded."""
+    sizes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
+    assert group_by_size(sizes, max_padding=4.0) == [[0, 1, 4, 5, 2, 3]]
+    assert group_by_size(sizes, max_padding=1.0) == [[0], [1], [4], [5], [2], [3]]
+    # The 9216 columns of an fc1 that is not collapsed would fill up all the others.
+    as_written = [*sizes[:5], (4096, 9216)]
+    assert group_by_size(as_written, max_padding=4.0) == [[0, 1, 4, 2, 3], [5]]
+    assert group_by_size([(8, 16), (8, 16)], max_padding=1.0) == [[0, 1]], "nothing to fill up"
+    assert group_by_size([], max_padding=4.0) == []
+
+
+def test_padded_steps_equal_those_of_each_layer_alone():
+    """A kernel, a wide and a tall matrix, in channels-last order, over three steps."""
+    shapes = [(16, 4, 3, 3), (24, 40), (64, 16)]
+    found = {}
+    for max_padding in (1.0, 1e9):
+        generator = torch.Generator().manual_seed(7)
+        layers = [torch.nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in shapes]
+        layers[0].data = layers[0].data.contiguous(memory_format=torch.channels_last)
+        groups = [{"params": layers, "use_muon": True, "num_copies": 1}]
+        steps = Muon(groups, torch.float64, 0.9, max_padding, lr=0.1)
+        assert len(steps.batches) == (3 if max_padding == 1.0 else 1)
+        for layer in layers:
+            steps.state[layer]["momentum_buffer"] = torch.zeros_like(layer)
+        for _ in range(3):
+            for layer in layers:
+                layer.grad = torch.randn(layer.shape, generator=generator, dtype=torch.float64)
+            steps.step()
+        found[max_padding] = layers
+    for alone, padded in zip(found[1.0], found[1e9], strict=True):
+        torch.testing.assert_close(padded, alone, rtol=0, atol=1e-12)
+        assert alone.abs().max() > 0.01
 
 
 @pytest.mark.parametrize(

@@ -100,13 +100,13 @@ def test_a_damaged_checkpoint_costs_steps_and_changes_no_bytes(checkpoints, unin
 def fill_the_disk(trainer, batch):
     """Checkpoints after step 4 fail."""
     if trainer.state.step == 4:
-        save = trainer.checkpoints.save
+        save = trainer.autosave.checkpoints.save
 
         def failing(checkpoint):
             with full_disk(10_000):
                 save(checkpoint)
 
-        trainer.checkpoints.save = failing
+        trainer.autosave.checkpoints.save = failing
 
 
 def test_training_continues_with_a_warning_on_a_full_disk(checkpoints, uninterrupted):

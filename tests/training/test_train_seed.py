@@ -10,8 +10,8 @@ from tests.conftest import METADATA, real_digits
 from tests.runs import CPU, EVERYTHING, ignore, seeded, settings, train, trainer_of
 
 
-def rows_of(params):
-    return [tuple(row) for row in params.values.tolist()]
+def rows_of(sampled):
+    return [tuple(row) for row in sampled.tolist()]
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,9 @@ def recorded():
 
         def record(trainer, batch, seeds=seeds, images=images, rows=rows):
             seeds.append(torch.initial_seed())
-            images += [image.numpy().tobytes() for image in batch.images]
-            rows += rows_of(batch.augmentation_params)
+            chosen, _, sampled = batch.gather()
+            images += [image.numpy().tobytes() for image in chosen]
+            rows += rows_of(sampled)
 
         params = settings(seed=seed, **EVERYTHING)
         trainer_of(seeded(dropout=0.5), params, before_step=record).fit(ignore)
@@ -73,5 +74,5 @@ def test_an_image_is_augmented_by_its_index_whatever_its_batch(recorded, epoch):
     params = settings(**EVERYTHING, batch_size=38)
     images = real_digits()[0][:76]
     augmentation = Augmentation(images, METADATA.mean, METADATA.std, params, CPU)
-    expected = augmentation.sample(76, epoch).index_select(epoch_order(76, params.seed, epoch))
+    expected = augmentation.sample(76, epoch)[epoch_order(76, params.seed, epoch)]
     assert recorded[0][2][76 * epoch :][:76] == rows_of(expected)
