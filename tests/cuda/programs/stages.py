@@ -1,0 +1,48 @@
+"""`stages NAME...`: stages as commands, one after the other, in the current directory."""
+
+import json
+import os
+import runpy
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from tests.cuda.null_gpu.device import counters, record
+from tests.cuda.programs import training  # noqa: F401 (what checks values is left out)
+
+
+def run_stage(name: str, results: Path) -> None:
+    """In this process, a child, which ends with it."""
+    code: object = 1
+    try:
+        sys.argv = [f"stages.{name}"]
+        runpy.run_module(f"stages.{name}", run_name="__main__")
+        code = 0
+    except SystemExit as done:
+        code = done.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        found = record()
+        results.write_text(
+            json.dumps(
+                {"violations": found.violations, "graphs": len(found.graphs), **counters()}
+            )
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+stages = {}
+with tempfile.TemporaryDirectory() as folder:
+    for name in sys.argv[1:]:
+        results = Path(folder, name)
+        # A fork of this process, which has imported torch and not used CUDA yet.
+        if not (child := os.fork()):
+            run_stage(name, results)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code == 0, f"{name} ended with {code}"
+        stages[name] = json.loads(results.read_text())
+print(json.dumps(stages))
