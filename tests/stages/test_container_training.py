@@ -77,7 +77,8 @@ def test_two_processes_train_without_a_network(command, project):
 @pytest.fixture
 def on_the_null_gpu(project) -> tuple[Path, tuple[str, ...], list[str]]:
     """A project, the container's options and its variables."""
-    write_params(project, **SHORT | {"train__device": "cuda", "train__precision": "bf16"})
+    gpu = {"train__device": "cuda", "train__precision": "bf16", "train__batch_size": 32}
+    write_params(project, **SHORT | gpu)
     try:
         variables = environment(sys.executable, CACHE)
     except CannotBuild as error:
@@ -86,6 +87,7 @@ def on_the_null_gpu(project) -> tuple[Path, tuple[str, ...], list[str]]:
     for name in ("LD_PRELOAD", "LD_LIBRARY_PATH", "TRITON_LIBCUDA_PATH"):
         variables[name] = variables[name].split(os.pathsep)[0].replace(str(built), "/opt/null-gpu")
     # alexnet and the stages are those of the image.
+    variables |= {"TRITON_CACHE_DIR": "/project/kernels"}
     variables["PYTHONPATH"] = f"{TESTS}:/opt/alexnet/pipeline"
     mounts = {built: "/opt/null-gpu", ROOT / "tests": TESTS / "tests"}
     mounts[ROOT / "params.yaml"] = TESTS / "params.yaml"
@@ -101,9 +103,9 @@ def test_a_training_is_compiled_in_the_image(on_the_null_gpu):
     log, errors = train(project, "env", *variables, *PROGRAM, options=options)
     assert errors == ""
     (found,) = json.loads(log.splitlines()[-1]).values()
-    print(found)
     assert found["violations"] == []
     assert found["graphs"] >= 1
+    assert list(project.glob("kernels/*/*.cubin"))
 
 
 def test_without_a_compiler_a_training_says_so_and_runs(on_the_null_gpu):
@@ -114,5 +116,5 @@ def test_without_a_compiler_a_training_says_so_and_runs(on_the_null_gpu):
     assert line.startswith("warning: training runs uncompiled, which is slower: there is no C comp")
     assert line.endswith("needs gcc, libc6-dev and python3-dev (as Debian and Ubuntu name them)")
     (found,) = json.loads(log.splitlines()[-1]).values()
-    print(found)
     assert found["violations"] == []
+    assert not list(project.glob("kernels/*/*.cubin"))
