@@ -57,7 +57,7 @@ def find_obstacle() -> str:
         return f"the C compiler does not start: {error}"
     if tried.returncode:
         return f"{compiler} cannot compile for Python: {_find_message(tried.stderr)}"
-    from triton.runtime import driver
+    from triton.runtime import driver  # type: ignore[import-untyped]
 
     try:
         driver.active  # noqa: B018 (it is built when it is asked for)
