@@ -74,7 +74,7 @@ def _train(
     from alexnet.files import write_json, write_rows
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
-    from alexnet.training.device import oom_as_user_error
+    from alexnet.training.device import nondeterminism_as_user_error, oom_as_user_error
     from alexnet.training.history import Epoch, LayerEpoch
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
@@ -119,7 +119,7 @@ def _train(
             f"{left / 60:.0f} min left"
         )
 
-    with oom_as_user_error(values.train.batch_size):
+    with oom_as_user_error(values.train.batch_size), nondeterminism_as_user_error():
         trainer = Trainer(
             model,
             metadata,

@@ -13,6 +13,8 @@ from pathlib import Path
 # Before torch is imported, here and in the commands that tests start: two pytest processes
 # with a thread for each core would slow each other down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# cuBLAS reads it when it starts: what deterministic algorithms need on a GPU.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # Test the code of this checkout, not that of a container image.
 os.environ["STAGE_RUNTIME"] = "host"
 

@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,6 +139,18 @@ def recording(params: config.Train, losses: list[float]) -> Criterion:
         return loss
 
     return criterion
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    """What waits for the GPU raises RuntimeError."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A recorded step: each call is one step, and the replayed run equals the eager one."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from alexnet.training import trainer as training
 from alexnet.training.cuda_graph import NUM_WARM_UP, CUDAGraphStep
 from alexnet.training.device import DeviceConfig, make_deterministic
 from alexnet.training.loader import Batch
-from tests.runs import EVERYTHING, seeded, settings, trainer_of
+from tests.runs import EVERYTHING, seeded, settings, trainer_of, waiting_is_an_error
 
 
 class Memory:
@@ -148,7 +148,7 @@ def on_gpu(options, **changes):
 def test_a_replayed_run_equals_an_eager_one_bit_for_bit(deterministic, muon, data_location):
     """Over 20 steps with dropout, each augmentation and batches of two sizes."""
     changes = {"epochs": 4, "muon_lr": muon, "data_location": data_location}
-    replayed = on_gpu({}, **changes)
+    replayed = on_gpu({"wrap_step": lambda step_fn: step_fn}, **changes)
     assert isinstance(replayed.step_fn, CUDAGraphStep)
     eager = on_gpu({"use_cuda_graph": False}, **changes)
     rows = {}
@@ -175,8 +175,8 @@ def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):
             # Compilation and recording wait; they are over by the third epoch.
             number = trainer.state.step
             within = number // 5 == 2 and number % 5 < 4
-            torch.cuda.set_sync_debug_mode("error" if within else "default")
-            step_fn(batch)
+            with waiting_is_an_error() if within else nullcontext():
+                step_fn(batch)
             if within:
                 checked.append(number)
 
@@ -184,8 +184,5 @@ def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch):
 
     changes = {"epochs": 3, "muon_lr": 0.02, "data_location": "device"}
     trainer = on_gpu({"wrap_step": without_sync}, **changes)
-    try:
-        trainer.fit(lambda row, seconds: None)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    trainer.fit(lambda row, seconds: None)
     assert checked == [10, 11, 12, 13]

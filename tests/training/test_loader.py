@@ -15,7 +15,7 @@ from alexnet.training.loader import (
     epoch_order,
     move_to_device,
 )
-from tests.runs import CPU, EVERYTHING, settings
+from tests.runs import CPU, EVERYTHING, settings, waiting_is_an_error
 
 
 @pytest.fixture
@@ -159,8 +159,5 @@ def test_resident_batches_never_wait_for_the_device(split):
     loader = Loader(move_to_device(split, device, "device"), 16, device, SINGLE_PROCESS)
     found = loader.epoch(plan_of(split).pin_memory())
     next(found)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         assert len(list(found)) == 4
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

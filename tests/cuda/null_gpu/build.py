@@ -23,6 +23,13 @@ HEURISTIC = (
     "(void*, void*, void*, void*, void*, void*, void*, int, char* found, int* number)"
     " { *number = 1; memset(found, 0, 96); return 0; }"
 )
+HEAD = """\
+#include <stdlib.h>
+#include <string.h>
+extern "C" {
+void null_gpu_launch(const char*);
+void null_gpu_unhandled(const char*);
+"""
 ASK = """
 import json, nvidia, sysconfig, torch
 from pathlib import Path
@@ -35,7 +42,7 @@ print(json.dumps({
 """
 
 
-class CannotBuild(Exception):
+class CannotBuild(Exception):  # noqa: N818 (not an error where no compiler is)
     """The null GPU cannot be built here; the message says what is missing."""
 
 
@@ -92,10 +99,8 @@ def build(libraries: Path, headers: Path, target: Path) -> None:
 
 
 def compile_(*arguments: object) -> None:
-    options = "-shared -fPIC -O1 -w -std=c++17".split()
-    result = subprocess.run(
-        ["g++", *options, *map(str, arguments)], capture_output=True, text=True
-    )
+    options = ["-shared", "-fPIC", "-O1", "-w", "-std=c++17"]
+    result = subprocess.run(["g++", *options, *map(str, arguments)], capture_output=True, text=True)
     if result.returncode:
         raise CannotBuild(result.stderr[-2000:])
 
@@ -112,9 +117,8 @@ def other_stubs(libraries: Path) -> str:
             command = ["nm", "-D", "--undefined-only", str(library)]
             listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             names |= set(re.findall(NEEDED, listed))
-    head = "#include <stdlib.h>\n#include <string.h>\n" 'extern "C" {\n'
-    head += "void null_gpu_launch(const char*);\nvoid null_gpu_unhandled(const char*);\n"
-    return head + "".join(f"int __attribute__((weak)) {n}{stub(n)}\n" for n in sorted(names)) + "}\n"
+    functions = [f"int __attribute__((weak)) {name}{stub(name)}" for name in sorted(names)]
+    return "\n".join([HEAD, *functions, "}\n"])
 
 
 def stub(name: str) -> str:

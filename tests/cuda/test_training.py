@@ -1,0 +1,71 @@
+"""Whole runs with the project's own parameters, step by step, on the null GPU."""
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+NUM_EPOCHS = 4  # each kind of step is replayed in the last
+# Variant, where the images lie, full batches an epoch (and one that is shorter), the steps from
+# which the run is resumed, and the most operations that a full step's graph may have.
+RUNS = [
+    ("cifar", "device", 5, [7, 11, 12], 160),
+    ("cifar", "host", 5, [], 160),
+    ("imagenet-2012", "device", 2, [], 210),
+    ("one-weird-trick", "device", 2, [], 195),
+]
+MAX_LAUNCHES = 6  # a step, beside its graph
+MAX_SECONDS = 2e-3  # a step on the host; the median is a 20th of it on a quiet core
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=lambda run: f"{run[0]}-{run[1]}")
+def run(request, null_gpu):
+    variant, location, num_full, resumes, most = request.param
+    changes = {"epochs": NUM_EPOCHS, "data_location": location}
+    results = null_gpu("run", variant, num_full, changes, resumes)
+    assert len(results["steps"]) == NUM_EPOCHS * (num_full + 1)
+    return results | {"num_full": num_full, "most": most}
+
+
+def last_epoch(run):
+    return run["steps"][-run["num_full"] - 1 :]
+
+
+def test_the_captures_are_legal(run):
+    assert run["violations"] == []
+
+
+def test_each_kind_of_step_is_a_graph(run):
+    full, short = run["graphs"]
+    assert full["replays"] > short["replays"] > 0
+    assert len(full["operations"]) <= run["most"]
+
+
+def test_in_the_last_epoch_nothing_waits_or_allocates(run):
+    for step in last_epoch(run):
+        assert step["replays"] == 1
+        assert step["launches"] <= MAX_LAUNCHES
+        assert (step["syncs"], step["mallocs"], step["pinned_mallocs"]) == (0, 0, 0)
+
+
+def test_all_is_compiled_in_the_first_epoch(run):
+    compiled = [step["compiled"] for step in run["steps"]]
+    assert compiled[0] > 0
+    assert compiled[-1] == compiled[run["num_full"]]
+
+
+def test_a_step_takes_the_host_little_time(run, record_property, request):
+    if "host" in request.node.name:
+        pytest.skip("a streamed batch is gathered and copied on the host")
+    # The first step of an epoch begins it, and before the last the monitor copies the weights.
+    seconds = min(step["seconds"] for step in last_epoch(run)[:-1])
+    record_property("milliseconds", round(1e3 * seconds, 3))
+    assert seconds < MAX_SECONDS
+
+
+def test_a_resumed_run_records_the_same_graphs(run):
+    """Operation by operation, with the same machine code; from each kind of step."""
+    full, short = (graph["operations"] for graph in run["graphs"])
+    for step, graphs in run["resumed"].items():
+        recorded = [graph["operations"] for graph in graphs]
+        assert full in recorded, f"from step {step}"
+        assert all(graph in (full, short) for graph in recorded), f"from step {step}"
