@@ -79,11 +79,12 @@ CMD ["alexnet", "--help"]
 # On top of the installed packages: copying their gigabytes to a clean image would double the
 # time and the space.
 FROM train-packages AS train
-# git: DVC asks it for the revision. The project that is mounted belongs to its user, who
-# is not always the one in the container.
+# A C compiler and Python's header: Triton builds its launchers with them, where training on a GPU
+# is compiled. git: DVC asks it for the revision. The project that is mounted belongs to its user,
+# who is not always the one in the container.
 RUN export DEBIAN_FRONTEND=noninteractive \
     && apt-get update -qq \
-    && apt-get install -qq --yes --no-install-recommends git >/dev/null \
+    && apt-get install -qq --yes --no-install-recommends git gcc libc6-dev python3-dev >/dev/null \
     && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory '*'
 COPY --from=wheel /build/wheels /wheels

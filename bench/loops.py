@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet import config
 from alexnet.data.dataset import load_split
+from alexnet.evaluation.timer import DeviceTimer
 from alexnet.network.collapse import (
     can_collapse,
     collapse_for_inference,
@@ -29,6 +30,7 @@ from alexnet.network.collapse import (
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import ModelMetadata, build
+from alexnet.training.cuda_graph import NUM_WARM_UP
 from alexnet.training.device import DeviceConfig, configure_torch, oom_as_user_error
 from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
@@ -36,7 +38,15 @@ from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Batch, Split
 from alexnet.training.optimizer import build_optimizer
 from alexnet.training.trainer import StepFn, Trainer
-from bench.measure import Budget, StepTimer, StopMeasuring, now, peak_memory, run_in_subprocess
+from bench.measure import (
+    WARM_UP_STEPS,
+    Budget,
+    StepTimer,
+    StopMeasuring,
+    now,
+    peak_memory,
+    run_in_subprocess,
+)
 
 MONITORED_EPOCHS = 3  # in one measurement of `epoch_seconds`, after one of warm-up
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}  # of the product that gives the device's peak
@@ -70,6 +80,8 @@ class Speed:
     images: int
     steps: int
     seconds: float
+    host_seconds: float  # until the last step was launched
+    device_seconds: float  # on the device, by CUDA events on a GPU
     peak_bytes: int
 
     @property
@@ -80,15 +92,30 @@ class Speed:
 def measure(context: Context, workload: Workload) -> Speed:
     """Raises UserError if there are too few steps, or too little memory."""
     device, train = context.device_config.device, context.params.train
-    steps = math.ceil(workload.num_images / workload.batch_size) * train.epochs
-    timer = StepTimer(context.budget, device, steps)
+    steps_per_epoch = math.ceil(workload.num_images / workload.batch_size)
+    num_steps = steps_per_epoch * train.epochs
+    timer = StepTimer(
+        context.budget, device, num_steps, warm_up_steps(workload.loop, device, steps_per_epoch)
+    )
     torch.manual_seed(train.seed)
     model = build(context.metadata, context.params.model.dropout)
     split = first_images(_load(context, "train"), workload.num_images)
     loop = {"tutorial": _tutorial, "ours": _ours}[workload.loop]
     with contextlib.suppress(StopMeasuring), oom_as_user_error(workload.batch_size):
         loop(context, workload, model, split, timer)
-    return Speed(timer.images, timer.steps, timer.seconds, peak_memory(device))
+    seconds = timer.seconds, timer.host_seconds, timer.device_seconds
+    return Speed(timer.images, timer.steps, *seconds, peak_memory(device))
+
+
+def warm_up_steps(loop: str, device: torch.device, steps_per_epoch: int) -> int:
+    """The steps of a loop that are not measured.
+
+    Our step on a GPU is compiled, and each kind of it captured after a few of that kind. An epoch
+    has one short batch and one monitored step; its validation comes before the next step.
+    """
+    if loop == "ours" and device.type == "cuda":
+        return (NUM_WARM_UP + 1) * steps_per_epoch + 1
+    return WARM_UP_STEPS[device.type]
 
 
 def first_images(split: Split, num_images: int) -> Split:
@@ -261,9 +288,9 @@ def product_peak(device: torch.device, dtype: torch.dtype) -> float:
     side = MATRIX_SIDE[device.type]
     a, b = torch.randn(2, side, side, device=device).to(dtype)
     product = torch.empty_like(a)
-    fastest = math.inf
+    timer = DeviceTimer(device)
+    timer.mark()
     for _ in range(NUM_PRODUCTS):
-        start = now(device)
         torch.mm(a, b, out=product)
-        fastest = min(fastest, now(device) - start)
-    return 2 * side**3 / fastest
+        timer.mark()
+    return 2 * side**3 / min(timer.seconds())

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Until memory is allocated and kernels are chosen. On a GPU the step is compiled as well, and
-# recorded after a few eager steps.
+# Until memory is allocated and kernels are chosen. Our loop on a GPU takes longer: see
+# `bench.loops.warm_up_steps`.
 WARM_UP_STEPS = {"cpu": 3, "cuda": 8}
 
 
@@ -47,13 +47,19 @@ class StepTimer:
     """Called after each step with its number of images; raises StopMeasuring at the end.
 
     The warm-up is not counted. The device is synchronised before the first counted step and
-    after the last one, not in between.
+    after the last one, not in between. Then `seconds` is what passed by the clock,
+    `device_seconds` the same by CUDA events on a GPU, and `host_seconds` what passed until the
+    last step was launched: if it is much less, the host ran ahead of the device.
     """
 
-    def __init__(self, budget: Budget, device: "torch.device", num_steps: int) -> None:
+    def __init__(
+        self, budget: Budget, device: "torch.device", num_steps: int, warm_up: int | None = None
+    ) -> None:
         """Raises UserError if a training of `num_steps` steps ends within the warm-up."""
+        from alexnet.evaluation.timer import DeviceTimer
+
         self.budget, self.device = budget, device
-        self.warm_up = WARM_UP_STEPS[device.type]  # remaining steps of it
+        self.warm_up = warm_up or WARM_UP_STEPS[device.type]  # remaining steps of it
         self.remaining = num_steps - self.warm_up
         if self.remaining < 1:
             raise UserError(
@@ -61,12 +67,15 @@ class StepTimer:
                 "warm-up; use more images, a smaller --batch-size or more train.epochs"
             )
         self.start = math.nan
-        self.images, self.steps, self.seconds = 0, 0, 0.0
+        self.device_timer = DeviceTimer(device)
+        self.images, self.steps = 0, 0
+        self.seconds = self.host_seconds = self.device_seconds = 0.0
 
     def __call__(self, num_images: int) -> None:
         if self.warm_up:
             self.warm_up -= 1
             if not self.warm_up:
+                self.device_timer.mark()
                 self.start = now(self.device)
             return
         self.images += num_images
@@ -74,7 +83,10 @@ class StepTimer:
         self.remaining -= 1
         elapsed = time.perf_counter() - self.start
         if not self.remaining or self.budget.is_reached(elapsed, self.steps):
+            self.device_timer.mark()
+            self.host_seconds = elapsed
             self.seconds = now(self.device) - self.start
+            self.device_seconds = self.device_timer.seconds()[0]
             raise StopMeasuring
 
 

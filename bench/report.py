@@ -35,7 +35,8 @@ def conditions(result: dict[str, Any]) -> list[str]:
         f"PyTorch {given['torch']}",
         f"data {given['data']}, {given['num_images']:,} training images",
         f"measured in turn, rounds: {given['rounds']} (batch sizes: 1), each time in a fresh "
-        f"process that trains alone: {each} after {given['warm_up_steps']} steps of warm-up",
+        f"process that trains alone: {each} after {given['warm_up_steps']} steps of warm-up"
+        + (", ours after three epochs" if given["device"].startswith("cuda") else ""),
     ]
 
 
@@ -58,6 +59,9 @@ def comparison(result: dict[str, Any]) -> Table:
     row("computes in", [column["precision"] for column in columns])
     row("images/s, median", [f"{column['images_per_second']:,.0f}" for column in columns])
     row("images/s, lowest to highest", [value_range(column["rounds"]) for column in columns])
+    for where in ("host", "device"):
+        steps = [f"{1e3 * column[f'{where}_seconds_per_step']:,.2f}" for column in columns]
+        row(f"ms a step, until {'launched' if where == 'host' else 'done'}", steps)
     ratio = f"{result['ratio']:.2f} ({value_range(result['ratios'], 2)})"
     row("times the tutorial's speed", ["1", ratio, *[""] * (len(columns) - 2)])
     row("seconds an epoch", [f"{column['seconds_per_epoch']:,.1f}" for column in columns])

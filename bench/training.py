@@ -52,12 +52,22 @@ class Rounds:
         """The median."""
         return statistics.median(speed.images_per_second for speed in self.speeds)
 
+    def seconds_per_step(self) -> dict[str, float]:
+        """The medians, on the host and on the device."""
+        host = [speed.host_seconds / speed.steps for speed in self.speeds]
+        device = [speed.device_seconds / speed.steps for speed in self.speeds]
+        return {
+            "host_seconds_per_step": statistics.median(host),
+            "device_seconds_per_step": statistics.median(device),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         return {
             **asdict(self.workload),
             "images_per_second": self.images_per_second,
             "rounds": [speed.images_per_second for speed in self.speeds],
             "steps": [speed.steps for speed in self.speeds],
+            **self.seconds_per_step(),
             "seconds_per_epoch": self.workload.num_images / self.images_per_second,
             "peak_bytes": max(speed.peak_bytes for speed in self.speeds),
         }
@@ -88,7 +98,8 @@ def bench(
         values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
     )
     device = resolve_device(values.train.device)
-    device_config = DeviceConfig(device, resolve_dtype(values.train.precision, device))
+    dtype = resolve_dtype(values.train.precision, device)
+    device_config = DeviceConfig(device, dtype, compiles=device.type == "cuda")
     context = Context(data, metadata, values, device_config, Budget(seconds, steps))
     num_images = len(load_split(data, "train")[1])
     batch_size = batch_size or values.train.batch_size

@@ -25,9 +25,10 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     from alexnet.files import sha256, write_json
     from alexnet.network.inputs import centre_crop
     from alexnet.network.weights import load_weights
-    from alexnet.training.device import describe_device, resolve_device
+    from alexnet.training.device import configure_torch, describe_device, resolve_device
 
     device = resolve_device(values.device)
+    configure_torch()
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
     centre = centre_crop(images, metadata.image_size)

@@ -28,10 +28,13 @@ def export(params: ParamsFile = PARAMS) -> None:
         )
 
     from alexnet.data.dataset import load_meta, load_split
+    from alexnet.evaluation.evaluate import read_predictions
     from alexnet.export.bundle import export_bundle
     from alexnet.export.provenance import installed_lock, provenance
     from alexnet.network.weights import load_weights
+    from alexnet.training.device import configure_torch
 
+    configure_torch()
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")
     calibration_images, _ = load_split(paths.PROCESSED, "train")
@@ -62,6 +65,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         labels,
         calibration_images=calibration_images,
         metrics=metrics,
+        predictions=read_predictions(paths.PREDICTIONS, metadata.classes),
         data=data,
         provenance=origin,
         params=values,
@@ -70,7 +74,8 @@ def export(params: ParamsFile = PARAMS) -> None:
     for row in results["precisions"].values():
         logger.info(_precision_text(row))
     logger.info(
-        f"{paths.ARTIFACTS / 'model.onnx'}: the same label as PyTorch on all "
+        f"{paths.ARTIFACTS / 'model.onnx'}: the same label as PyTorch on "
+        f"{results['num_images'] - results['num_labels_differing']:,} of "
         f"{results['num_images']:,} test images, largest logit difference "
         f"{results['max_logit_difference']:.1e}"
     )

@@ -20,7 +20,9 @@ def plot(params: ParamsFile = PARAMS) -> None:
     from alexnet.report.draw import draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
+    from alexnet.training.device import configure_torch
 
+    configure_torch(values.train.deterministic)
     files = Files(
         processed=paths.PROCESSED,
         weights=paths.WEIGHTS,

@@ -23,6 +23,7 @@ def profile(params: ParamsFile = PARAMS) -> None:
     from alexnet.training.device import (
         DeviceConfig,
         configure_torch,
+        nondeterminism_as_user_error,
         oom_as_user_error,
         resolve_device,
         resolve_dtype,
@@ -43,7 +44,7 @@ def profile(params: ParamsFile = PARAMS) -> None:
     if values.train.collapse_fc1 == "auto" and can_collapse(network, size):
         network = collapse_for_training(network)
 
-    with oom_as_user_error(values.train.batch_size):
+    with oom_as_user_error(values.train.batch_size), nondeterminism_as_user_error():
         times = time_layers(network, size, values.train.batch_size, device_config)
     write_rows(paths.PROFILE, LayerTime, times)
     write_json(paths.PROFILE_METRICS, {"device": str(device_config)})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from alexnet import config
 from alexnet.cli.app import run
-from alexnet.errors import UserError
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from alexnet.training.device import DeviceConfig
     from alexnet.training.distributed import DistributedContext
 
-TIMEOUT_SECONDS = 5.0  # torchrun polls its processes more often than that
 CODE = ("network", "data", "training")  # the rooms whose code decides a run's bytes
 
 logger = logging.getLogger("stages.train")
@@ -31,14 +29,15 @@ def train(params: ParamsFile = PARAMS) -> None:
     values = config.load(params)  # first: a wrong value fails before torch is imported
 
     from alexnet.signals import TrainingInterrupted
+    from alexnet.training.compiler import can_compile
     from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
     from alexnet.training.distributed import (
         destroy_distributed,
         init_distributed,
-        is_peer_failure,
         started_by_torchrun,
     )
     from alexnet.training.launcher import launch, resolve_world_size
+    from alexnet.training.peers import is_peer_failure, leave
 
     device = resolve_device(values.train.device)
     if not started_by_torchrun():
@@ -48,20 +47,19 @@ def train(params: ParamsFile = PARAMS) -> None:
     configure_torch(values.train.deterministic)
     # The reference operations compute in the weights' own type, float32.
     wanted = "fp32" if values.model.ops == "reference" else values.train.precision
-    device_config = DeviceConfig(device, resolve_dtype(wanted, device))
+    dtype = resolve_dtype(wanted, device)
     distributed = init_distributed(device)
     try:
+        device_config = DeviceConfig(device, dtype, compiles=can_compile(device, distributed))
         _train(values, device_config, distributed)
     except TrainingInterrupted as stopped:
         if distributed.is_main_process:
             raise
         sys.exit(128 + stopped.signum)  # the main process reports it
     except RuntimeError as error:
-        if distributed.world_size == 1 or not is_peer_failure(error):
+        if distributed.store is None or not is_peer_failure(error):
             raise
-        # Time for torchrun to see the process that failed first, and to end this one.
-        time.sleep(TIMEOUT_SECONDS)
-        raise UserError(f"process {distributed.rank} lost a peer: {error}") from None
+        leave(distributed.store, distributed.rank, distributed.world_size, error)
     finally:
         destroy_distributed(distributed)
 
@@ -76,7 +74,7 @@ def _train(
     from alexnet.files import write_json, write_rows
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
-    from alexnet.training.device import oom_as_user_error
+    from alexnet.training.device import nondeterminism_as_user_error, oom_as_user_error
     from alexnet.training.history import Epoch, LayerEpoch
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
@@ -121,7 +119,7 @@ def _train(
             f"{left / 60:.0f} min left"
         )
 
-    with oom_as_user_error(values.train.batch_size):
+    with oom_as_user_error(values.train.batch_size), nondeterminism_as_user_error():
         trainer = Trainer(
             model,
             metadata,
@@ -173,6 +171,7 @@ def _checkpoints(
             "code": hash_files([library / "seeding.py", *modules], library),
             "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
             "dtype": str(device_config.dtype),  # as `auto` has resolved it
+            "compiled": device_config.compiles,  # other kernels, which round differently
         },
     )
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from alexnet import config
-from alexnet.evaluation.evaluate import logits_of
+from alexnet.evaluation.evaluate import Predictions, logits_of
 from alexnet.export.bundle import export_bundle
 from alexnet.network.inputs import centre_crop
 from alexnet.network.model import AlexNet
@@ -42,6 +43,11 @@ def confident_model(metadata: ModelMetadata) -> AlexNet:
     return model
 
 
+def predictions_of(actual: Tensor, predicted: Tensor) -> Predictions:
+    """Predictions as evaluate writes them, all of one confidence."""
+    return Predictions(actual.numpy(), predicted.numpy(), np.full(len(actual), 0.9))
+
+
 def export_model(
     folder: Path,
     model: AlexNet,
@@ -55,18 +61,21 @@ def export_model(
     given: replaces its other arguments. export: changes of that section of params.yaml.
     """
     cropped = centre_crop(images, metadata.image_size)
-    labels = logits_of(model, metadata, cropped, CPU, 256).argmax(1)
+    predicted = logits_of(model, metadata, cropped, CPU, 256).argmax(1)
+    labels = predicted.clone()
     labels[::2] = (labels[::2] + 1) % len(metadata.classes)
     accuracy = len(labels[1::2]) / len(labels)
     params = config.load(ROOT / "params.yaml").export
     arguments = {
         "calibration_images": images,
         "metrics": METRICS | {"n": len(labels), "accuracy": accuracy},
+        "predictions": predictions_of(labels, predicted),
         "data": DATA,
         "provenance": PROVENANCE,
         "params": params.model_copy(update=export),
     }
-    return export_bundle(folder, model, metadata, images, labels, **arguments | (given or {}))
+    arguments |= {"labels": labels} | (given or {})
+    return export_bundle(folder, model, metadata, images, **arguments)
 
 
 def export_small(folder: Path, stored_size: int = 32, **export: Any) -> Path:

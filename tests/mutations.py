@@ -81,8 +81,8 @@ MUTATIONS = [
     Mutation(
         "LRN alpha of the paper, which PyTorch divides by 5",
         "alexnet/network/model.py",
-        "self.lrn1 = nn.LocalResponseNorm(size=5, alpha=5e-4",
-        "self.lrn1 = nn.LocalResponseNorm(size=5, alpha=1e-4",
+        "self.lrn1 = LocalResponseNorm(size=5, alpha=5e-4",
+        "self.lrn1 = LocalResponseNorm(size=5, alpha=1e-4",
         "tests/network/test_model.py -k local_response",
     ),
     Mutation(

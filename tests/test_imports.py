@@ -86,8 +86,36 @@ def test_a_room_imports_only_what_it_may_of_other_packages(room):
             assert not roots & (barred | {"ci", "bench", "pickle"}), module
 
 
-def test_the_model_imports_torch_alone():
-    assert imports(Path("alexnet/network/model.py")) == {"torch", "typing"}
+def test_the_model_and_its_layers_import_torch_alone():
+    layers = {"torch", "torch.nn.functional", "typing"}
+    assert imports(Path("alexnet/network/layers.py")) == layers
+    assert imports(Path("alexnet/network/model.py")) == {
+        "torch",
+        "typing",
+        "alexnet.network.layers",
+    }
+
+
+# What computes with a trained or a training network, and so has to be configured first.
+COMPUTING = ("training.", "network.weights", "evaluation.evaluate", "export.bundle", "report.run")
+
+
+def calls(module: Path) -> set[str]:
+    tree = ast.walk(ast.parse((ROOT / module).read_text()))
+    return {n.func.id for n in tree if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+
+
+def test_every_stage_and_tool_that_computes_with_a_network_configures_torch():
+    """Precision and determinism are the process's: one that forgets has other numbers on a GPU."""
+    rooms = ("stages", "alexnet/cli")
+    computing = {
+        module.stem: "configure_torch" in calls(module)
+        for module in MODULES
+        if room_of(module) in rooms
+        and any(n.removeprefix("alexnet.").startswith(COMPUTING) for n in imports(module))
+    }
+    assert {"evaluate", "export", "plot", "profile", "train"} <= computing.keys()
+    assert not [name for name, configures in computing.items() if not configures]
 
 
 def test_no_file_is_too_long_for_a_sitting():

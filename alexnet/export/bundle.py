@@ -1,18 +1,18 @@
 """The exported artifact: the model, its documentation, and what its receiver verifies it by."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet import config
-from alexnet.errors import UserError
-from alexnet.evaluation.evaluate import logits_of
+from alexnet.evaluation.evaluate import Predictions, logits_of
 from alexnet.export import graph
+from alexnet.export.agreement import check_against_evaluation, describe
 from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_int8
 from alexnet.files import atomic_directory, sha256, write_json, write_text
@@ -33,6 +33,8 @@ from alexnet.network.weights import ModelMetadata
 
 BATCH_SIZE = 256
 
+logger = logging.getLogger(__name__)
+
 
 def export_bundle(
     folder: Path,
@@ -43,6 +45,7 @@ def export_bundle(
     *,
     calibration_images: torch.Tensor,
     metrics: dict[str, Any],
+    predictions: Predictions,
     data: dict[str, Any],
     provenance: dict[str, Any],
     params: config.Export,
@@ -51,18 +54,18 @@ def export_bundle(
 
     images: test images, uint8 (N, H, W, C) as stored; the network takes their centre.
     labels: int64 (N). calibration_images: training images as stored, of which
-    `params.num_calibration_images` calibrate int8. metrics: of the evaluate stage. data:
-    name, kind, counts and duplicates of the data set.
+    `params.num_calibration_images` calibrate int8. metrics, predictions: of the evaluate
+    stage, which may have run on another device. data: name, kind, counts and duplicates of
+    the data set.
 
     Returns the results of the checks. A precision that costs more accuracy than `params`
     allows has a `rejected_reason` and is not in the folder. Raises UserError if the exported
-    model does not agree with PyTorch, or PyTorch with `metrics`; `folder` then stays as it was.
+    model does not agree with PyTorch or with `predictions`; `folder` then stays as it was.
     """
     size = metadata.image_size
     collapse_fc1 = params.collapse_fc1 == "auto" and can_collapse(model, size)
     cropped = centre_crop(images, size)
     logits = logits_of(model, metadata, cropped, torch.device("cpu"), BATCH_SIZE).numpy()
-    _check_accuracy(logits, labels.numpy(), metrics["accuracy"])
     reference = AccuracyReference(cropped.numpy(), labels.numpy(), logits)
     preprocessing = graph.preprocessing_of(metadata, images.shape[1])
 
@@ -85,10 +88,17 @@ def export_bundle(
     with atomic_directory(folder) as new:
         path = new / MODEL_FILENAMES["fp32"]
         write_model(path, "fp32")
-        verification = graph.verify_against_pytorch(
-            path, reference.images, logits, params.max_logit_difference
+        tolerance = params.max_logit_difference
+        verification, outputs = graph.verify_against_pytorch(
+            path, reference.images, logits, tolerance
         )
-        results = {"fp32": reference.measure(path)}
+        differences = check_against_evaluation(
+            outputs, predictions, reference.labels, metadata.classes, tolerance
+        )
+        for line in describe(differences, metadata.classes, "evaluate"):
+            logger.warning("%s: within export.max_logit_difference (%.0e)", line, tolerance)
+        verification["num_labels_differing_from_evaluate"] = len(differences)
+        results = {"fp32": reference.measure(path, outputs)}
         for precision in ("fp16", "int8"):
             if precision in params.precisions:
                 path = new / MODEL_FILENAMES[precision]
@@ -108,7 +118,8 @@ def export_bundle(
             "preprocessing": preprocessing,
             **_interface(metadata),
             "data": data,
-            "metrics": {"split": "test"} | metrics,
+            # The accuracy is that of the file; evaluate may have run on another device.
+            "metrics": {"split": "test"} | metrics | {"accuracy": results["fp32"]["accuracy"]},
             "verification": verification,
             "provenance": provenance,
         }
@@ -141,18 +152,6 @@ def evenly_spaced(images: torch.Tensor, num_images: int) -> torch.Tensor:
     """`num_images` images, or all, evenly spaced: images sorted by class give several classes."""
     indices = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
     return images[indices]
-
-
-def _check_accuracy(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], reported: float
-) -> None:
-    accuracy = float((logits.argmax(axis=1) == labels).mean())
-    if accuracy != reported:
-        raise UserError(
-            f"the exported model's accuracy is {accuracy:.6f}, evaluate reported {reported:.6f}; "
-            "nothing was exported; evaluate again, on the processor that exports "
-            "(evaluate.device: cpu)"
-        )
 
 
 def write_manifest(folder: Path, metadata: dict[str, Any]) -> None:

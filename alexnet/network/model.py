@@ -21,6 +21,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from alexnet.network.layers import AdaptiveAvgPool2d, LocalResponseNorm
+
 
 class AlexNet(nn.Module):
     """The interface of the variants: name, image sizes, first layers, checks of the input.
@@ -101,7 +103,7 @@ class AlexNetCifar(AlexNet):
         self.conv5 = nn.Conv2d(384, 256, kernel_size=3, padding=1)
         self.relu5 = nn.ReLU()
         self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.avgpool = AdaptiveAvgPool2d((6, 6))
         self.flatten = nn.Flatten()
         self.dropout1 = nn.Dropout(dropout)
         self.fc1 = nn.Linear(256 * 6 * 6, 4096)
@@ -166,11 +168,11 @@ class AlexNetImageNet2012(AlexNet):
         super().__init__(num_classes, in_channels)
         self.conv1 = nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)
         self.relu1 = nn.ReLU()
-        self.lrn1 = nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+        self.lrn1 = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)
         self.relu2 = nn.ReLU()
-        self.lrn2 = nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+        self.lrn2 = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.conv3 = nn.Conv2d(256, 384, kernel_size=3, padding=1)
         self.relu3 = nn.ReLU()
@@ -251,7 +253,7 @@ class AlexNetOneWeirdTrick(AlexNet):
         self.conv5 = nn.Conv2d(256, 256, kernel_size=3, padding=1)
         self.relu5 = nn.ReLU()
         self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.avgpool = AdaptiveAvgPool2d((6, 6))
         self.flatten = nn.Flatten()
         self.dropout1 = nn.Dropout(dropout)
         self.fc1 = nn.Linear(256 * 6 * 6, 4096)

@@ -51,9 +51,9 @@ class Autosave(GracefulShutdown):
         if self.state.step % self.interval:
             return
         waited = time.monotonic() - self.last_save
-        is_due = self.checkpoints is not None and waited >= self.params.checkpoint_seconds
-        received_signal, is_due = self.distributed.all_reduce_max(self.received_signal, is_due)
-        if received_signal or is_due:
+        due = self.checkpoints is not None and waited >= self.params.checkpoint_seconds
+        received_signal, save = self.distributed.all_reduce_max(self.received_signal, due)
+        if received_signal or save:
             self._save()
             self.last_save = time.monotonic()
         if received_signal:

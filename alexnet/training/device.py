@@ -83,10 +83,26 @@ def resolve_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def configure_torch(deterministic: bool) -> None:
-    """Settings of the process, made before the first tensor: kernels and memory."""
+def configure_torch(deterministic: bool = True) -> None:
+    """Settings of the process, made before the first tensor: kernels, precision and memory.
+
+    Every stage and tool that computes with a network calls it (a test looks for one that forgets).
+    """
     make_deterministic(deterministic)
+    use_full_precision()
     disable_malloc_trim()
+
+
+def use_full_precision() -> None:
+    """Have a GPU compute what is float32 in float32.
+
+    By default cuDNN rounds a convolution's inputs to TF32, which has 10 bits of mantissa.
+    """
+    # The older of PyTorch's two switches comes first: where the newer one alone is set, PyTorch
+    # raises where it reads the older one itself (`torch.backends.cudnn.flags`, Inductor).
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
 
 
 def make_deterministic(wanted: bool) -> None:
@@ -127,4 +143,19 @@ def oom_as_user_error(batch_size: int) -> Iterator[None]:
             f"out of memory with train.batch_size {batch_size}: "
             f"{needed[1] if needed else 'more'} could not be had at once; lower "
             "train.batch_size, or set train.data_location to host"
+        ) from None
+
+
+@contextmanager
+def nondeterminism_as_user_error() -> Iterator[None]:
+    """Turn PyTorch's error for an operation without a deterministic form into a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.match(r"(\S+) does not have a deterministic implementation", str(error))
+        if not found:
+            raise
+        raise UserError(
+            f"train.deterministic: {found[1]} has no deterministic form on this device; set it to "
+            "false, or replace the layer (alexnet/network/layers.py has two that have one)"
         ) from None

@@ -8,13 +8,18 @@ step, so that the result is the same up to rounding.
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from alexnet.signals import terminate_with_parent
+from alexnet.training.peers import find_absent, give_up, sign
+
+# The slowest that a process does while the others wait is to compile, which takes a minute or two.
+TIMEOUT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class DistributedContext:
     rank: int = 0
     world_size: int = 1
     local_rank: int = 0  # on this host
+    store: dist.Store | None = field(default=None, compare=False, repr=False)  # torchrun's
 
     @property
     def is_main_process(self) -> bool:
@@ -85,32 +91,43 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def init_distributed(device: torch.device) -> DistributedContext:
+def init_distributed(
+    device: torch.device, timeout_seconds: float = TIMEOUT_SECONDS
+) -> DistributedContext:
     """Join the processes that torchrun has started; SINGLE_PROCESS if it started none.
 
-    From then on the main process alone logs what is no error.
+    From then on the main process alone logs what is no error, and an operation in which another
+    process does not take part raises RuntimeError after `timeout_seconds`. If one does not join by
+    then, this process ends with a message that names it.
     """
     if not started_by_torchrun():
         return SINGLE_PROCESS
-    distributed = DistributedContext(
-        int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"])
-    )
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    local_rank = int(os.environ["LOCAL_RANK"])
     terminate_with_parent()  # when torchrun is killed, nobody else stops this process
-    if not distributed.is_main_process:
+    if rank != 0:
         logging.getLogger("alexnet").setLevel(logging.ERROR)
-    if distributed.world_size > 1:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        # gloo carries the flags that are exchanged each step without stopping the device.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    return distributed
+    if world_size == 1:
+        return DistributedContext(rank, world_size, local_rank)
+    timeout = timedelta(seconds=timeout_seconds)
+    store, *_ = next(dist.rendezvous("env://", timeout=timeout))
+    sign(store, "joined", rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group(
+            # gloo carries the flags that are exchanged without stopping the device.
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            store=store,
+            rank=rank,
+            world_size=world_size,
+            timeout=timeout,
+        )
+    except dist.DistStoreError as error:
+        give_up(find_absent(store, "joined", world_size), rank, world_size, error)
+    return DistributedContext(rank, world_size, local_rank, store)
 
 
 def destroy_distributed(distributed: DistributedContext) -> None:
     if distributed.world_size > 1:
         dist.destroy_process_group()
-
-
-def is_peer_failure(error: RuntimeError) -> bool:
-    """Whether an error says only that another process has ended, and not why."""
-    return any(sign in str(error) for sign in ("gloo/transport", "ncclRemoteError"))

@@ -56,6 +56,7 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
             run_id="alexnet",
             rdzv_backend="c10d",
             rdzv_endpoint="127.0.0.1:0",
+            local_addr="127.0.0.1",  # without a network, a container's own name has no address
             max_restarts=0,
             monitor_interval=0.2,
             logs_specs=DefaultLogsSpecs(logs),

@@ -49,10 +49,10 @@ class Batch:
 
     def send(self, device: torch.device) -> "Batch":
         """On its way to a GPU, from pinned memory: nothing waits for it."""
-        return Batch(
-            *(tensor.pin_memory().to(device, non_blocking=True) for tensor in self.tensors()),
-            self.num_images,
+        images, labels, sampled, index = (
+            tensor.pin_memory().to(device, non_blocking=True) for tensor in self.tensors()
         )
+        return Batch(images, labels, sampled, index, self.num_images)
 
     def gather(self) -> tuple[Tensor, Tensor, Tensor]:
         """The step's images uint8 (B, H, W, C), labels (B) and random numbers (B, columns)."""

@@ -131,9 +131,10 @@ class Trainer:
         # On a GPU most of the step is compiled, and all of it replayed as a CUDA graph.
         self.compiled_loss = self.compute_loss
         if device_config.compiles:
-            # A shape fixed, and kernels chosen without measuring: a resumed run computes the same.
-            options = {"deterministic": params.deterministic}
-            self.compiled_loss = torch.compile(self.compute_loss, dynamic=False, options=options)
+            # Fixed shapes, and kernels chosen without measuring: a resumed run computes the same.
+            self.compiled_loss = torch.compile(
+                self.compute_loss, dynamic=False, options={"deterministic": params.deterministic}
+            )
         step_fn: StepFn = self.train_step
         if device.type == "cuda" and use_cuda_graph:
             step_fn = CUDAGraphStep(self.train_step, lambda: self.monitor.is_recording)

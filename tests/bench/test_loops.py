@@ -10,7 +10,14 @@ from alexnet.training.device import DeviceConfig
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Split
 from bench import loops, tutorial
-from bench.loops import Workload, epoch_seconds, first_images, measure, run_seconds
+from bench.loops import (
+    Workload,
+    epoch_seconds,
+    first_images,
+    measure,
+    run_seconds,
+    warm_up_steps,
+)
 from bench.measure import WARM_UP_STEPS, run_in_subprocess
 
 from .conftest import CPU
@@ -86,10 +93,18 @@ def test_an_epoch_is_monitored_or_not(context, monkeypatch):
     assert not any(recorded)
 
 
+def test_on_a_gpu_our_warm_up_has_every_kind_of_step():
+    """Each is captured the third time it comes; some kinds come once an epoch."""
+    gpu = torch.device("cuda:0")
+    assert warm_up_steps("ours", gpu, steps_per_epoch=94) == 3 * 94 + 1
+    assert warm_up_steps("tutorial", gpu, steps_per_epoch=94) == WARM_UP_STEPS["cuda"]
+    assert warm_up_steps("ours", CPU, steps_per_epoch=94) == WARM_UP_STEPS["cpu"]
+
+
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_on_a_gpu_both_loops_run_and_compiled_code_is_reused(context, tmp_path):
-    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16)
+    device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16, compiles=True)
     context = replace(context, device_config=device_config)
     for loop in ("tutorial", "ours"):
         speed = run_in_subprocess(measure, context, Workload(loop, 8, 40))

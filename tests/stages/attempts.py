@@ -19,6 +19,7 @@ from alexnet.cli.app import run as run_command
 from alexnet.files import sha256
 from alexnet.network.model import AlexNetCifar
 from alexnet.network.weights import VARIANTS
+from alexnet.training import peers
 from alexnet.training.trainer import Trainer
 from stages import paths
 from stages import train as stage
@@ -76,7 +77,7 @@ class Attempt:
         os.dup2(log, 1)
         os.dup2(log, 2)
         VARIANTS["cifar"] = Narrow
-        stage.TIMEOUT_SECONDS = 0.0
+        peers.ANSWER_SECONDS = 0.0
         Trainer.train_step = counted(Trainer.train_step)
         if size > 1:
             as_torchrun_does(Path("store"), rank, size)

@@ -140,5 +140,5 @@ def test_a_second_process_is_an_error_and_a_lost_peer_is_reported(project):
     assert result["first"][0] == [0], "it is not disturbed"
     (code, killed), log = result["pair"]
     assert (code, killed) == (1, -signal.SIGKILL)
-    assert "error: process 0 lost a peer: " in log
+    assert "error: process 0 of 2 gives up; process 1 does not answer: " in log
     assert "Traceback" not in log

@@ -1,6 +1,7 @@
 """The run key of a checkpoint: parameters, data, code and hardware."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -117,6 +118,7 @@ def test_the_code_of_training_is_in_the_key(values, module, same, project, monke
 def test_hardware_and_precision_are_in_the_key(values):
     before = folder_of(values)
     assert folder_of(values, DeviceConfig(ON_CPU.device, torch.bfloat16)) != before
+    assert folder_of(values, replace(ON_CPU, compiles=True)) != before
     assert folder_of(values, distributed=DistributedContext(0, 2)) != before
 
 

@@ -12,6 +12,7 @@ from alexnet.errors import UserError
 from alexnet.training.device import (
     DeviceConfig,
     make_deterministic,
+    nondeterminism_as_user_error,
     oom_as_user_error,
     resolve_device,
     resolve_dtype,
@@ -91,6 +92,44 @@ def test_the_users_workspace_is_kept(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     make_deterministic(False)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+# In a process of its own: there is no way back to PyTorch's defaults.
+PRECISION = """
+import torch
+from alexnet.training.device import configure_torch
+assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+configure_torch()
+for part in torch.backends.cudnn.conv, torch.backends.cuda.matmul:
+    assert part.fp32_precision == "ieee", part
+# PyTorch reads its older switches itself, and raises where the two kinds contradict.
+assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+assert torch.get_float32_matmul_precision() == "highest"
+with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+assert torch.are_deterministic_algorithms_enabled()
+"""
+
+
+def test_float32_is_full_precision_on_a_gpu():
+    command = [sys.executable, "-W", "error", "-c", PRECISION]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_operation_without_a_deterministic_form_is_a_users_error():
+    """One that has none on a CPU either."""
+    x = torch.zeros(4)
+    message = r"train\.deterministic: put_ has no deterministic form .*; set it to false"
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(UserError, match=message), nondeterminism_as_user_error():
+            x.put_(torch.tensor([0]), torch.ones(1), accumulate=False)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    with pytest.raises(RuntimeError, match="not divisible"), nondeterminism_as_user_error():
+        raise RuntimeError("not divisible")
 
 
 # Memory

@@ -18,7 +18,6 @@ from alexnet.training.distributed import (
     DistributedContext,
     destroy_distributed,
     init_distributed,
-    is_peer_failure,
     started_by_torchrun,
 )
 from alexnet.training.launcher import resolve_world_size
@@ -175,12 +174,10 @@ def as_torchrun_does(store: Path, rank: int, size: int) -> None:
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(size),
     }
-    init = torch.distributed.init_process_group
-
-    def meeting_in_a_file(backend: str) -> None:
-        init(backend, init_method=f"file://{store.resolve()}", rank=rank, world_size=size)
-
-    torch.distributed.init_process_group = meeting_in_a_file
+    path = str(store.resolve())
+    torch.distributed.rendezvous = lambda url, timeout: iter(
+        [(torch.distributed.FileStore(path, size), rank, size)]
+    )
 
 
 def python(script: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -249,55 +246,3 @@ def test_two_processes_have_the_batches_and_the_history_of_one(runs, case):
         assert sum(map(len, together[5 * epoch : 5 * epoch + 5])) == 75, "each image once"
     assert len(first["labels"][4]) - len(second["labels"][4]) == 1, "the last batch is shorter"
     assert first["rows"] == second["rows"] == one["rows"]
-
-
-# Failure
-
-START = """
-import sys
-from alexnet.training.launcher import launch
-from alexnet.cli.app import run
-
-worker = sys.argv.pop()
-
-def command() -> None:
-    launch(2, ["-c", worker])
-
-run(command)
-"""
-
-
-def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
-    return python(START, worker, TMPDIR=str(tmp_path))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("end", "why"),
-    [
-        ("sys.exit('the message of the second')", "failed (exit code 1; its message stands above)"),
-        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
-    ],
-)
-def test_when_one_process_fails_all_stop_and_the_error_names_it(tmp_path, end, why):
-    """The first would wait forever."""
-    worker = f"""
-import os, signal, sys
-open({str(tmp_path)!r} + "/pid" + os.environ["RANK"], "w").write(str(os.getpid()))
-{end} if os.environ["RANK"] == "1" else signal.pause()
-"""
-    result = start_two(tmp_path, worker)
-    assert result.returncode == 1
-    assert f"error: process 1 of 2 {why}, and the others were stopped\n" in result.stderr
-    others = [line for line in result.stderr.splitlines() if not line.startswith("error: ")]
-    assert others in (["the message of the second"], []), "nothing of torchrun's own"
-    assert not Path(f"/proc/{(tmp_path / 'pid1').read_text()}").exists()
-    if (tmp_path / "pid0").exists():  # it may have been stopped before it could write
-        assert not Path(f"/proc/{(tmp_path / 'pid0').read_text() or 'none'}").exists()
-    assert {path.name for path in tmp_path.iterdir()} <= {"pid0", "pid1"}, "nothing is left over"
-
-
-def test_a_lost_connection_is_distinguished_from_other_errors():
-    pair = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"
-    assert is_peer_failure(RuntimeError(pair))
-    assert not is_peer_failure(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
+from alexnet.network import layers
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.convolution import Convolution
 from alexnet.network.reference.neurons import Dropout, Linear, ReLU
@@ -40,12 +41,12 @@ class ReferenceMaxPool2d(nn.MaxPool2d):
         return MaxPool.apply(x, self.kernel_size, self.stride, self.padding)
 
 
-class ReferenceAdaptiveAvgPool2d(nn.AdaptiveAvgPool2d):
+class ReferenceAdaptiveAvgPool2d(layers.AdaptiveAvgPool2d):
     def forward(self, x: Tensor) -> Tensor:
         return AdaptiveAveragePool.apply(x, _sides(self)[0])
 
 
-class ReferenceLocalResponseNorm(nn.LocalResponseNorm):
+class ReferenceLocalResponseNorm(layers.LocalResponseNorm):
     def forward(self, x: Tensor) -> Tensor:
         alpha = self.alpha / self.size  # the paper's
         return LocalResponseNormalisation.apply(x, self.size, alpha, self.beta, self.k)
@@ -62,7 +63,9 @@ COUNTERPARTS: dict[type[nn.Module], type[nn.Module]] = {
     nn.ReLU: ReferenceReLU,
     nn.MaxPool2d: ReferenceMaxPool2d,
     nn.AdaptiveAvgPool2d: ReferenceAdaptiveAvgPool2d,
+    layers.AdaptiveAvgPool2d: ReferenceAdaptiveAvgPool2d,
     nn.LocalResponseNorm: ReferenceLocalResponseNorm,
+    layers.LocalResponseNorm: ReferenceLocalResponseNorm,
     nn.Dropout: ReferenceDropout,
     nn.Flatten: nn.Flatten,  # computes nothing
 }

@@ -1,0 +1,141 @@
+"""What only a GPU can show, by one command: is it right, how fast is it, what trains best?
+
+    python -m bench.device right --out DIR --images ARCHIVE     # 255 seconds at most
+    python -m bench.device fast --out DIR --images ARCHIVE      # 280 seconds at most
+
+It is made for a machine that is lent for minutes. It needs a GPU, a C compiler, Python 3.12 and
+torch 2.11 with torchvision, but neither a network nor DVC. Beside them it imports:
+
+- numpy, Pillow, requests, rich, safetensors and typer;
+- for the tests pytest, pytest-timeout, pytest-xdist and scikit-learn;
+- for evaluation and export jinja2, onnx, onnxruntime and onnxscript;
+- pydantic (with annotated-types, pydantic-core and typing-inspection) and ruamel.yaml, which
+  images with PyTorch often lack.
+
+Wheels of what is missing travel beside the checkout:
+
+    pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \\
+        --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest wheels \\
+        pydantic pydantic-core==<the version that pydantic asks for> annotated-types \\
+        typing-inspection ruamel.yaml
+
+    pip install --no-index --no-deps --target site wheels/*.whl    # there
+    export PYTHONPATH=site
+
+Each part runs in a child process within a deadline, and everything is written as it goes:
+`right.json` and `fast.json` hold the figures, `right.txt` and `fast.txt` the same to read,
+`tests.txt` and `stages.txt` the output of commands. A part that fails is recorded, and the next one
+runs. The exit code is 1 if a part failed or a check did not pass.
+
+`--rehearse` makes everything small, for a machine that stands in for a GPU and computes nothing:
+checks are then recorded but not judged, and no figure has a meaning.
+"""
+
+import enum
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet import config
+from alexnet.cli.app import fail, run
+from bench import device_report
+from bench.parts import Part, Report, run_parts
+from stages.paths import PARAMS, ParamsFile
+
+WORK = Path(tempfile.gettempdir()) / "alexnet-bench-device"
+
+
+class Suite(enum.StrEnum):
+    right = "right"
+    fast = "fast"
+
+
+SECONDS = {Suite.right: 255.0, Suite.fast: 280.0}  # together less than 9 minutes
+REHEARSAL_SLACK = 5  # times as long: it compiles on a few cores
+
+
+def parts_of(suite: Suite) -> list[Part]:
+    # Only here: the children import torch with these, and so must this process, to name them.
+    from bench import device_checks as checks
+    from bench import device_setup, device_speed, sweep
+
+    first = [
+        Part("environment", checks.environment, 30),
+        Part("data", device_setup.prepare_data, 60),
+    ]
+    if suite is Suite.right:
+        return [
+            *first,
+            Part("equality", checks.equality, 110),
+            Part("kernels", device_speed.kernels, 40),
+            Part("evaluation", checks.evaluation, 40),
+            Part("stages", checks.stages, 80, is_alone=True),
+            Part("tests", checks.gpu_tests, 150, is_alone=True),
+        ]
+    return [
+        *first,
+        Part("cold run", device_speed.cold_run, 90, is_alone=True),
+        Part("warm run", device_speed.whole_run, 60, is_alone=True),
+        Part("compilation", device_speed.compile_sizes, 60, is_alone=True),
+        Part("growth", device_speed.growth, 60),
+        Part("sweep", sweep.sweep, 300),
+    ]
+
+
+def bench(
+    suite: Annotated[Suite | None, typer.Argument(show_default="both")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of results.")] = Path("reports/device"),
+    images: Annotated[
+        str | None,
+        typer.Option(help="An archive or folder of images.", show_default="params.yaml's data"),
+    ] = None,
+    params: ParamsFile = PARAMS,
+    part: Annotated[list[str] | None, typer.Option(help="Only this part; repeatable.")] = None,
+    work: Annotated[
+        Path, typer.Option(help="Data and compiled code, kept for a next call.")
+    ] = WORK,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Of a suite at most.", show_default="its own")
+    ] = None,
+    rehearse: Annotated[bool, typer.Option(help="Small, and without judging any value.")] = False,
+) -> None:
+    """Show on a GPU that training is right, how fast it is, and which settings are best."""
+    values = config.load(params)
+    changes: dict[str, object] = {}
+    if images:
+        changes = {"name": "folder", "source": str(Path(images).absolute()), "sha256": None}
+    elif rehearse:
+        changes = {"name": "digits", "source": None, "sha256": None}  # it needs no download
+    values = values.model_copy(update={"data": values.data.model_copy(update=changes)})
+
+    from bench.device_setup import Setup
+
+    setup = Setup(values, work.absolute(), out.absolute(), rehearse)
+    for folder in (setup.work, setup.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    suites = {each: parts_of(each) for each in ([suite] if suite else Suite)}
+    names = list(dict.fromkeys(each.name for parts in suites.values() for each in parts))
+    if unknown := set(part or ()) - set(names):
+        fail(f"--part: there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    slack = REHEARSAL_SLACK if rehearse else 1
+    failures = []
+    for each, parts in suites.items():
+        chosen = [
+            replace(one, seconds=slack * one.seconds)
+            for one in parts
+            if not part or one.name in part
+        ]
+        head = {"suite": each.value, "is_rehearsal": rehearse}
+        report = Report(setup.out, each.value, head, device_report.render)
+        run_parts(chosen, setup, report, seconds or slack * SECONDS[each])
+        print((setup.out / f"{each.value}.txt").read_text())
+        failures += report.failures
+    if failures:
+        fail(f"{len(failures)} failed; see {out}")
+
+
+if __name__ == "__main__":
+    run(bench)

@@ -1,0 +1,173 @@
+"""The results of `bench.device` as text, of what its JSON files hold."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+MIB = 1 << 20
+Figures = dict[str, Any]
+
+
+def render(values: dict[str, Any]) -> str:
+    """The whole report; parts that have not begun are not in it."""
+    lines = [f"bench.device {values['suite']}", ""]
+    if values["is_rehearsal"]:
+        lines += ["A rehearsal: no figure has a meaning, and no check is judged.", ""]
+    for name, part in values["parts"].items():
+        took = "" if part["seconds"] is None else f" ({part['seconds']:.1f} s)"
+        lines += [f"== {name}{took}"]
+        if part["error"]:
+            lines += [f"FAILED: {part['error'].splitlines()[-1]}"]
+        show = TEXTS.get(name, plain)
+        try:
+            lines += show(part["figures"])
+        except (KeyError, TypeError):  # the part ended early, or nothing was computed
+            lines += plain(part["figures"])
+        lines += checks(part["checks"], values["is_rehearsal"])
+        lines += [""]
+    return "\n".join(lines)
+
+
+def checks(found: Figures, is_rehearsal: bool) -> list[str]:
+    lines = []
+    for name, check in found.items():
+        verdict = "not judged" if is_rehearsal else "ok" if check["passed"] else "WRONG"
+        lines.append(f"{verdict:10}  {name}" + (f": {check['detail']}" if check["detail"] else ""))
+    return lines
+
+
+def plain(figures: Figures) -> list[str]:
+    """A line a figure; lists and tables by their length."""
+    return [
+        f"{name}: {len(value)} values" if isinstance(value, list) else f"{name}: {value}"
+        for name, value in figures.items()
+    ]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of numbers to the right, the last column to the left."""
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        "  ".join(
+            [cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
+        ).rstrip()
+        for row in (headings, *rows)
+    ]
+
+
+def equality(figures: Figures) -> list[str]:
+    last = figures["history"][-1]
+    return [
+        f"{figures['epochs']} epochs, {figures['steps']:,} steps; train loss "
+        f"{number(last['train_loss'], 4)}, validation accuracy {percent(last['val_accuracy'])}",
+        f"weights {figures['weights_sha256']}",
+    ]
+
+
+def kernels(figures: Figures) -> list[str]:
+    lines = [
+        f"a step: {figures['ms_a_step_on_device']:.3f} ms on the device, "
+        f"{figures['ms_a_step_on_host']:.3f} ms on the host, "
+        f"{figures['ms_a_step_by_the_clock']:.3f} ms by the clock",
+    ]
+    if "ms_of_replay_alone" in figures:
+        lines.append(f"replayed alone: {figures['ms_of_replay_alone']:.3f} ms")
+    if "kernels" in figures:
+        lines.append(
+            f"{figures['kernels_a_step']:.0f} kernels a step, "
+            f"{figures['us_of_kernels_a_step']:,.0f} us in all; those that take longest:"
+        )
+        rows = [
+            (f"{row['us_a_step']:,.1f}", f"{row['calls_a_step']:.1f}", row["name"])
+            for row in figures["kernels"]
+        ]
+        lines += table(("us", "calls", "kernel"), rows)
+    return lines
+
+
+def whole_run(figures: Figures) -> list[str]:
+    cost = figures["cost"]
+    return [
+        f"{figures['epochs']} epochs with validation: {figures['seconds']:.2f} s, "
+        f"{figures['seconds_with_imports']:.2f} s with Python's start and imports",
+        f"an epoch: {statistics.median(figures['epoch_seconds']):.4f} s (median; the first one "
+        f"{figures['epoch_seconds'][0]:.2f} s), {figures['images_per_second']:,.0f} images/s",
+        f"computed: {cost['flops_per_second_done'] / 1e12:,.1f} TFLOP/s, "
+        f"{cost['share_of_peak']:.1%} of a large {cost['precision']} product's "
+        f"{cost['peak_flops_per_second'] / 1e12:,.0f}",
+        f"peak memory: {figures['peak_bytes'] / MIB:,.0f} MiB, "
+        f"{figures['reserved_bytes'] / MIB:,.0f} MiB reserved",
+        f"validation accuracy {percent(figures['val_accuracy'])}",
+        f"weights {figures['weights_sha256']}",
+    ]
+
+
+def tests(figures: Figures) -> list[str]:
+    return [figures["summary"]]
+
+
+def growth(figures: Figures) -> list[str]:
+    rows = [
+        (
+            f"{row['batch_size']:,}",
+            f"{row['images_per_second']:,.0f}",
+            f"{row['ms_a_step_on_device']:.3f}",
+            f"{row['ms_a_step_on_host']:.3f}",
+            f"{row['peak_bytes'] / MIB:,.0f}",
+            "",
+        )
+        for row in figures["rows"]
+    ]
+    return table(
+        ("images a step", "images/s", "ms on the device", "on the host", "peak MiB", ""), rows
+    )
+
+
+def sweep(figures: Figures) -> list[str]:
+    """The best first; of the seeds the mean and the deviation."""
+    runs = [run for run in figures["runs"] if "error" not in run]
+    seeds = [run["val_accuracy"] for run in runs if list(run["change"]) == ["seed"]]
+    if None in seeds:  # a rehearsal
+        return [f"{len(runs)} trainings, {len(figures['runs']) - len(runs)} failed"]
+    lines = []
+    if len(seeds) > 1:
+        lines.append(
+            f"{len(seeds)} seeds of params.yaml: mean {percent(statistics.mean(seeds))}, "
+            f"deviation {100 * statistics.stdev(seeds):.2f} points"
+        )
+    rows = [
+        (
+            percent(run["val_accuracy"]),
+            number(run["val_loss"], 4),
+            percent(run["train_accuracy"]),
+            f"{run['seconds']:.1f}",
+            ", ".join(f"{name} {value:g}" for name, value in run["change"].items()),
+        )
+        for run in sorted(runs, key=lambda run: -run["val_accuracy"])
+    ]
+    headings = ("val accuracy", "val loss", "train accuracy", "seconds", "changed")
+    lines += table(headings, rows)
+    failed = [run for run in figures["runs"] if "error" in run]
+    lines += [f"failed: {run['change']}: {run['error']}" for run in failed]
+    lines += [f"no time for {change}" for change in figures.get("no_time_for", [])]
+    return lines
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+TEXTS: dict[str, Callable[[Figures], list[str]]] = {
+    "equality": equality,
+    "kernels": kernels,
+    "cold run": whole_run,
+    "warm run": whole_run,
+    "tests": tests,
+    "growth": growth,
+    "sweep": sweep,
+}

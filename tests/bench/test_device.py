@@ -1,0 +1,117 @@
+"""The command for a machine with a GPU: rehearsed on the null GPU; its texts and its settings."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from alexnet import config
+from bench import device_report
+from bench.sweep import settings
+from tests.conftest import ROOT
+from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
+
+# What each part of a rehearsal has to come to, and that it comes to its end.
+FIGURES = {
+    "right": {
+        "environment": "card",
+        "data": "num_images",
+        "equality": "weights_sha256",
+        "kernels": "ms_of_replay_alone",
+        "evaluation": "max_logit_difference",
+        "stages": "profile",
+        "tests": "summary",
+    },
+    "fast": {
+        "environment": "card",
+        "data": "num_images",
+        "cold run": "cost",
+        "warm run": "cost",
+        "compilation": "seconds_until_compiled",
+        "growth": "rows",
+        "sweep": "runs",
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1300)
+def test_the_rehearsal_ends_well_on_the_null_gpu(tmp_path):
+    """With $ALEXNET_CUDA_PYTHON, or the Python of the tests."""
+    python = os.environ.get("ALEXNET_CUDA_PYTHON", sys.executable)
+    try:
+        environment(python, CACHE)
+    except CannotBuild as error:
+        pytest.skip(f"no null GPU: {error}")
+    out, work = tmp_path / "out", tmp_path / "work"
+    command = [sys.executable, "-m", "tests.cuda.null_gpu", python, "-m", "bench.device"]
+    result = subprocess.run(
+        [*command, "--rehearse", f"--out={out}", f"--work={work}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-5000:]
+    for suite, figures in FIGURES.items():
+        parts = json.loads((out / f"{suite}.json").read_text())["parts"]
+        assert {name: part["error"] for name, part in parts.items()} == dict.fromkeys(figures)
+        for name, figure in figures.items():
+            assert figure in parts[name]["figures"], name
+        assert "no check is judged" in (out / f"{suite}.txt").read_text()
+    checks = json.loads((out / "right.json").read_text())["parts"]["equality"]["checks"]
+    assert len(checks) == 4
+
+
+def test_the_sweep_begins_with_the_seeds_and_changes_one_thing_at_a_time(params):
+    changes = list(settings(params.train))
+    assert [change["seed"] for change in changes[:5]] == [0, 1, 2, 3, 4]
+    known = {*config.Train.model_fields, "dropout"}
+    for change in changes:
+        assert set(change) <= known
+        assert len(change) == 1 or "batch_size" in change
+        assert change.get("batch_size", 1024) in (1024, 2048)
+        config.Train.model_validate(
+            params.train.model_dump() | {k: v for k, v in change.items() if k != "dropout"}
+        )
+
+
+RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0}
+SWEEP = {
+    "runs": [
+        {"change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
+        {"change": {"seed": 1}, "val_accuracy": 0.86, **RUN},
+        {"change": {"epochs": 100}, "val_accuracy": 0.87, **RUN},
+        {"change": {"muon_lr": 0.03}, "error": "UserError: the loss is not finite"},
+    ],
+    "no_time_for": [{"cutout": 0}],
+}
+
+
+def values_of(is_rehearsal: bool) -> dict:
+    checks = {"the same run again": {"passed": False, "detail": "conv1 differs"}}
+    part = {"seconds": 12.5, "error": None, "figures": SWEEP, "checks": checks}
+    cut = {"seconds": 60.0, "error": "stopped", "figures": {"epochs": 3}, "checks": {}}
+    return {
+        "suite": "fast",
+        "is_rehearsal": is_rehearsal,
+        "parts": {"sweep": part, "cold run": cut},
+    }
+
+
+def test_the_report_is_a_table_with_the_best_first():
+    lines = device_report.render(values_of(False)).splitlines()
+    assert "2 seeds of params.yaml: mean 85.50%, deviation 0.71 points" in lines
+    table = [line.split() for line in lines if line.strip().startswith("8")]
+    assert [row[-2:] for row in table] == [["epochs", "100"], ["seed", "1"], ["seed", "0"]]
+    assert "WRONG       the same run again: conv1 differs" in lines
+    assert "no time for {'cutout': 0}" in lines
+    assert lines[-3:] == ["== cold run (60.0 s)", "FAILED: stopped", "epochs: 3"]
+
+
+def test_a_rehearsal_judges_nothing():
+    text = device_report.render(values_of(True))
+    assert "WRONG" not in text
+    assert "not judged  the same run again" in text
