@@ -45,12 +45,14 @@ def train(params: ParamsFile = PARAMS) -> None:
         if number > 1:
             return launch(number, ["-m", "stages.train", "--params", str(params)])
     configure_torch(values.train.deterministic)
-    # The reference operations compute in the weights' own type, float32.
-    wanted = "fp32" if values.model.ops == "reference" else values.train.precision
-    dtype = resolve_dtype(wanted, device)
+    # The reference operations are there to be stepped through: in the weights' own type,
+    # float32, and run as they are written.
+    is_reference = values.model.ops == "reference"
+    dtype = resolve_dtype("fp32" if is_reference else values.train.precision, device)
     distributed = init_distributed(device)
     try:
-        device_config = DeviceConfig(device, dtype, compiles=can_compile(device, distributed))
+        compiles = not is_reference and can_compile(device, distributed)
+        device_config = DeviceConfig(device, dtype, compiles)
         _train(values, device_config, distributed)
     except TrainingInterrupted as stopped:
         if distributed.is_main_process:
@@ -129,6 +131,7 @@ def _train(
             device_config,
             distributed,
             checkpoints,
+            use_cuda_graph=values.model.ops == "library",
         )
         trainer.fit(on_epoch)
     if not distributed.is_main_process:

@@ -64,7 +64,7 @@ def test_summary_of_a_batch(run):
     step = network["training_step"]
     assert step["flops"] == 512 * network["training_flops"]
     assert step["memory_bytes"]["weights"] == 4 * 58_322_314
-    assert step["memory_bytes"]["total"] == 3 * 4 * 58_322_314 + 512 * 4 * 77_312
+    assert step["memory_bytes"]["total"] == 3 * 4 * 58_322_314 + 512 * 4 * 77_056
     assert step["memory_bytes_fc1_collapsed"]["weights"] == 4 * (58_322_314 - 35 * 256 * 4096)
     text = run("summary", *batch).stdout
     assert "A training step takes 378.61 GFLOP and 858 MB" in text
