@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ def use_full_precision() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # The compiler of torch 2.11 advises TF32.
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
 
 
 def make_deterministic(wanted: bool) -> None:
