@@ -20,7 +20,9 @@ from alexnet.errors import UserError
 from alexnet.files import read_json, write_json
 from alexnet.network.weights import ModelMetadata, build
 from alexnet.training import autosave, trainer
+from alexnet.training.compiler import can_compile
 from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
+from alexnet.training.distributed import SINGLE_PROCESS
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
@@ -76,7 +78,8 @@ class Bench:
         self.device = resolve_device("cuda")
         configure_torch(self.params.train.deterministic)
         dtype = resolve_dtype(self.params.train.precision, self.device)
-        self.device_config = DeviceConfig(self.device, dtype, compiles=True)
+        compiles = can_compile(self.device, SINGLE_PROCESS)
+        self.device_config = DeviceConfig(self.device, dtype, compiles)
         if not setup.processed.exists():
             raise UserError("there are no images; run the part `data` first")
         meta = load_meta(setup.processed)

@@ -20,7 +20,9 @@ from alexnet.data.dataset import load_meta, load_split
 from alexnet.files import write_json
 from alexnet.network.weights import ModelMetadata
 from alexnet.progress import progress
+from alexnet.training.compiler import can_compile
 from alexnet.training.device import DeviceConfig, describe_device, resolve_device, resolve_dtype
+from alexnet.training.distributed import SINGLE_PROCESS
 from bench import report
 from bench.loops import (
     Context,
@@ -99,7 +101,7 @@ def bench(
     )
     device = resolve_device(values.train.device)
     dtype = resolve_dtype(values.train.precision, device)
-    device_config = DeviceConfig(device, dtype, compiles=device.type == "cuda")
+    device_config = DeviceConfig(device, dtype, can_compile(device, SINGLE_PROCESS))
     context = Context(data, metadata, values, device_config, Budget(seconds, steps))
     num_images = len(load_split(data, "train")[1])
     batch_size = batch_size or values.train.batch_size

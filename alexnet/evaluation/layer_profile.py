@@ -43,7 +43,7 @@ def time_layers(
     x = torch.randn(shape, generator=generator).to(device)
     x = x.contiguous(memory_format=torch.channels_last)
     modes = {layer: layer.training for layer in network.modules()}
-    network.to(device).train()
+    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     # A batch normalisation changes its running mean in every forward.
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     rows = []
@@ -58,11 +58,14 @@ def time_layers(
             with device_config.autocast():
                 output: Tensor = layer(inputs)
             timer.mark()
+            gradient = torch.ones_like(output)
+            timer.mark()
             if output.requires_grad:
                 sources = [value for value in (inputs, *layer.parameters()) if value.requires_grad]
-                torch.autograd.grad(output, sources, torch.ones_like(output))
+                torch.autograd.grad(output, sources, gradient)
             timer.mark()
-            seconds.append(timer.seconds())
+            forward, _, backward = timer.seconds()
+            seconds.append((forward, backward))
         medians = [statistics.median(taken) / n for taken in zip(*seconds[1:], strict=True)]
         rows.append(LayerTime(name, *medians))
         x = output.detach()

@@ -7,6 +7,7 @@ memory each time: the loader fills it with each batch.
 
 from collections import Counter
 from collections.abc import Callable
+from types import TracebackType
 
 import torch
 
@@ -20,7 +21,8 @@ class CUDAGraphStep:
 
     Every call is one real step: the first ones run eagerly, and the capture itself takes none.
     Each kind of step has a graph of its own: one for each number of images (the last batch of an
-    epoch may be shorter), and for steps that `is_recorded()` and those that are not.
+    epoch may be shorter), and for steps that `is_recorded()` and those that are not. At the end
+    of its context the graphs are released.
     """
 
     def __init__(
@@ -39,6 +41,25 @@ class CUDAGraphStep:
         if kind not in self.graphs:
             self.graphs[kind] = self._capture(batch)
         self.graphs[kind].replay()
+
+    def __enter__(self) -> "CUDAGraphStep":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """NCCL closes no connection while there is a graph that holds its kernels.
+
+        Nothing is released after an error of the GPU or of another process: the GPU might never
+        end the work that it has.
+        """
+        if kind is None or not issubclass(kind, RuntimeError):
+            torch.cuda.synchronize()
+            for graph in self.graphs.values():
+                graph.reset()
 
     def _capture(self, batch: Batch) -> torch.cuda.CUDAGraph:
         """All graphs share one pool of memory: only one of them runs at a time."""

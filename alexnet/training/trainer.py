@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -135,10 +136,10 @@ class Trainer:
             self.compiled_loss = torch.compile(
                 self.compute_loss, dynamic=False, options={"deterministic": params.deterministic}
             )
-        step_fn: StepFn = self.train_step
+        self.graphs: CUDAGraphStep | None = None
         if device.type == "cuda" and use_cuda_graph:
-            step_fn = CUDAGraphStep(self.train_step, lambda: self.monitor.is_recording)
-        self.step_fn = wrap_step(step_fn)
+            self.graphs = CUDAGraphStep(self.train_step, lambda: self.monitor.is_recording)
+        self.step_fn = wrap_step(self.graphs or self.train_step)
 
     def fit(self, on_epoch: OnEpoch) -> None:
         """Train to the end. Calls `on_epoch` after each epoch, those before a resume included.
@@ -150,7 +151,7 @@ class Trainer:
         self._log_run_header()
         for row in state.rows:
             on_epoch(row, math.nan)
-        with self.autosave:
+        with self.autosave, self.graphs or nullcontext():
             for epoch in range(state.epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
                 with self.monitor.track_dead_relus():
