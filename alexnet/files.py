@@ -144,6 +144,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_writable(folder: Path) -> None:
+    """Make the folder and a file in it that is removed at once. Raises OSError if that fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+
+
 def preallocate(path: Path, num_bytes: int) -> None:
     """Create a file of `num_bytes` zeros and reserve its space on the disk.
 

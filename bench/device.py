@@ -41,6 +41,7 @@ import typer
 
 from alexnet import config
 from alexnet.cli.app import fail, run
+from alexnet.files import check_writable
 from bench import device_report
 from bench.parts import Part, Report, run_parts
 from stages.paths import PARAMS, ParamsFile
@@ -104,6 +105,12 @@ def bench(
 ) -> None:
     """Show on a GPU that training is right, how fast it is, and which settings are best."""
     values = config.load(params)
+    if images and not Path(images).exists():
+        fail(f"--images: {images} does not exist")
+    suites = {each: parts_of(each) for each in ([suite] if suite else Suite)}
+    names = list(dict.fromkeys(each.name for parts in suites.values() for each in parts))
+    if unknown := set(part or ()) - set(names):
+        fail(f"--part: there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     changes: dict[str, object] = {}
     if images:
         changes = {"name": "folder", "source": str(Path(images).absolute()), "sha256": None}
@@ -111,15 +118,17 @@ def bench(
         changes = {"name": "digits", "source": None, "sha256": None}  # it needs no download
     values = values.model_copy(update={"data": values.data.model_copy(update=changes)})
 
+    from alexnet.training.device import resolve_device
     from bench.device_setup import Setup
 
+    resolve_device("cuda")  # without a GPU there is nothing to show
+
     setup = Setup(values, work.absolute(), out.absolute(), rehearse)
-    for folder in (setup.work, setup.out):
-        folder.mkdir(parents=True, exist_ok=True)
-    suites = {each: parts_of(each) for each in ([suite] if suite else Suite)}
-    names = list(dict.fromkeys(each.name for parts in suites.values() for each in parts))
-    if unknown := set(part or ()) - set(names):
-        fail(f"--part: there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    for option, folder in (("--work", setup.work), ("--out", setup.out)):
+        try:
+            check_writable(folder)
+        except OSError as error:
+            fail(f"{option}: {folder} cannot be written ({error.strerror}); choose another folder")
     slack = REHEARSAL_SLACK if rehearse else 1
     failures = []
     for each, parts in suites.items():

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from alexnet.errors import UserError
 from alexnet.files import write_json, write_text
 from alexnet.signals import terminate_with_parent
 
@@ -169,6 +170,8 @@ def _serve(connection: Connection, setup: Any) -> None:
         error = None
         try:
             part.function(setup, Recorder(connection, deadline))
+        except UserError as raised:
+            error = str(raised)
         except Exception as raised:
             traceback.print_exc()
             error = "".join(traceback.format_exception(raised)).rstrip()[-MESSAGE_BYTES:]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alexnet.training.device import DeviceConfig
     from alexnet.training.distributed import DistributedContext
 
-CODE = ("network", "data", "training")  # the rooms whose code decides a run's bytes
+CODE = ("network", "data", "training")  # the packages whose code decides a run's bytes
 
 logger = logging.getLogger("stages.train")
 
@@ -37,7 +37,7 @@ def train(params: ParamsFile = PARAMS) -> None:
         started_by_torchrun,
     )
     from alexnet.training.launcher import launch, resolve_world_size
-    from alexnet.training.peers import is_peer_failure, leave
+    from alexnet.training.peers import end_after_peer_failure, is_peer_failure
 
     device = resolve_device(values.train.device)
     if not started_by_torchrun():
@@ -61,7 +61,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     except RuntimeError as error:
         if distributed.store is None or not is_peer_failure(error):
             raise
-        leave(distributed.store, distributed.rank, distributed.world_size, error)
+        end_after_peer_failure(distributed.store, distributed.rank, distributed.world_size, error)
     finally:
         destroy_distributed(distributed)
 
@@ -73,7 +73,7 @@ def _train(
     import torch
 
     from alexnet.data.dataset import load_meta, load_split
-    from alexnet.files import write_json, write_rows
+    from alexnet.files import check_writable, write_json, write_rows
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
     from alexnet.training.device import nondeterminism_as_user_error, oom_as_user_error
@@ -82,6 +82,9 @@ def _train(
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
 
+    if distributed.is_main_process:  # before the work, not after it
+        for output in (paths.WEIGHTS, paths.HISTORY):
+            check_writable(output.parent)
     meta = load_meta(paths.PROCESSED)
     metadata = ModelMetadata(
         values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std

@@ -88,8 +88,10 @@ def compute_metrics(
     """The metrics, as reports/evaluate/metrics.json holds them, and the predictions.
 
     logits: float (N, K); labels: int64 (N,); classes: K names; num_bins: of the calibration
-    error.
+    error. Raises UserError if a logit is not finite.
     """
+    if not logits.isfinite().all():
+        raise UserError("the network's logits are not finite: its training diverged; train again")
     log_probabilities = torch.log_softmax(logits.double(), dim=1).numpy()
     probabilities = np.exp(log_probabilities)
     actual = labels.numpy()
@@ -133,7 +135,7 @@ def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, 
 def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
     """The predictions that `write_predictions` wrote.
 
-    Raises UserError if the file is missing or its classes are not `classes`.
+    Raises UserError if the file is missing or empty, or its classes are not `classes`.
     """
     numbers = {name: k for k, name in enumerate(classes)}
     with require_file(path).open(newline="", encoding="utf-8") as file:
@@ -146,5 +148,7 @@ def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
             raise UserError(
                 f"{path} does not fit the data set's classes ({error}); run evaluate again"
             ) from None
+    if not rows:
+        raise UserError(f"{path} holds no predictions; run evaluate again")
     actual, predicted, confidence = zip(*rows, strict=True)
     return Predictions(np.array(actual), np.array(predicted), np.array(confidence))

@@ -11,6 +11,8 @@ import torch
 
 from alexnet.training.distributed import DistributedContext
 
+PACKAGES = "torch.compile needs gcc, libc6-dev and python3-dev (as Debian and Ubuntu name them)"
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,10 +31,7 @@ def can_compile(device: torch.device, distributed: DistributedContext) -> bool:
     if not obstacle:
         ranks = obstacles.nonzero().flatten().tolist()
         obstacle = f"process {', '.join(map(str, ranks))}, on another host, cannot compile"
-    logger.warning(
-        f"training runs uncompiled, which is slower: {obstacle}; "
-        "torch.compile needs gcc, libc6-dev and python3-dev (as Debian and Ubuntu name them)"
-    )
+    logger.warning(f"training runs uncompiled, which is slower: {obstacle}")
     return False
 
 
@@ -48,15 +47,18 @@ def find_obstacle() -> str:
         return "Triton is not installed"
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
-        return "there is no C compiler (CC is not set, and neither gcc nor clang is on the PATH)"
+        no_compiler = (
+            "there is no C compiler (CC is not set, and neither gcc nor clang is on the PATH)"
+        )
+        return f"{no_compiler}; {PACKAGES}"
     headers = sysconfig.get_paths(scheme="posix_prefix")["include"]
     command = [compiler, "-fsyntax-only", f"-I{headers}", "-x", "c", "-"]
     try:
         tried = subprocess.run(command, input="#include <Python.h>", capture_output=True, text=True)
     except OSError as error:
-        return f"the C compiler does not start: {error}"
+        return f"the C compiler does not start: {error}; {PACKAGES}"
     if tried.returncode:
-        return f"{compiler} cannot compile for Python: {_find_message(tried.stderr)}"
+        return f"{compiler} cannot compile for Python: {_find_message(tried.stderr)}; {PACKAGES}"
     from triton.runtime import driver  # type: ignore[import-untyped]
 
     try:

@@ -13,10 +13,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet.signals import terminate_with_parent
-from alexnet.training.peers import find_absent, give_up, sign
+from alexnet.training.peers import find_absent, give_up, mark_present
 
 # The slowest that a process does while the others wait is to compile, which takes a minute or two.
 TIMEOUT_SECONDS = 300.0
@@ -87,6 +87,15 @@ class DistributedContext:
 SINGLE_PROCESS = DistributedContext()
 
 
+def gradients_and_buffers(network: nn.Module) -> list[Tensor]:
+    """What each process computes from its own images: all else it has in common with the others.
+
+    Buffers are running statistics, such as those of a batch normalisation.
+    """
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return gradients + [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+
+
 def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
@@ -111,7 +120,7 @@ def init_distributed(
         return DistributedContext(rank, world_size, local_rank)
     timeout = timedelta(seconds=timeout_seconds)
     store, *_ = next(dist.rendezvous("env://", timeout=timeout))
-    sign(store, "joined", rank)
+    mark_present(store, "joined", rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from alexnet.errors import UserError
-from alexnet.signals import TrainingInterrupted
+from alexnet.signals import SIGNALS, TrainingInterrupted
 
 
 def resolve_world_size(wanted: int | str, device: torch.device) -> int:
@@ -68,6 +68,10 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             code = failure.exitcode
+            if code - 128 in SIGNALS:  # it was asked to stop, and all have written a checkpoint
+                raise TrainingInterrupted(
+                    code - 128, f"with its {num_processes} processes"
+                ) from None
             if code < 0:
                 why = f"was ended by {signal.Signals(-code).name}"
             else:

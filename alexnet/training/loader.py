@@ -160,11 +160,11 @@ class Loader:
 
         sent = send_next()
         while sent is not None:
-            now = torch.cuda.current_stream(self.device)
-            now.wait_stream(stream)
+            current = torch.cuda.current_stream(self.device)
+            current.wait_stream(stream)
             batch = self.batches.setdefault(sent.num_images, sent)
             for target, tensor in zip(batch.tensors(), sent.tensors(), strict=True):
-                tensor.record_stream(now)
+                tensor.record_stream(current)
                 if batch is not sent:
                     target.copy_(tensor)
             yield batch  # when asked for the next one, the step on this one is under way

@@ -1,7 +1,7 @@
 """What a process does when another one of its training has ended, or hangs.
 
-Each that notices signs a list in torchrun's store, which outlives the processes. Whoever is not
-on it does not answer, and the first of the others names it.
+Each that notices puts itself on a list in torchrun's store, which outlives the processes.
+Whoever is not on it does not answer, and the first of the others names it.
 """
 
 import logging
@@ -18,7 +18,7 @@ import torch.distributed as dist
 ANSWER_SECONDS = 10.0
 # What gloo and NCCL say when a process does not answer, or has closed its connection. NCCL's other
 # errors (ncclInvalidUsage, ncclUnhandledCudaError) are this process's own.
-SIGNS = (
+MESSAGES = (
     "gloo/transport",
     "ncclRemoteError",
     "ncclSystemError",
@@ -36,10 +36,10 @@ def is_peer_failure(error: RuntimeError) -> bool:
     """Whether an error says only that another process has ended or hangs, and not why."""
     if isinstance(error, dist.DistStoreError | dist.DistNetworkError):
         return True
-    return any(sign in str(error) for sign in SIGNS)
+    return any(message in str(error) for message in MESSAGES)
 
 
-def sign(store: dist.Store, name: str, rank: int) -> None:
+def mark_present(store: dist.Store, name: str, rank: int) -> None:
     """Put this process on a list that all of them see."""
     store.set(f"alexnet/{name}/{rank}", "")
 
@@ -55,7 +55,7 @@ def find_silent(store: dist.Store, rank: int, world_size: int) -> list[int]:
     The process group is closed meanwhile, so that those who wait for this process notice at once;
     by a thread, as NCCL may wait for the device, which waits for the lost process.
     """
-    sign(store, "lost", rank)
+    mark_present(store, "lost", rank)
     threading.Thread(target=dist.destroy_process_group, daemon=True).start()
     end = time.monotonic() + ANSWER_SECONDS
     while len(silent := find_absent(store, "lost", world_size)) > 0 and time.monotonic() < end:
@@ -63,7 +63,9 @@ def find_silent(store: dist.Store, rank: int, world_size: int) -> list[int]:
     return silent
 
 
-def leave(store: dist.Store, rank: int, world_size: int, error: RuntimeError) -> NoReturn:
+def end_after_peer_failure(
+    store: dist.Store, rank: int, world_size: int, error: RuntimeError
+) -> NoReturn:
     """End this process, which has lost another one, with one line that names it."""
     error.__traceback__ = None  # its frames hold the process group, which then does not close
     try:
@@ -85,7 +87,7 @@ def give_up(silent: list[int], rank: int, world_size: int, error: RuntimeError) 
             )
         else:
             who = "the connection to the others is lost"
-        # Behind these words NCCL and the store append a trace of their C++ code.
+        # After these words NCCL and the store append a trace of their C++ code.
         reason = " ".join(str(error).split("Exception raised from")[0].split())
         logger.error(f"process {rank} of {world_size} gives up; {who} ({reason})")
     else:

@@ -15,7 +15,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from alexnet import config
@@ -37,7 +37,11 @@ from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig, default_generator
-from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
+from alexnet.training.distributed import (
+    SINGLE_PROCESS,
+    DistributedContext,
+    gradients_and_buffers,
+)
 from alexnet.training.history import Epoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import (
@@ -51,7 +55,13 @@ from alexnet.training.loader import (
 )
 from alexnet.training.optimizer import build_optimizer, clip_gradient, schedule, set_learning_rate
 from alexnet.training.run_header import describe_run
-from alexnet.training.running_metrics import COUNT, RunningMetrics, check_finite, loss_and_accuracy
+from alexnet.training.running_metrics import (
+    COUNT,
+    FINITE_STEPS,
+    RunningMetrics,
+    check_finite,
+    loss_and_accuracy,
+)
 from alexnet.training.state import TrainingState
 
 LOG_INTERVAL_SECONDS = 1.0  # between two readings of the loss: each waits for the device
@@ -132,7 +142,8 @@ class Trainer:
         # On a GPU most of the step is compiled, and all of it replayed as a CUDA graph.
         self.compiled_loss = self.compute_loss
         if device_config.compiles:
-            # Fixed shapes, and kernels chosen without measuring: a resumed run computes the same.
+            # With fixed shapes, and where it is deterministic with kernels that are chosen without
+            # measuring, a resumed run computes the same.
             self.compiled_loss = torch.compile(
                 self.compute_loss, dynamic=False, options={"deterministic": params.deterministic}
             )
@@ -228,11 +239,11 @@ class Trainer:
         weights = self.state.result()
         self.network.eval()
         for start in range(0, len(split), self.validation_batch):
-            # The processes take the batches in turn.
-            if (
-                start // self.validation_batch % self.distributed.world_size
-                == self.distributed.rank
-            ):
+            batch_number, num_processes = (
+                start // self.validation_batch,
+                self.distributed.world_size,
+            )
+            if batch_number % num_processes == self.distributed.rank:  # they take them in turn
                 rows = slice(start, start + self.validation_batch)
                 labels = split.labels[rows].to(self.device)
                 images = centre_crop(split.images[rows], self.metadata.image_size)
@@ -240,7 +251,10 @@ class Trainer:
                 with self.device_config.autocast():
                     logits = functional_call(self.network, weights, (x,))
                 metrics.add(logits, labels, cross_entropy(logits, labels))
-        return loss_and_accuracy(self.distributed.all_reduce_sum(metrics.sums).tolist())
+        sums = self.distributed.all_reduce_sum(metrics.sums)
+        sums[FINITE_STEPS] = 0  # of batches that are no steps
+        check_finite(sums[None], self.state.step)  # the last step may be the one that diverged
+        return loss_and_accuracy(sums.tolist())
 
     def _progress_text(self, epoch: int) -> str:
         """The epoch's loss, accuracy and speed so far, in this process. Raises as check_finite."""
@@ -271,15 +285,6 @@ class Trainer:
             logger.info(
                 f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}"
             )
-
-
-def gradients_and_buffers(network: nn.Module) -> list[Tensor]:
-    """What each process computes from its own images: all else it has in common with the others.
-
-    Buffers are running statistics, such as those of a batch normalisation.
-    """
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return gradients + [buffer for buffer in network.buffers() if buffer.is_floating_point()]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:

@@ -77,6 +77,16 @@ def test_predictions_round_trip(tmp_path):
     assert again.confidence == pytest.approx(predictions.confidence, abs=1e-6)
     with pytest.raises(UserError, match=r"does not fit the data set's classes .*evaluate again"):
         read_predictions(path, ("a,b", "other", "ç"))
+    path.write_text("")
+    with pytest.raises(UserError, match="holds no predictions; run evaluate again"):
+        read_predictions(path, classes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_an_error(value):
+    logits = torch.tensor([[0.0, 1.0], [value, 0.0]])
+    with pytest.raises(UserError, match="logits are not finite"):
+        compute_metrics(logits, torch.tensor([0, 1]), ("a", "b"), num_bins=2)
 
 
 @pytest.fixture

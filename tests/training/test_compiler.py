@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet.training import compiler
-from alexnet.training.compiler import can_compile, find_obstacle
+from alexnet.training.compiler import PACKAGES, can_compile, find_obstacle
 from alexnet.training.distributed import SINGLE_PROCESS
 from tests.runs import CPU
 
@@ -67,7 +67,7 @@ def test_no_compiler_is_an_obstacle_even_with_a_driver_in_the_cache(triton, monk
 )
 def test_a_compiler_without_pythons_header_is_an_obstacle(triton, cc, script, message):
     cc(script)
-    assert find_obstacle().endswith(message)
+    assert find_obstacle().endswith(f"{message}; {PACKAGES}")
 
 
 def test_a_compiler_that_does_not_exist_is_an_obstacle(triton, monkeypatch):

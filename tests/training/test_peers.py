@@ -80,7 +80,9 @@ def train_until_one_is_lost(rank: int, what: str) -> None:
     except RuntimeError as error:
         if not is_peer_failure(error):
             raise
-        peers.leave(distributed.store, distributed.rank, distributed.world_size, error)
+        peers.end_after_peer_failure(
+            distributed.store, distributed.rank, distributed.world_size, error
+        )
 
 
 def lose_one(what: str) -> None:
@@ -123,6 +125,16 @@ run(command)
 
 def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
     return python(START, worker, TMPDIR=str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_process_that_a_signal_stopped_stops_the_command_like_a_signal(tmp_path):
+    """It exits with 128 + the signal's number, after the checkpoint of all."""
+    result = start_two(tmp_path, "import sys; sys.exit(143)")
+    assert result.returncode == 143
+    assert (
+        result.stderr == "error: stopped by SIGTERM with its 2 processes; run it again to resume\n"
+    )
 
 
 @pytest.mark.slow

@@ -78,6 +78,15 @@ def diverge(at_step, on_epoch=ignore, **options):
     return trainer
 
 
+def test_a_divergence_in_the_last_step_is_noticed():
+    """No loss is computed after it but that of the validation."""
+    params = settings(learning_rate=1e30, epochs=1, batch_size=76)
+    trainer = trainer_of(seeded(), params)
+    with pytest.raises(UserError, match="not finite at step 1:"):
+        trainer.fit(ignore)
+    assert not trainer.state.rows
+
+
 def test_a_divergence_in_a_later_epoch_is_reported_with_the_run_s_step():
     epochs = []
     diverge(8, lambda row, seconds: epochs.append(row.epoch))

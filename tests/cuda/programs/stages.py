@@ -1,5 +1,6 @@
 """`stages NAME...`: stages as commands, one after the other, in the current directory."""
 
+import dataclasses
 import json
 import os
 import runpy
@@ -8,7 +9,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from alexnet.network.weights import build, load_weights, save_weights
+from safetensors import safe_open
+
+from alexnet.network.weights import ModelMetadata, build, save_weights
 from stages.paths import WEIGHTS
 from tests.cuda.null_gpu.device import counters, record
 from tests.cuda.programs import training  # noqa: F401 (what checks values is left out)
@@ -37,7 +40,10 @@ def run_stage(name: str, results: Path) -> None:
 
 def replace_values() -> None:
     """A fresh network's weights for those of the training, which may be no numbers at all."""
-    _, metadata = load_weights(WEIGHTS)
+    with safe_open(WEIGHTS, framework="pt") as file:
+        card = json.loads(file.metadata()["card"])
+    fields = dataclasses.fields(ModelMetadata)
+    metadata = ModelMetadata(**{field.name: card[field.name] for field in fields})
     save_weights(WEIGHTS, build(metadata, dropout=0.0), metadata)
 
 
