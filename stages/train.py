@@ -82,10 +82,10 @@ def _train(
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
 
+    meta = load_meta(paths.PROCESSED)
     if distributed.is_main_process:  # before the work, not after it
         for output in (paths.WEIGHTS, paths.HISTORY):
             check_writable(output.parent)
-    meta = load_meta(paths.PROCESSED)
     metadata = ModelMetadata(
         values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
     )

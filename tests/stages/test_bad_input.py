@@ -165,6 +165,17 @@ def test_a_stage_without_its_input(tmp_path, run, stage, missing):
     assert {path.name for path in tmp_path.iterdir()} == {"params.yaml"}
 
 
+def test_an_output_that_cannot_be_written_is_reported_before_the_training(tmp_path, run):
+    write_params(tmp_path)
+    for stage in ("download", "preprocess"):
+        assert run(stage).returncode == 0
+    (tmp_path / "models").write_text("a file where the folder belongs")
+    result = run("train")
+    assert result.returncode == 1
+    assert result.stderr == "error: [Errno 17] File exists: 'models'\n"
+    assert result.stdout == ""
+
+
 def test_a_project_that_is_mounted_read_only(capsys, monkeypatch):
     def stage() -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "reports/gate.json")
