@@ -7,7 +7,6 @@ memory each time: the loader fills it with each batch.
 
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
 
 import torch
 
@@ -45,12 +44,7 @@ class CUDAGraphStep:
     def __enter__(self) -> "CUDAGraphStep":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """NCCL closes no connection while there is a graph that holds its kernels.
 
         Nothing is released after an error of the GPU or of another process: the GPU might never

@@ -238,19 +238,16 @@ class Trainer:
         metrics = RunningMetrics(self.device)
         weights = self.state.result()
         self.network.eval()
-        for start in range(0, len(split), self.validation_batch):
-            batch_number, num_processes = (
-                start // self.validation_batch,
-                self.distributed.world_size,
-            )
-            if batch_number % num_processes == self.distributed.rank:  # they take them in turn
-                rows = slice(start, start + self.validation_batch)
-                labels = split.labels[rows].to(self.device)
-                images = centre_crop(split.images[rows], self.metadata.image_size)
-                x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
-                with self.device_config.autocast():
-                    logits = functional_call(self.network, weights, (x,))
-                metrics.add(logits, labels, cross_entropy(logits, labels))
+        size, distributed = self.validation_batch, self.distributed
+        # The processes take the batches in turn.
+        for start in range(distributed.rank * size, len(split), distributed.world_size * size):
+            rows = slice(start, start + size)
+            labels = split.labels[rows].to(self.device)
+            images = centre_crop(split.images[rows], self.metadata.image_size)
+            x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
+            with self.device_config.autocast():
+                logits = functional_call(self.network, weights, (x,))
+            metrics.add(logits, labels, cross_entropy(logits, labels))
         sums = self.distributed.all_reduce_sum(metrics.sums)
         sums[FINITE_STEPS] = 0  # of batches that are no steps
         check_finite(sums[None], self.state.step)  # the last step may be the one that diverged

@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,10 +69,7 @@ def _convolution(
     bias: Tensor | None,
     stride: list[int],
     padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
+    *_: object,  # dilation (1), transposed (no), output padding; groups change no shape
 ) -> Tensor:
     height, width = (
         (x.shape[i] + 2 * padding[i - 2] - weight.shape[i]) // stride[i - 2] + 1 for i in (2, 3)
@@ -94,14 +92,9 @@ def _convolution_backward(
     x: Tensor,
     weight: Tensor,
     bias_sizes: list[int] | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-    mask: list[bool],
+    *settings: Any,  # those of the convolution, and which of the gradients are wanted
 ) -> tuple[Tensor | None, ...]:
+    mask: list[bool] = settings[-1]
     kernels = (b"cudnn input gradient", b"cudnn weight gradient", b"bias gradient")
     for wanted, name in zip(mask, kernels, strict=True):
         if wanted:
