@@ -4,7 +4,7 @@ import ctypes
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -55,6 +55,29 @@ def default_generator(device: torch.device) -> torch.Generator:
     if device.type == "cuda":
         return torch.cuda.default_generators[device.index]
     return torch.default_generator
+
+
+def run_concurrently(
+    tasks: Sequence[Callable[[], None]], streams: Sequence[torch.cuda.Stream]
+) -> None:
+    """Run tasks that do not depend on each other; on a GPU each but the last in its own stream.
+
+    What the current stream does next waits for all of them. Without streams (on a CPU) one follows
+    the other.
+    """
+    if not streams:
+        for task in tasks:
+            task()
+        return
+    *others, last = tasks
+    current = torch.cuda.current_stream()
+    for task, stream in zip(others, streams, strict=True):
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            task()
+    last()
+    for stream in streams:
+        current.wait_stream(stream)
 
 
 def describe_device(device: torch.device) -> str:

@@ -9,10 +9,14 @@ values are all 1. The Newton-Schulz iteration finds it with matrix products alon
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.sgd import sgd
+
+from alexnet.training.device import run_concurrently
 
 # X <- a X + (b X X^T + c (X X^T)^2) X moves every singular value in (0, 1] towards 1, to
 # within 0.3, in five rounds; the coefficients are Jordan's, chosen for speed near 0.
@@ -56,70 +60,122 @@ def group_by_size(sizes: Sequence[tuple[int, int]], max_padding: float) -> list[
     return groups
 
 
-class Muon(torch.optim.SGD):
-    """SGD, whose parameter groups with `use_muon` take Muon's step.
+class MatrixBatch(NamedTuple):
+    """Weights that are orthogonalised together, and the factor of each one's step."""
 
-    Such a group has an SGD momentum of 0; `muon_momentum` is Nesterov's. A kernel
-    (out, in, k, k) is a matrix (out, in k k). The columns of `num_copies` copies of a value
-    count as one. dtype: of the products. max_padding: of `group_by_size`. On a GPU a few large
-    products are faster than many small ones; on a CPU the number of operations decides.
+    weights: list[Tensor]
+    scales: list[float]
+    group: dict[str, Any]
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon's steps for the parameter groups with `use_muon`, SGD's for the others.
+
+    A kernel (out, in, k, k) is a matrix (out, in k k). A group's `num_copies` says of each weight
+    how many copies of a value its columns see: they count as one. Muon's momentum is Nesterov's.
+    dtype: of the products. max_padding: of `group_by_size`; on a GPU a few large products are
+    faster than many small ones, on a CPU the number of operations decides. clip_norm: the largest
+    norm of SGD's gradients together (Pascanu et al., arXiv 1211.5063), or None. The first
+    gradients of a fresh network are ten times as long as later ones; at a rate that suits the
+    later ones they would throw the weights far off. Muon's steps need no clipping.
     """
 
     def __init__(
         self,
         groups: list[dict[str, Any]],
+        *,
         dtype: torch.dtype = torch.float32,
-        muon_momentum: float = 0.9,
         max_padding: float = 1.0,
-        **sgd: Any,
+        clip_norm: float | None = None,
+        **defaults: Any,
     ) -> None:
-        super().__init__(groups, **sgd)
-        self.dtype, self.muon_momentum = dtype, muon_momentum
-        parameters: list[Tensor] = []
-        scales: list[float] = []
+        super().__init__(groups, {"nesterov": True, "weight_decay": 0.0, **defaults})
+        self.dtype, self.clip_norm = dtype, clip_norm
+        self.batches: list[MatrixBatch] = []
         for group in self.param_groups:
-            for parameter in group["params"] if group["use_muon"] else ():
-                rows, columns = _matrix_shape(parameter)
-                parameters.append(parameter)
-                # The step should change outputs equally whatever the shape of the layer.
-                scales.append(max(1.0, rows / columns * group["num_copies"]) ** 0.5)
-        sizes = [(min(shape), max(shape)) for shape in map(_matrix_shape, parameters)]
-        self.batches = [
-            ([parameters[index] for index in indices], [scales[index] for index in indices])
-            for indices in group_by_size(sizes, max_padding)
-        ]
+            for parameter in group["params"]:  # from the start, so that every checkpoint has it
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            if group["use_muon"]:
+                self.batches += matrix_batches(group, max_padding)
+        uses_gpu = self.param_groups[0]["params"][0].is_cuda
+        self.streams = [torch.cuda.Stream() for _ in self.batches] if uses_gpu else []
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for parameters, scales in self.batches:
-            self._orthogonalise_gradients(parameters, scales)
-        super().step(closure)
+        """Muon's matrix products do not fill a GPU, and SGD waits for its memory: both at once."""
+        tasks = [partial(self._step_by_muon, *batch) for batch in self.batches]
+        run_concurrently([*tasks, self._step_by_sgd], self.streams)
 
-    def _orthogonalise_gradients(self, parameters: list[Tensor], scales: list[float]) -> None:
-        """Replace the parameters' gradients by their steps, in place."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        averages = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        torch._foreach_mul_(averages, self.muon_momentum)
-        torch._foreach_add_(averages, gradients)
-        torch._foreach_add_(gradients, averages, alpha=self.muon_momentum)  # Nesterov's lookahead
+    def _step_by_sgd(self) -> None:
+        groups = [group for group in self.param_groups if not group["use_muon"]]
+        if self.clip_norm is not None:
+            parameters = [parameter for group in groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        for group in groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            sgd(
+                parameters,
+                [parameter.grad for parameter in parameters],
+                [self.state[parameter]["momentum_buffer"] for parameter in parameters],
+                fused=True,
+                weight_decay=group["weight_decay"],
+                momentum=group["momentum"],
+                lr=group["lr"],
+                dampening=0.0,
+                nesterov=group["nesterov"],
+                maximize=False,
+            )
 
-        shapes = [_matrix_shape(gradient) for gradient in gradients]
+    def _step_by_muon(
+        self, weights: list[Tensor], scales: list[float], group: dict[str, Any]
+    ) -> None:
+        gradients = [as_matrix(w.grad, like=w) for w in weights if w.grad is not None]
+        averages = [as_matrix(self.state[w]["momentum_buffer"], like=w) for w in weights]
+        matrices = [as_matrix(weight, like=weight) for weight in weights]
+        momentum = group["momentum"]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        torch._foreach_lerp_(gradients, averages, momentum)  # Nesterov's lookahead
+
+        shapes = [matrix.shape for matrix in matrices]
         rows, columns = max(map(min, shapes)), max(map(max, shapes))
-        device = gradients[0].device
-        x = torch.zeros(len(gradients), rows, columns, dtype=self.dtype, device=device)
-        for matrix, gradient in zip(x, gradients, strict=True):
-            _in_shape_of(gradient, matrix).copy_(gradient)
-        for matrix, gradient in zip(orthogonalise(x), gradients, strict=True):
-            gradient.copy_(_in_shape_of(gradient, matrix))
-        torch._foreach_mul_(gradients, scales)
+        x = torch.zeros(len(shapes), rows, columns, dtype=self.dtype, device=weights[0].device)
+        for filled, gradient in zip(x, gradients, strict=True):
+            corner(filled, gradient.shape).copy_(gradient)
+        x = orthogonalise(x)
+        rate = torch.as_tensor(group["lr"], dtype=weights[0].dtype, device=weights[0].device)
+        torch._foreach_mul_(matrices, 1 - rate * group["weight_decay"])
+        for filled, matrix, scale in zip(x, matrices, scales, strict=True):
+            matrix.addcmul_(corner(filled, matrix.shape), rate, value=-scale)
 
 
-def _matrix_shape(parameter: Tensor) -> tuple[int, int]:
-    return parameter.shape[0], parameter[0].numel()
+def matrix_batches(group: dict[str, Any], max_padding: float) -> list[MatrixBatch]:
+    """The batches of a parameter group."""
+    weights = group["params"]
+    shapes = [as_matrix(weight, like=weight).shape for weight in weights]
+    # The step should change outputs equally whatever the shape of the layer.
+    scales = [
+        max(1.0, rows / columns * copies) ** 0.5
+        for (rows, columns), copies in zip(shapes, group["num_copies"], strict=True)
+    ]
+    sizes = [(min(shape), max(shape)) for shape in shapes]
+    return [
+        MatrixBatch([weights[i] for i in members], [scales[i] for i in members], group)
+        for members in group_by_size(sizes, max_padding)
+    ]
 
 
-def _in_shape_of(parameter: Tensor, matrix: Tensor) -> Tensor:
-    """The corner of a wide matrix that a parameter fills, in its shape: a view."""
-    rows, columns = _matrix_shape(parameter)
-    corner = matrix[:columns, :rows].T if rows > columns else matrix[:rows, :columns]
-    return corner.unflatten(1, parameter.shape[1:])
+def as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
+    """A weight, or its gradient or momentum, as (out, columns): a view, no copy.
+
+    The columns are in the order in which the weight `like` lies in memory.
+    """
+    tensor = tensor.detach()
+    if like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
+        tensor = tensor.permute(0, 2, 3, 1)
+    return tensor.view(len(tensor), -1)
+
+
+def corner(wide: Tensor, shape: torch.Size) -> Tensor:
+    """The part of a wide matrix that one of this shape fills, which may be tall: a view."""
+    rows, columns = shape
+    return wide[:columns, :rows].T if rows > columns else wide[:rows, :columns]

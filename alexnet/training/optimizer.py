@@ -1,4 +1,4 @@
-"""The optimizer, the learning rate of each step, and gradient clipping."""
+"""The optimizer, and the learning rate of each step."""
 
 import math
 from typing import Any
@@ -10,6 +10,10 @@ from alexnet import config
 from alexnet.network.collapse import Scale
 from alexnet.network.model import AlexNet
 from alexnet.training.muon import Muon
+
+# Of Muon's matrices: fewer operations on a CPU, fewer and larger products on a GPU. (On an H200
+# the default network's take 240 us in 3 streams, 331 us without padding, 297 us all in one.)
+MAX_PADDING = {"cpu": 1.0, "cuda": 1.3}
 
 
 def build_optimizer(
@@ -32,37 +36,32 @@ def build_optimizer(
     ]
     if params.muon_lr:
         collapsed = isinstance(getattr(network, "avgpool", None), Scale)
-        for parameters, copies in ((convolutions, 1), ([fc1], 1 if collapsed else num_copies)):
-            groups.append(
-                {
-                    "params": parameters,
-                    "max_lr": params.muon_lr,
-                    "use_muon": True,
-                    "num_copies": copies,
-                    "momentum": 0.0,
-                    "nesterov": False,
-                    "weight_decay": params.muon_weight_decay,
-                }
-            )
+        copies_of_fc1 = 1 if collapsed else num_copies
+        groups.append(
+            {
+                "params": [*convolutions, fc1],
+                "max_lr": params.muon_lr,
+                "use_muon": True,
+                "num_copies": [1] * len(convolutions) + [copies_of_fc1],
+                "weight_decay": params.muon_weight_decay,
+            }
+        )
     else:
         max_lr = params.learning_rate / num_copies
         groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
     optimizer = Muon(
         groups,
         dtype=dtype,
-        muon_momentum=params.momentum,
-        max_padding=4.0 if fc1.is_cuda else 1.0,
+        max_padding=MAX_PADDING[fc1.device.type],
+        clip_norm=params.clip_norm,
         lr=params.learning_rate,
         momentum=params.momentum,
         nesterov=params.nesterov,
         weight_decay=params.weight_decay,
-        fused=True,
     )
-    for group in optimizer.param_groups:
-        if fc1.is_cuda:  # a CUDA graph reads its rate from the GPU, where it can be changed
+    if fc1.is_cuda:  # a CUDA graph reads its rate from the GPU, where it can be changed
+        for group in optimizer.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=fc1.device)
-        for parameter in group["params"]:  # from the start, so that every checkpoint has it
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
 
@@ -96,15 +95,3 @@ def schedule(step: int, num_steps: int, params: config.Train) -> float:
             return 1 - progress
         case "cosine":
             return (1 + math.cos(math.pi * progress)) / 2
-
-
-def clip_gradient(optimizer: torch.optim.Optimizer, params: config.Train) -> None:
-    """Clip the norm of SGD's gradients to `clip_norm` (Pascanu et al., arXiv 1211.5063).
-
-    The first gradients of a fresh network are ten times as long as later ones; at a rate that
-    suits the later ones they would throw the weights far off. Muon's steps need no clipping.
-    """
-    if params.clip_norm is not None:
-        groups = [group for group in optimizer.param_groups if not group["use_muon"]]
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, params.clip_norm)

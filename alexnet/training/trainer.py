@@ -53,7 +53,7 @@ from alexnet.training.loader import (
     epoch_order,
     move_to_device,
 )
-from alexnet.training.optimizer import build_optimizer, clip_gradient, schedule, set_learning_rate
+from alexnet.training.optimizer import build_optimizer, schedule, set_learning_rate
 from alexnet.training.run_header import describe_run
 from alexnet.training.running_metrics import (
     COUNT,
@@ -224,7 +224,6 @@ class Trainer:
         (loss / (batch.num_images / self.distributed.world_size)).backward()
         self.distributed.average_(gradients_and_buffers(self.network))
         self.monitor.record_gradients()
-        clip_gradient(self.optimizer, self.params)
         self.optimizer.step()
         if self.average:
             self.average.update()

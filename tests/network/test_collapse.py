@@ -159,7 +159,6 @@ def descend(network, steps, batches, params) -> None:
         loss = nn.functional.cross_entropy(network(x), labels)
         steps.zero_grad()
         loss.backward()
-        optimizer.clip_gradient(steps, params)
         steps.step()
 
 

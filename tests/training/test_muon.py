@@ -29,10 +29,8 @@ def by_svd(matrix):
 
 
 def muon_of(parameter, dtype, copies=1, **options):
-    group = {"params": [parameter], "use_muon": True, "num_copies": copies}
-    steps = Muon([group], dtype, muon_momentum=0.9, lr=0.1, **options)
-    steps.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return steps
+    group = {"params": [parameter], "use_muon": True, "num_copies": [copies]}
+    return Muon([group], dtype=dtype, momentum=0.9, lr=0.1, **options)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -74,6 +72,7 @@ def test_matrices_of_similar_size_share_a_padded_batch():
     """The layers of the default network; on a CPU, none is padded."""
     sizes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
     assert group_by_size(sizes, max_padding=4.0) == [[0, 1, 4, 5, 2, 3]]
+    assert group_by_size(sizes, max_padding=1.3) == [[0], [1, 4, 5], [2, 3]]
     assert group_by_size(sizes, max_padding=1.0) == [[0], [1], [4], [5], [2], [3]]
     # The 9216 columns of an fc1 that is not collapsed would fill up all the others.
     as_written = [*sizes[:5], (4096, 9216)]
@@ -90,14 +89,13 @@ def test_padded_steps_equal_those_of_each_layer_alone():
         generator = torch.Generator().manual_seed(7)
         layers = [torch.nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in shapes]
         layers[0].data = layers[0].data.contiguous(memory_format=torch.channels_last)
-        groups = [{"params": layers, "use_muon": True, "num_copies": 1}]
-        steps = Muon(groups, torch.float64, 0.9, max_padding, lr=0.1)
+        groups = [{"params": layers, "use_muon": True, "num_copies": [1, 1, 1]}]
+        steps = Muon(groups, dtype=torch.float64, max_padding=max_padding, momentum=0.9, lr=0.1)
         assert len(steps.batches) == (3 if max_padding == 1.0 else 1)
-        for layer in layers:
-            steps.state[layer]["momentum_buffer"] = torch.zeros_like(layer)
         for _ in range(3):
             for layer in layers:
-                layer.grad = torch.randn(layer.shape, generator=generator, dtype=torch.float64)
+                gradient = torch.randn(layer.shape, generator=generator, dtype=torch.float64)
+                layer.grad = torch.empty_like(layer).copy_(gradient)  # in the order of the weight
             steps.step()
         found[max_padding] = layers
     for alone, padded in zip(found[1.0], found[1e9], strict=True):
@@ -118,7 +116,7 @@ def test_three_steps_by_hand(shape, copies, scale):
     """m <- 0.9 m + g; the step is the orthogonal part of g + 0.9 m, times scale and rate."""
     generator = torch.Generator().manual_seed(3)
     parameter = torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
-    steps = muon_of(parameter, torch.float64, copies, fused=True)
+    steps = muon_of(parameter, torch.float64, copies)
     weight, momentum = parameter.detach().numpy().copy(), np.zeros(shape)
     for _ in range(3):
         gradient = torch.randn(shape, generator=generator, dtype=torch.float64)
