@@ -10,6 +10,7 @@ values are all 1. The Newton-Schulz iteration finds it with matrix products alon
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -38,26 +39,27 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     return x
 
 
-def group_by_size(sizes: Sequence[tuple[int, int]], max_padding: float) -> list[list[int]]:
+def group_by_size(
+    sizes: Sequence[tuple[int, int]], max_groups: int | None = None
+) -> list[list[int]]:
     """Which matrices (rows, columns) to orthogonalise together, filled up to the largest.
 
-    A group computes at most `max_padding` times the operations that its matrices need.
+    At most `max_groups`, with the fewest operations in all; None: only equal sizes, unfilled.
     """
 
-    def operations(rows: int, columns: int) -> int:  # of one round, a common factor left out
-        return 2 * rows**2 * columns + rows**3
+    def operations(members: Sequence[int]) -> int:  # of one round, a common factor left out
+        rows, columns = (max(sizes[member][side] for member in members) for side in (0, 1))
+        return len(members) * (2 * rows**2 * columns + rows**3)
 
-    groups: list[list[int]] = []
-    for index in sorted(range(len(sizes)), key=lambda index: operations(*sizes[index])):
-        joined = [*groups[-1], index] if groups else [index]
-        members = [sizes[member] for member in joined]
-        padded = operations(*(max(side) for side in zip(*members, strict=True)))
-        needed = sum(operations(*size) for size in members)
-        if groups and len(joined) * padded <= max_padding * needed:
-            groups[-1] = joined
-        else:
-            groups.append([index])
-    return groups
+    def split(cuts: Sequence[int]) -> list[list[int]]:
+        return [order[start:end] for start, end in pairwise([0, *cuts, len(order)]) if start < end]
+
+    order = sorted(range(len(sizes)), key=lambda index: (operations([index]), sizes[index]))
+    cuts = [i for i in range(1, len(order)) if sizes[order[i]] != sizes[order[i - 1]]]
+    if max_groups is None:
+        return split(cuts)
+    splits = (split(chosen) for k in range(max_groups) for chosen in combinations(cuts, k))
+    return min(splits, key=lambda groups: sum(map(operations, groups)))
 
 
 class MatrixBatch(NamedTuple):
@@ -73,11 +75,10 @@ class Muon(torch.optim.Optimizer):
 
     A kernel (out, in, k, k) is a matrix (out, in k k). A group's `num_copies` says of each weight
     how many copies of a value its columns see: they count as one. Muon's momentum is Nesterov's.
-    dtype: of the products. max_padding: of `group_by_size`; on a GPU a few large products are
-    faster than many small ones, on a CPU the number of operations decides. clip_norm: the largest
-    norm of SGD's gradients together (Pascanu et al., arXiv 1211.5063), or None. The first
-    gradients of a fresh network are ten times as long as later ones; at a rate that suits the
-    later ones they would throw the weights far off. Muon's steps need no clipping.
+    dtype: of the products. max_groups: of `group_by_size`. clip_norm: the largest norm of SGD's
+    gradients together (Pascanu et al., arXiv 1211.5063), or None. The first gradients of a fresh
+    network are ten times as long as later ones; at a rate that suits the later ones they would
+    throw the weights far off. Muon's steps need no clipping.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Muon(torch.optim.Optimizer):
         groups: list[dict[str, Any]],
         *,
         dtype: torch.dtype = torch.float32,
-        max_padding: float = 1.0,
+        max_groups: int | None = None,
         clip_norm: float | None = None,
         **defaults: Any,
     ) -> None:
@@ -96,7 +97,7 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:  # from the start, so that every checkpoint has it
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
             if group["use_muon"]:
-                self.batches += matrix_batches(group, max_padding)
+                self.batches += matrix_batches(group, max_groups)
         uses_gpu = self.param_groups[0]["params"][0].is_cuda
         self.streams = [torch.cuda.Stream() for _ in self.batches] if uses_gpu else []
 
@@ -148,7 +149,7 @@ class Muon(torch.optim.Optimizer):
             matrix.addcmul_(corner(filled, matrix.shape), rate, value=-scale)
 
 
-def matrix_batches(group: dict[str, Any], max_padding: float) -> list[MatrixBatch]:
+def matrix_batches(group: dict[str, Any], max_groups: int | None) -> list[MatrixBatch]:
     """The batches of a parameter group."""
     weights = group["params"]
     shapes = [as_matrix(weight, like=weight).shape for weight in weights]
@@ -160,7 +161,7 @@ def matrix_batches(group: dict[str, Any], max_padding: float) -> list[MatrixBatc
     sizes = [(min(shape), max(shape)) for shape in shapes]
     return [
         MatrixBatch([weights[i] for i in members], [scales[i] for i in members], group)
-        for members in group_by_size(sizes, max_padding)
+        for members in group_by_size(sizes, max_groups)
     ]
 
 

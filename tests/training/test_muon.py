@@ -71,34 +71,35 @@ def test_a_gradient_of_zeros_gives_no_update():
 def test_matrices_of_similar_size_share_a_padded_batch():
     """The layers of the default network; on a CPU, none is padded."""
     sizes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
-    assert group_by_size(sizes, max_padding=4.0) == [[0, 1, 4, 5, 2, 3]]
-    assert group_by_size(sizes, max_padding=1.3) == [[0], [1, 4, 5], [2, 3]]
-    assert group_by_size(sizes, max_padding=1.0) == [[0], [1], [4], [5], [2], [3]]
+    assert group_by_size(sizes) == [[0], [1], [4], [5], [2], [3]]
+    assert group_by_size(sizes, max_groups=1) == [[0, 1, 4, 5, 2, 3]]
+    assert group_by_size(sizes, max_groups=2) == [[0, 1, 4, 5], [2, 3]]
     # The 9216 columns of an fc1 that is not collapsed would fill up all the others.
     as_written = [*sizes[:5], (4096, 9216)]
-    assert group_by_size(as_written, max_padding=4.0) == [[0, 1, 4, 2, 3], [5]]
-    assert group_by_size([(8, 16), (8, 16)], max_padding=1.0) == [[0, 1]], "nothing to fill up"
-    assert group_by_size([], max_padding=4.0) == []
+    assert group_by_size(as_written, max_groups=2) == [[0, 1, 4, 2, 3], [5]]
+    for max_groups in (None, 2):
+        assert group_by_size([(8, 16), (8, 16)], max_groups) == [[0, 1]], "nothing to fill up"
+        assert group_by_size([], max_groups) == []
 
 
 def test_padded_steps_equal_those_of_each_layer_alone():
     """A kernel, a wide and a tall matrix, in channels-last order, over three steps."""
     shapes = [(16, 4, 3, 3), (24, 40), (64, 16)]
     found = {}
-    for max_padding in (1.0, 1e9):
+    for max_groups in (None, 1):
         generator = torch.Generator().manual_seed(7)
         layers = [torch.nn.Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in shapes]
         layers[0].data = layers[0].data.contiguous(memory_format=torch.channels_last)
         groups = [{"params": layers, "use_muon": True, "num_copies": [1, 1, 1]}]
-        steps = Muon(groups, dtype=torch.float64, max_padding=max_padding, momentum=0.9, lr=0.1)
-        assert len(steps.batches) == (3 if max_padding == 1.0 else 1)
+        steps = Muon(groups, dtype=torch.float64, max_groups=max_groups, momentum=0.9, lr=0.1)
+        assert len(steps.batches) == (max_groups or 3)
         for _ in range(3):
             for layer in layers:
                 gradient = torch.randn(layer.shape, generator=generator, dtype=torch.float64)
                 layer.grad = torch.empty_like(layer).copy_(gradient)  # in the order of the weight
             steps.step()
-        found[max_padding] = layers
-    for alone, padded in zip(found[1.0], found[1e9], strict=True):
+        found[max_groups] = layers
+    for alone, padded in zip(found[None], found[1], strict=True):
         torch.testing.assert_close(padded, alone, rtol=0, atol=1e-12)
         assert alone.abs().max() > 0.01
 
