@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bench.screening import FACTORS
+
 MIB = 1 << 20
 Figures = dict[str, Any]
 
@@ -125,33 +127,51 @@ def growth(figures: Figures) -> list[str]:
 
 
 def sweep(figures: Figures) -> list[str]:
-    """The best first; of the seeds the mean and the deviation."""
-    runs = [run for run in figures["runs"] if "error" not in run]
-    seeds = [run["val_accuracy"] for run in runs if list(run["change"]) == ["seed"]]
-    if None in seeds:  # a rehearsal
-        return [f"{len(runs)} trainings, {len(figures['runs']) - len(runs)} failed"]
+    """The effects of the screening, then each setting's runs together, the best first."""
     lines = []
-    if len(seeds) > 1:
+    if effects := dict(figures.get("effects") or {}):
+        error = effects.pop("error")
         lines.append(
-            f"{len(seeds)} seeds of params.yaml: mean {percent(statistics.mean(seeds))}, "
-            f"deviation {100 * statistics.stdev(seeds):.2f} points"
+            "effects on the validation accuracy of the screening, in points "
+            f"(each with a standard error of {100 * error:.2f}):"
         )
+        found = [
+            (f"{100 * effect:+.2f}", f"{name} {FACTORS[name][0]} -> {FACTORS[name][1]}")
+            for name, effect in sorted(effects.items(), key=lambda item: -item[1])
+        ]
+        lines += [*table(("effect", "factor"), found), ""]
+    settings: dict[tuple[str, int], list[Figures]] = {}
+    for run in figures["runs"]:
+        if run["val_accuracy"] is not None and run["name"] != "screening":
+            settings.setdefault((run["name"], run["epochs"]), []).append(run)
     rows = [
         (
-            percent(run["val_accuracy"]),
-            number(run["val_loss"], 4),
-            percent(run["train_accuracy"]),
-            f"{run['seconds']:.1f}",
-            ", ".join(f"{name} {value:g}" for name, value in run["change"].items()),
+            spread([run["val_accuracy"] for run in runs]),
+            spread([run["train_accuracy"] for run in runs]),
+            spread([run["test_accuracy"] for run in runs if "test_accuracy" in run]),
+            str(len(runs)),
+            str(epochs),
+            name,
         )
-        for run in sorted(runs, key=lambda run: -run["val_accuracy"])
+        for (name, epochs), runs in settings.items()
     ]
-    headings = ("val accuracy", "val loss", "train accuracy", "seconds", "changed")
-    lines += table(headings, rows)
-    failed = [run for run in figures["runs"] if "error" in run]
-    lines += [f"failed: {run['change']}: {run['error']}" for run in failed]
-    lines += [f"no time for {change}" for change in figures.get("no_time_for", [])]
+    rows.sort(reverse=True)
+    lines += table(("validation", "training", "test", "runs", "epochs", "settings"), rows)
+    if "best_change" in figures:
+        lines.append(f"best, {figures['best']}: {figures['best_change']}")
+    lines += [
+        f"failed: {run['change']}: {run['error']}" for run in figures["runs"] if "error" in run
+    ]
+    lines += [f"{key}: {figures[key]} trainings" for key in figures if key.startswith("no time")]
     return lines
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    if not values:
+        return "-"
+    deviation = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{deviation}"
 
 
 def percent(value: float | None) -> str:

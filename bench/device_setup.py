@@ -97,6 +97,7 @@ class Bench:
         *,
         dropout: float | None = None,
         train: Split | None = None,
+        val: Split | None = None,
         options: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Trainer:
@@ -105,7 +106,7 @@ class Bench:
         params = self.params.train.model_copy(update=changes)
         torch.manual_seed(params.seed)
         model = build(self.metadata, self.params.model.dropout if dropout is None else dropout)
-        parts = self.metadata, train or self.train, self.val, params, self.device_config
+        parts = self.metadata, train or self.train, val or self.val, params, self.device_config
         return Trainer(model, *parts, **(options or {}))
 
     def free(self) -> None:

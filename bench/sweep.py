@@ -1,74 +1,157 @@
-"""Trainings with one setting changed, by validation accuracy. The test images are not read."""
+"""Which settings train best? By validation accuracy; the test images are read once, at the end.
+
+First a screening (`bench.screening`) of short trainings, then trials of whole length, two seeds
+each: the settings of params.yaml, those that the screening found better, and these with one more
+change. Then the final runs: the best of the trials with five seeds, on all training images, whole
+and short, with their test accuracy.
+
+Screening and trials leave out 3,000 training images for validation, beside the validation split:
+5,000 images differ less by chance than 2,000. Several processes share the GPU, so that one
+prepares its next run while another trains.
+"""
 
 import gc
+import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from alexnet import config
+import torch
+
+from alexnet.data.dataset import load_split
+from alexnet.evaluation.evaluate import logits_of
+from alexnet.network.model import AlexNet
+from alexnet.training.loader import Split
 from bench.device_setup import Bench, Setup, fit
 from bench.parts import Recorder
+from bench.screening import (
+    Change,
+    best_of,
+    better_levels,
+    design,
+    effects,
+    one_change_more,
+)
 
-SEEDS = (0, 1, 2, 3, 4)
-BATCHES = {1024: (1.0, 1.5, 2.0), 2048: (1.5, 2.0, 3.0)}  # factors of both rates
-FACTORS: dict[str, tuple[float, ...]] = {"muon_lr": (0.5, 2.0, 3.0), "learning_rate": (0.5, 2.0)}
-FACTORS |= {"muon_weight_decay": (0.0, 3.0), "weight_decay": (0.2, 3.0)}
-OTHERS: dict[str, tuple[Any, ...]] = {
-    "epochs": (30, 70, 100),
-    "ema_decay": (0.0, 0.98, 0.998),
-    "cutmix_prob": (0.0, 1.0),
-    "cutout": (0, 12),
-    "dropout": (0.0, 0.2),  # the model's
-    "color_jitter": (0.0, 0.4),
-    "scale": (0.0, 0.3),
-    "degrees": (0.0, 15.0),
-    "crop_padding": (2, 6),
-    "label_smoothing": (0.0, 0.2),
-    "warmup_fraction": (0.05, 0.2),
-}
+NUM_PROCESSES = 3
+SCREENING_EPOCHS = 32
+SHORT_EPOCHS = 25
+NUM_HELD_OUT = 3_000
+NUM_CLEAN = 10_000  # training images, of which the final runs give the accuracy too
+MAX_CHANGES = 8  # of the levels that the screening chose, one at a time
+FINAL_SEEDS = (0, 1, 2, 3, 4)
+SCREENING_END, TRIALS_END = 0.5, 0.8  # as shares of the time
 
 
-def settings(params: config.Train) -> Iterator[dict[str, Any]]:
-    """The changes of each training, those first that tell most."""
-    yield from ({"seed": seed} for seed in SEEDS)
-    for batch_size, factors in BATCHES.items():
-        for factor in factors:
-            rates = {"learning_rate": params.learning_rate * factor}
-            if params.muon_lr:
-                rates["muon_lr"] = params.muon_lr * factor
-            yield {"batch_size": batch_size, **rates}
-    for name, multiples in FACTORS.items():
-        if value := getattr(params, name):
-            yield from ({name: value * factor} for factor in multiples)
-    for name, values in OTHERS.items():
-        yield from ({name: value} for value in values if value != getattr(params, name, None))
+@dataclass(frozen=True)
+class Trial:
+    """One training. is_final: on all training images, with the test accuracy."""
+
+    name: str
+    change: Change
+    epochs: int
+    is_final: bool = False
 
 
 def sweep(setup: Setup, recorder: Recorder) -> None:
-    """As many of the settings as there is time for, in one process."""
-    bench = Bench(setup)
-    wanted = list(settings(bench.params.train))
-    if setup.is_rehearsal:
-        wanted = [{"seed": 0}, {"seed": 1}, {"epochs": 2}]
-    runs: list[dict[str, Any]] = []
-    seconds_per_epoch = 0.0
-    for number, change in enumerate(wanted):
-        epochs = change.get("epochs") or setup.epochs(bench.params.train.epochs)
-        if recorder.seconds_left() < 1.2 * seconds_per_epoch * epochs:
-            recorder.add(no_time_for=wanted[number:])
-            break
-        start = time.perf_counter()
-        row: dict[str, Any] = {"change": change}
+    """Screening, trials, final runs: each as far as the time allows."""
+    start, seconds = time.monotonic(), recorder.seconds_left()
+    epochs = setup.epochs(setup.params.train.epochs)
+    rows: list[dict[str, Any]] = []
+
+    def run(trials: Sequence[Trial], share: float) -> list[dict[str, Any]]:
+        """The rows of those that end within this share of the time."""
+        futures = [pool.submit(train_once, trial) for trial in trials]
+        done: list[dict[str, Any]] = []
         try:
-            changes: dict[str, Any] = {"epochs": epochs} | change
-            last = fit(bench.trainer(**changes))[-1]
-            row |= {"val_accuracy": last.val_accuracy, "val_loss": last.val_loss}
-            row |= {"train_accuracy": last.train_accuracy}
-        except Exception as error:  # such as a loss that is not finite
-            row["error"] = f"{type(error).__name__}: {error}"[:300]
-            gc.collect()
-        row["seconds"] = time.perf_counter() - start
-        # Without the seconds that the first of them took to compile.
-        seconds_per_epoch = min(seconds_per_epoch or 1e9, row["seconds"] / epochs)
-        runs.append(row)
-        recorder.add(runs=runs)
+            left = start + share * seconds - time.monotonic()
+            for future in as_completed(futures, timeout=max(0.0, left)):
+                done.append(future.result())
+                recorder.add(runs=rows + done)
+        except TimeoutError:
+            for future in futures:
+                future.cancel()
+            recorder.add(**{f"no time for {trials[-1].name}": len(trials) - len(done)})
+        rows.extend(done)
+        return done
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(NUM_PROCESSES, context, start_worker, (setup,)) as pool:
+        length = setup.epochs(SCREENING_EPOCHS)
+        screening = [Trial("screening", change, length) for change in design()]
+        screened = run(screening[: 1 if setup.is_rehearsal else None], SCREENING_END)
+        screened = [row for row in screened if row["val_accuracy"] is not None]
+        found = effects(
+            [row["change"] for row in screened], [row["val_accuracy"] for row in screened]
+        )
+        recorder.add(effects=found)
+
+        trials = list(trials_after(found, epochs))
+        best, change = best_of(run(trials[: 2 if setup.is_rehearsal else None], TRIALS_END))
+        recorder.add(best=best, best_change=change)
+
+        finals = [
+            Trial(f"{best}, final", change | {"seed": seed}, length, is_final=True)
+            for length in (epochs, setup.epochs(SHORT_EPOCHS))
+            for seed in FINAL_SEEDS[: 1 if setup.is_rehearsal else None]
+        ]
+        run(finals, 1.0)
+
+
+def trials_after(found: dict[str, float], epochs: int) -> Iterator[Trial]:
+    """Those first that tell most."""
+    changes: dict[str, Change] = {"params.yaml": {}, "screened": better_levels(found)}
+    changes |= dict(list(one_change_more(found))[:MAX_CHANGES])
+    for seed in FINAL_SEEDS[:2]:
+        for name, change in changes.items():
+            yield Trial(name, change | {"seed": seed}, epochs)
+
+
+# In the processes of the pool
+
+bench: Bench
+
+
+def start_worker(setup: Setup) -> None:
+    global bench
+    bench = Bench(setup)
+
+
+def train_once(trial: Trial) -> dict[str, Any]:
+    """The trial and its results; with an `error` if the loss is not finite, say."""
+    start = time.perf_counter()
+    row = asdict(trial) | {"val_accuracy": None, "val_loss": None, "train_accuracy": None}
+    train, val = (bench.train, bench.val) if trial.is_final else hold_out(bench.train, bench.val)
+    changes: dict[str, Any] = {"epochs": trial.epochs} | trial.change
+    try:
+        run = bench.trainer(train=train, val=val, **changes)
+        last = fit(run)[-1]
+        row |= {"val_accuracy": last.val_accuracy, "val_loss": last.val_loss}
+        row |= {"train_accuracy": last.train_accuracy}
+        if trial.is_final:
+            test = Split(*load_split(bench.setup.processed, "test"))
+            clean = Split(train.images[:NUM_CLEAN], train.labels[:NUM_CLEAN])
+            row |= {"test_accuracy": accuracy(run.model, test)}
+            row |= {"clean_train_accuracy": accuracy(run.model, clean)}
+    except Exception as error:
+        row["error"] = f"{type(error).__name__}: {error}"[:300]
+        gc.collect()
+    return row | {"seconds": time.perf_counter() - start}
+
+
+def hold_out(train: Split, val: Split) -> tuple[Split, Split]:
+    """Some of the training images, evenly spread, join those of the validation."""
+    held = torch.zeros(len(train), dtype=torch.bool)
+    held[:: max(2, len(train) // NUM_HELD_OUT)] = True
+    images = torch.cat([val.images, train.images[held]])
+    labels = torch.cat([val.labels, train.labels[held]])
+    return Split(train.images[~held], train.labels[~held]), Split(images, labels)
+
+
+def accuracy(model: AlexNet, split: Split) -> float:
+    """Without augmentation, in full precision, as the stage `evaluate` measures it."""
+    batch_size = bench.params.evaluate.batch_size
+    logits = logits_of(model, bench.metadata, split.images, bench.device, batch_size)
+    return (logits.argmax(dim=1) == split.labels).double().mean().item()

@@ -7,9 +7,7 @@ import sys
 
 import pytest
 
-from alexnet import config
 from bench import device_report
-from bench.sweep import settings
 from tests.conftest import ROOT
 from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
 
@@ -65,28 +63,17 @@ def test_the_rehearsal_ends_well_on_the_null_gpu(tmp_path):
     assert len(checks) == 4
 
 
-def test_the_sweep_begins_with_the_seeds_and_changes_one_thing_at_a_time(params):
-    changes = list(settings(params.train))
-    assert [change["seed"] for change in changes[:5]] == [0, 1, 2, 3, 4]
-    known = {*config.Train.model_fields, "dropout"}
-    for change in changes:
-        assert set(change) <= known
-        assert len(change) == 1 or "batch_size" in change
-        assert change.get("batch_size", 1024) in (1024, 2048)
-        config.Train.model_validate(
-            params.train.model_dump() | {k: v for k, v in change.items() if k != "dropout"}
-        )
-
-
-RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0}
+RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0, "epochs": 50}
 SWEEP = {
+    "effects": {"cutout": -0.004, "dropout": 0.011, "error": 0.002},
     "runs": [
-        {"change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
-        {"change": {"seed": 1}, "val_accuracy": 0.86, **RUN},
-        {"change": {"epochs": 100}, "val_accuracy": 0.87, **RUN},
-        {"change": {"muon_lr": 0.03}, "error": "UserError: the loss is not finite"},
+        {"name": "screening", "change": {}, "val_accuracy": 0.8, **RUN},
+        {"name": "params.yaml", "change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
+        {"name": "params.yaml", "change": {"seed": 1}, "val_accuracy": 0.86, **RUN},
+        {"name": "screened", "change": {"seed": 0}, "val_accuracy": 0.87, **RUN},
+        {"name": "fast", "change": {"muon_lr": 3.0}, "val_accuracy": None, "error": "not finite"},
     ],
-    "no_time_for": [{"cutout": 0}],
+    "no time for trials": 2,
 }
 
 
@@ -101,13 +88,21 @@ def values_of(is_rehearsal: bool) -> dict:
     }
 
 
-def test_the_report_is_a_table_with_the_best_first():
+def test_the_report_has_the_effects_and_the_best_settings_first():
     lines = device_report.render(values_of(False)).splitlines()
-    assert "2 seeds of params.yaml: mean 85.50%, deviation 0.71 points" in lines
-    table = [line.split() for line in lines if line.strip().startswith("8")]
-    assert [row[-2:] for row in table] == [["epochs", "100"], ["seed", "1"], ["seed", "0"]]
+    effects = lines.index("effect  factor")
+    assert lines[effects + 1 : effects + 3] == [
+        " +1.10  dropout 0.1 -> 0.25",
+        " -0.40  cutout 8 -> 12",
+    ]
+    table = [line.split() for line in lines if "params.yaml" in line or "screened" in line]
+    assert table == [
+        ["87.00", "90.00", "-", "1", "50", "screened"],
+        ["85.50", "±", "0.71", "90.00", "±", "0.00", "-", "2", "50", "params.yaml"],
+    ]
+    assert "failed: {'muon_lr': 3.0}: not finite" in lines
     assert "WRONG       the same run again: conv1 differs" in lines
-    assert "no time for {'cutout': 0}" in lines
+    assert "no time for trials: 2 trainings" in lines
     assert lines[-3:] == ["== cold run (60.0 s)", "FAILED: stopped", "epochs: 3"]
 
 
