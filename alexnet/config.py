@@ -71,6 +71,8 @@ class Train(Section):
     precision: Literal["auto", "bf16", "fp32"]
     deterministic: bool
     collapse_fc1: Literal["auto", "off"]
+    init: Literal["default", "whitened"]
+    batch_norm: Literal["none", "folded"]
     epochs: Count
     batch_size: Count
     learning_rate: Positive

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from alexnet import config
 from alexnet.network.collapse import Scale
 from alexnet.network.model import AlexNet
+from alexnet.training.batch_norm import BatchNorm
 from alexnet.training.muon import Muon
 
 # On a GPU a few large products are faster than many small ones, on a CPU the number of operations
@@ -30,7 +31,10 @@ def build_optimizer(
     """
     convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
-    own_group = {id(parameter) for parameter in [*(convolutions if params.muon_lr else []), fc1]}
+    norms = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]
+    undecayed = [parameter for norm in norms for parameter in norm.parameters()]
+    apart = [*(convolutions if params.muon_lr else []), fc1, *undecayed]
+    own_group = {id(parameter) for parameter in apart}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in own_group]
     groups: list[dict[str, Any]] = [
         {"params": rest, "max_lr": params.learning_rate, "use_muon": False}
@@ -50,6 +54,11 @@ def build_optimizer(
     else:
         max_lr = params.learning_rate / num_copies
         groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
+    if undecayed:  # decay would pull the normalised values themselves to 0, and nothing balances it
+        max_lr = params.learning_rate
+        groups.append(
+            {"params": undecayed, "max_lr": max_lr, "use_muon": False, "weight_decay": 0.0}
+        )
     optimizer = Muon(
         groups,
         dtype=dtype,

@@ -34,6 +34,7 @@ from alexnet.seeding import seed_for
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.autosave import Autosave
 from alexnet.training.averaging import ExponentialMovingAverage
+from alexnet.training.batch_norm import exact_statistics, fold, with_batch_norm
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig, default_generator
@@ -63,9 +64,11 @@ from alexnet.training.running_metrics import (
     loss_and_accuracy,
 )
 from alexnet.training.state import TrainingState
+from alexnet.training.whitening import evenly_spaced, whiten_first_layer
 
 LOG_INTERVAL_SECONDS = 1.0  # between two readings of the loss: each waits for the device
 VALIDATION_BATCH = 500
+NUM_CALIBRATION_IMAGES = 4_096  # training images whose statistics replace the batches'
 logger = logging.getLogger(__name__)
 
 StepFn = Callable[[Batch], None]
@@ -111,11 +114,16 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
+        if params.init == "whitened":
+            whiten_first_layer(model, train.images, metadata)
         distributed.broadcast_(model.state_dict().values())  # all start from the same weights
-        # The network that trains: as it is written, or the same without fc1's copies.
+        # The network that is measured: as it is written, or the same without fc1's copies.
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
-        self.network = collapse_for_training(model) if self.collapses else model
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.folded = collapse_for_training(model) if self.collapses else model
+        self.folded.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # The network that trains: the same, or with a batch normalisation behind each layer.
+        self.normalises = params.batch_norm == "folded"
+        self.network = with_batch_norm(self.folded, distributed) if self.normalises else self.folded
         copies = num_copies(model, metadata.image_size)
         self.optimizer = build_optimizer(self.network, copies, params, device_config.dtype)
         self.average = (
@@ -165,18 +173,17 @@ class Trainer:
         with self.autosave, self.graphs or nullcontext():
             for epoch in range(state.epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
-                with self.monitor.track_dead_relus():
-                    val_loss, val_accuracy = self.validate(self.val)
+                val_loss, val_accuracy = self.validate(self.val)
                 rate = params.learning_rate * schedule(state.step - 1, self.num_steps, params)
                 row = Epoch(epoch + 1, rate, train_loss, train_accuracy, val_loss, val_accuracy)
                 state.rows.append(row)
                 state.layer_rows += self.monitor.rows(epoch + 1, self.distributed)
                 on_epoch(row, state.epoch_seconds)
                 state.complete_epoch()
-        self.network.load_state_dict(state.result())
+        self.folded.load_state_dict(self.result())
         self.model.to("cpu")
         if self.collapses:
-            expand_pool_copies(self.network.to("cpu"), self.model)
+            expand_pool_copies(self.folded.to("cpu"), self.model)
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
@@ -232,25 +239,42 @@ class Trainer:
     def validate(self, split: Split) -> tuple[float, float]:
         """(mean loss, accuracy) on images without augmentation, without label smoothing.
 
-        Where an average of the weights is kept, it is what is measured: it will be the result.
+        Of what would be the result now; its dead ReLUs are counted.
         """
         metrics = RunningMetrics(self.device)
-        weights = self.state.result()
-        self.network.eval()
+        weights = self.result()
+        self.folded.eval()
         size, distributed = self.validation_batch, self.distributed
-        # The processes take the batches in turn.
-        for start in range(distributed.rank * size, len(split), distributed.world_size * size):
-            rows = slice(start, start + size)
-            labels = split.labels[rows].to(self.device)
-            images = centre_crop(split.images[rows], self.metadata.image_size)
-            x = normalise(images.to(self.device), self.augmentation.mean, self.augmentation.std)
-            with self.device_config.autocast():
-                logits = functional_call(self.network, weights, (x,))
-            metrics.add(logits, labels, cross_entropy(logits, labels))
+        with self.monitor.track_dead_relus():
+            # The processes take the batches in turn.
+            for start in range(distributed.rank * size, len(split), distributed.world_size * size):
+                rows = slice(start, start + size)
+                labels = split.labels[rows].to(self.device)
+                logits = self._logits(self.folded, weights, split.images[rows])
+                metrics.add(logits, labels, cross_entropy(logits, labels))
         sums = self.distributed.all_reduce_sum(metrics.sums)
         sums[FINITE_STEPS] = 0  # of batches that are no steps
         check_finite(sums[None], self.state.step)  # the last step may be the one that diverged
         return loss_and_accuracy(sums.tolist())
+
+    @torch.inference_mode()
+    def result(self) -> dict[str, Tensor]:
+        """The weights of `self.folded` if the run ended now: averaged, where an average is kept."""
+        weights = self.state.result()
+        if not self.normalises:
+            return weights
+        self.network.eval()
+        rows = evenly_spaced(len(self.train), NUM_CALIBRATION_IMAGES)
+        batches = (self.train.images[batch] for batch in rows.split(self.validation_batch))
+        forward = partial(self._logits, self.network, weights)
+        return fold(weights, exact_statistics(self.network, forward, batches))
+
+    def _logits(self, network: AlexNet, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        """(N, num_classes): of images uint8 (N, H, W, C) without augmentation."""
+        images = centre_crop(images, self.metadata.image_size).to(self.device)
+        x = normalise(images, self.augmentation.mean, self.augmentation.std)
+        with self.device_config.autocast():
+            return functional_call(network, weights, (x,))
 
     def _progress_text(self, epoch: int) -> str:
         """The epoch's loss, accuracy and speed so far, in this process. Raises as check_finite."""

@@ -1,0 +1,70 @@
+"""The start of the first convolution as filters that whiten the training images' patches.
+
+Neighbouring pixels are nearly equal, so under random filters a few directions (the brightness
+of the patch) dominate all outputs. Filters along the eigenvectors of the patches' covariance,
+each divided by the root of its eigenvalue, give outputs that are uncorrelated and of equal
+size from the first step on (Page, "How to train your ResNet", 2018-2019; Jordan, arXiv
+2404.00498, section 3.1). A ReLU passes one sign alone, so each comes with its negative.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.network.inputs import centre_crop, normalise
+from alexnet.network.model import AlexNet
+from alexnet.network.weights import ModelMetadata
+
+NUM_IMAGES = 2_000
+BATCH = 100
+# Added to the eigenvalues, where a pixel's variance is 1; directions of less are noise.
+EPS = 1e-2
+# He's initialisation gives outputs of variance 2, of which the ReLU leaves a mean square of 1:
+# what the next layer's initialisation expects.
+GAIN = math.sqrt(2)
+
+
+def evenly_spaced(num_images: int, wanted: int) -> Tensor:
+    """Rows of at most `wanted` of the images, over all of them, in order: int64."""
+    number = min(num_images, wanted)
+    return torch.arange(number) * num_images // number
+
+
+@torch.no_grad()
+def whiten_first_layer(model: AlexNet, images: Tensor, metadata: ModelMetadata) -> None:
+    """Set conv1's weights to whitening filters of the images' patches, and its bias to 0.
+
+    images: uint8 (N, H, W, C). Filters k and k + n are the k-th eigenvector and its negative, the
+    largest eigenvalue first. Filters beyond twice the number of directions in which the patches
+    vary keep the weights that they have. The same images give the same bytes.
+    """
+    conv = model.conv1
+    rows = evenly_spaced(len(images), NUM_IMAGES)
+    values, vectors = torch.linalg.eigh(patch_covariance(conv, images[rows], metadata))
+    number = min(len(conv.weight) // 2, int((values > EPS).sum()))
+    leading = vectors.flip(1)[:, :number] / (values.flip(0)[:number] + EPS).sqrt()
+    filters = GAIN * leading.T.reshape(number, *conv.weight.shape[1:])
+    conv.weight[: 2 * number] = torch.cat([filters, -filters]).to(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def patch_covariance(conv: nn.Conv2d, images: Tensor, metadata: ModelMetadata) -> Tensor:
+    """(D, D) in float64: of the patches (C, K, K) at `conv`'s positions without padding."""
+    kernel, stride = conv.kernel_size, conv.stride
+    assert not isinstance(conv.padding, str)
+    # The first position at or after the image's edge, from -padding on.
+    top, left = (-p % s for p, s in zip(conv.padding, stride, strict=True))
+    size = conv.weight[0].numel()
+    count, total = 0, torch.zeros(size, dtype=torch.float64)
+    products = torch.zeros(size, size, dtype=torch.float64)
+    for batch in images.split(BATCH):
+        x = normalise(centre_crop(batch, metadata.image_size), metadata.mean, metadata.std).cpu()
+        patches = nn.functional.unfold(x[:, :, top:, left:], kernel, stride=stride)
+        patches = patches.movedim(1, 2).flatten(0, 1)  # (N, D, positions) to (N positions, D)
+        count += len(patches)
+        total += patches.double().sum(dim=0)
+        products += (patches.T @ patches).double()
+    mean = total / count
+    return products / count - mean[:, None] * mean
