@@ -265,7 +265,9 @@ class Trainer:
             return weights
         self.network.eval()
         rows = evenly_spaced(len(self.train), NUM_CALIBRATION_IMAGES)
-        batches = (self.train.images[batch] for batch in rows.split(self.validation_batch))
+        number = math.ceil(len(rows) / self.validation_batch)
+        # Images may be in the order of their classes: each batch takes some from everywhere.
+        batches = (self.train.images[rows[first::number]] for first in range(number))
         forward = partial(self._logits, self.network, weights)
         return fold(weights, exact_statistics(self.network, forward, batches))
 
