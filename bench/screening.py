@@ -43,7 +43,7 @@ def design() -> list[Change]:
     signs = functools.reduce(np.kron, [np.array([[1, 1], [1, -1]])] * 5)  # Sylvester's matrix
     # Columns whose number has an odd count of ones: the product of two is never a third of them.
     columns = [column for column in range(NUM_RUNS) if column.bit_count() % 2]
-    rows = np.random.default_rng(0).permutation(signs)[:, columns[: len(FACTORS)]]
+    rows = np.random.default_rng(5).permutation(signs)[:, columns[: len(FACTORS)]]
     return [
         {name: FACTORS[name][int(sign < 0)] for name, sign in zip(FACTORS, row, strict=True)}
         for row in rows

@@ -144,7 +144,7 @@ def train_once(trial: Trial) -> dict[str, Any]:
 def hold_out(train: Split, val: Split) -> tuple[Split, Split]:
     """Some of the training images, evenly spread, join those of the validation."""
     held = torch.zeros(len(train), dtype=torch.bool)
-    held[:: max(2, len(train) // NUM_HELD_OUT)] = True
+    held[:: max(8, len(train) // NUM_HELD_OUT)] = True
     images = torch.cat([val.images, train.images[held]])
     labels = torch.cat([val.labels, train.labels[held]])
     return Split(train.images[~held], train.labels[~held]), Split(images, labels)
