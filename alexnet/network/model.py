@@ -21,7 +21,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from alexnet.network.layers import AdaptiveAvgPool2d, LocalResponseNorm
+from alexnet.network.layers import AdaptiveAvgPool2d, Conv2d, LocalResponseNorm
 
 
 class AlexNet(nn.Module):
@@ -91,7 +91,7 @@ class AlexNetCifar(AlexNet):
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=4)
+        self.conv1 = Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=4)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2)
         self.relu2 = nn.ReLU()
@@ -166,7 +166,7 @@ class AlexNetImageNet2012(AlexNet):
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)
+        self.conv1 = Conv2d(in_channels, 96, kernel_size=11, stride=4)
         self.relu1 = nn.ReLU()
         self.lrn1 = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
@@ -240,7 +240,7 @@ class AlexNetOneWeirdTrick(AlexNet):
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__(num_classes, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)
+        self.conv1 = Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.conv2 = nn.Conv2d(64, 192, kernel_size=5, padding=2)

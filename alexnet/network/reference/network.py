@@ -20,7 +20,7 @@ from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
 from alexnet.network.summary import window_of
 
 
-class ReferenceConv2d(nn.Conv2d):
+class ReferenceConv2d(layers.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         stride, padding = self.stride[0], int(self.padding[0])
         return Convolution.apply(x, self.weight, self.bias, stride, padding, self.groups)
@@ -59,6 +59,7 @@ class ReferenceDropout(nn.Dropout):
 
 COUNTERPARTS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: ReferenceConv2d,
+    layers.Conv2d: ReferenceConv2d,
     nn.Linear: ReferenceLinear,
     nn.ReLU: ReferenceReLU,
     nn.MaxPool2d: ReferenceMaxPool2d,
