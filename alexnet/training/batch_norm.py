@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.network.model import AlexNet
+from alexnet.network.reference.network import ReferenceConv2d, ReferenceLinear
+from alexnet.network.reference.normalisation import BatchNormalisation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
 
 EPS = 1e-5  # the usual one, also of torch.nn.BatchNorm2d
@@ -39,14 +41,19 @@ class BatchNorm(nn.Module):
     processes.
     """
 
-    def __init__(self, num_channels: int, distributed: DistributedContext, device: torch.device):
+    def __init__(
+        self, num_channels: int, total: Callable[[Tensor], Tensor] | None, device: torch.device
+    ) -> None:
+        """total: None for PyTorch's operation, else that of the reference's one."""
         super().__init__()
-        self.distributed = distributed
+        self.total = total
         self.weight = nn.Parameter(torch.ones(num_channels, device=device))  # the scale
         self.bias = nn.Parameter(torch.zeros(num_channels, device=device))  # the shift
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, ...) to the same shape and type."""
+        if self.total:
+            return BatchNormalisation.apply(x, self.weight, self.bias, EPS, self.total)
         return torch.batch_norm(
             x, self.weight, self.bias, None, None, True, 0.0, EPS, torch.backends.cudnn.enabled
         )
@@ -69,9 +76,19 @@ class NormalisedLinear(Normalised, nn.Linear):
     pass
 
 
+class NormalisedReferenceConv2d(Normalised, ReferenceConv2d):
+    pass
+
+
+class NormalisedReferenceLinear(Normalised, ReferenceLinear):
+    pass
+
+
 NORMALISED: dict[type[nn.Module], type[Normalised]] = {
     nn.Conv2d: NormalisedConv2d,
     nn.Linear: NormalisedLinear,
+    ReferenceConv2d: NormalisedReferenceConv2d,
+    ReferenceLinear: NormalisedReferenceLinear,
 }
 
 
@@ -92,8 +109,13 @@ def _normalised(layer: nn.Module, distributed: DistributedContext) -> Normalised
     normalised = copy.copy(layer)
     normalised.__class__ = NORMALISED[type(layer)]
     weight: Tensor = layer.weight  # type: ignore[assignment]
+    # PyTorch's operation has statistics of one process alone. (SyncBatchNorm needs a GPU.)
+    by_reference = distributed.world_size > 1 or isinstance(
+        layer, ReferenceConv2d | ReferenceLinear
+    )
+    total = distributed.all_reduce_sum if by_reference else None
     normalised._parameters = layer._parameters | {"bias": None}
-    normalised._modules = {"norm": BatchNorm(len(weight), distributed, weight.device)}
+    normalised._modules = {"norm": BatchNorm(len(weight), total, weight.device)}
     assert isinstance(normalised, Normalised)
     return normalised
 

@@ -59,7 +59,11 @@ class DistributedContext:
 
     def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """The sum over the processes, in each of them."""
-        return self.all_gather(tensor).sum(dim=0)
+        if self.world_size == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
 
     def all_gather(self, tensor: Tensor) -> Tensor:
         """(world_size, ...): the tensors of all processes by rank, in each of them."""

@@ -10,7 +10,7 @@ from alexnet.network.reference.windows import fold, pad, unfold, unpad
 
 
 class Convolution(Function):
-    """y[n, d, place] = sum over r of weight[d, r] window[n, r, place], plus bias[d].
+    """y[n, d, place] = sum over r of weight[d, r] window[n, r, place], plus bias[d], if any.
 
     r runs over the C K K values of a window, so this is a matrix product: the weights'
     rows by the windows' columns. With G groups the channels are divided into G parts, each
@@ -22,7 +22,7 @@ class Convolution(Function):
         ctx: Any,
         x: Tensor,  #       (N, C, H, W)
         weight: Tensor,  #  (D, C/G, K, K)
-        bias: Tensor,  #    (D)
+        bias: Tensor | None,  # (D)
         stride: int,
         padding: int,
         groups: int,
@@ -38,12 +38,13 @@ class Convolution(Function):
 
         ctx.save_for_backward(columns, rows)
         ctx.sizes = padded.shape, windows.shape, weight.shape, stride, padding
-        return y.reshape(num_images, -1, high, wide) + bias[:, None, None]  # (N, D, H', W')
+        y = y.reshape(num_images, -1, high, wide)  #              (N, D, H', W')
+        return y if bias is None else y + bias[:, None, None]  #  (N, D, H', W')
 
     @staticmethod
     def backward(
         ctx: Any, y_gradient: Tensor
-    ) -> tuple[Tensor | None, Tensor, Tensor, None, None, None]:
+    ) -> tuple[Tensor | None, Tensor, Tensor | None, None, None, None]:
         columns, rows = ctx.saved_tensors
         padded_shape, windows_shape, weight_shape, stride, padding = ctx.sizes
         num_images, groups, _, places = columns.shape
@@ -52,7 +53,9 @@ class Convolution(Function):
         # The same weight is used at every place of every image: its gradients sum up.
         rows_gradient = torch.einsum("ngdp,ngrp->gdr", y_columns, columns)  # (G, D/G, R)
         weight_gradient = rows_gradient.reshape(weight_shape)  #              (D, C/G, K, K)
-        bias_gradient = y_gradient.sum(dim=(0, 2, 3))  #                      (D)
+        bias_gradient = None
+        if ctx.needs_input_grad[2]:
+            bias_gradient = y_gradient.sum(dim=(0, 2, 3))  #                  (D)
 
         x_gradient = None
         if ctx.needs_input_grad[0]:  # conv1's input, the images, needs none

@@ -8,21 +8,22 @@ from torch.autograd import Function
 
 
 class Linear(Function):
-    """Each output is a weighted sum of all inputs, plus a bias: y = x W^T + b."""
+    """Each output is a weighted sum of all inputs, plus a bias if there is one: y = x W^T + b."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)  # (N, in), (out, in)
-        return x @ weight.T + bias  #       (N, in) (in, out) + (out) = (N, out)
+        y = x @ weight.T  #                 (N, in) (in, out) = (N, out)
+        return y if bias is None else y + bias
 
     @staticmethod
-    def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
         # y[n,o] = sum over i of x[n,i] W[o,i] + b[o]. So dy[n,o]/dx[n,i] = W[o,i],
         # dy[n,o]/dW[o,i] = x[n,i], dy[n,o]/db[o] = 1; contributions of several y add up.
         x_gradient = y_gradient @ weight  #    (N, out) (out, in) = (N, in)
         weight_gradient = y_gradient.T @ x  #  (out, N) (N, in) = (out, in)
-        bias_gradient = y_gradient.sum(dim=0)  # (out)
+        bias_gradient = y_gradient.sum(dim=0) if ctx.needs_input_grad[2] else None  # (out)
         return x_gradient, weight_gradient, bias_gradient
 
 

@@ -1,5 +1,6 @@
-"""Local response normalisation: large activations in neighbouring channels reduce a value."""
+"""Normalisation: over neighbouring channels, as in the paper, or over the batch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,3 +46,54 @@ def neighbours(n: int, a: Tensor) -> Tensor:
     channel = torch.arange(a.shape[1], device=a.device)
     distance = channel[None, :] - channel[:, None]  # (C, C): from i to j
     return ((distance >= -(n // 2)) & (distance <= (n - 1) // 2)).to(a.dtype)
+
+
+class BatchNormalisation(Function):
+    """Ioffe & Szegedy, arXiv 1502.03167. Of the M values x of a channel, in all images and places,
+
+        y = scale x^ + shift    where    x^ = (x - m) / s    and    s = sqrt(v + eps)
+
+    with their mean m and variance v. Where several processes share a batch, `total` returns the
+    sum of a tensor over all of them, else the tensor. Computed in float32 at least.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,  #      (N, C, ...)
+        scale: Tensor,  #  (C)
+        shift: Tensor,  #  (C)
+        eps: float,
+        total: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        by_channel = (0, *range(2, x.dim()))  # the dimensions that are summed
+        full = x.to(torch.promote_types(x.dtype, torch.float32))
+        count = full.new_full((1,), x.numel() / x.shape[1])
+        sums = total(torch.cat([full.sum(by_channel), count]))  #      (C + 1)
+        count = sums[-1]  #                                            M
+        centred = full - _spread(sums[:-1] / count, x)  #              (N, C, ...)
+        v = total(centred.square().sum(by_channel)) / count  #         (C)
+        s = (v + eps).sqrt()  #                                        (C)
+        normalised = centred / _spread(s, x)  #                        (N, C, ...)
+        ctx.save_for_backward(normalised, scale, s, count)
+        ctx.total = total
+        return (normalised * _spread(scale, x) + _spread(shift, x)).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        normalised, scale, s, count = ctx.saved_tensors
+        by_channel = (0, *range(2, normalised.dim()))
+        full = y_gradient.to(normalised.dtype)  #                      (N, C, ...)
+        shift_gradient = full.sum(by_channel)  #                       (C)
+        scale_gradient = (full * normalised).sum(by_channel)  #        (C)
+        # Each x also moves m, by 1 / M, and v, by 2 (x - m) / M, and with them all y of the
+        # channel: what the gradient has in common with 1 and with x^ changes nothing.
+        means = ctx.total(torch.stack([shift_gradient, scale_gradient])) / count  # (2, C)
+        common = _spread(means[0], full) + normalised * _spread(means[1], full)
+        x_gradient = _spread(scale / s, full) * (full - common)  #     (N, C, ...)
+        return x_gradient.to(y_gradient.dtype), scale_gradient, shift_gradient, None, None
+
+
+def _spread(values: Tensor, x: Tensor) -> Tensor:
+    """(C) to (C, 1, ...), which is combined with x (N, C, ...)."""
+    return values.view(-1, *[1] * (x.dim() - 2))
