@@ -24,6 +24,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
+from alexnet.network.layers import Conv2d
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.network import ReferenceConv2d, ReferenceLinear
 from alexnet.network.reference.normalisation import BatchNormalisation
@@ -68,7 +69,7 @@ class Normalised(nn.Module):
         return self.norm(super().forward(x))
 
 
-class NormalisedConv2d(Normalised, nn.Conv2d):
+class NormalisedConv2d(Normalised, Conv2d):
     pass
 
 
@@ -86,6 +87,7 @@ class NormalisedReferenceLinear(Normalised, ReferenceLinear):
 
 NORMALISED: dict[type[nn.Module], type[Normalised]] = {
     nn.Conv2d: NormalisedConv2d,
+    Conv2d: NormalisedConv2d,
     nn.Linear: NormalisedLinear,
     ReferenceConv2d: NormalisedReferenceConv2d,
     ReferenceLinear: NormalisedReferenceLinear,
