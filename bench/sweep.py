@@ -35,7 +35,7 @@ from bench.screening import (
     one_change_more,
 )
 
-NUM_PROCESSES = 3
+NUM_PROCESSES = 4
 SCREENING_EPOCHS = 32
 SHORT_EPOCHS = 25
 NUM_HELD_OUT = 3_000
