@@ -40,9 +40,9 @@ SCREENING_EPOCHS = 32
 SHORT_EPOCHS = 25
 NUM_HELD_OUT = 3_000
 NUM_CLEAN = 10_000  # training images, of which the final runs give the accuracy too
-MAX_CHANGES = 8  # of the levels that the screening chose, one at a time
+MAX_CHANGES = 4  # of the levels that the screening chose, one at a time
 FINAL_SEEDS = (0, 1, 2, 3, 4)
-SCREENING_END, TRIALS_END = 0.5, 0.8  # as shares of the time
+SCREENING_END, TRIALS_END = 0.54, 0.8  # as shares of the time
 
 
 @dataclass(frozen=True)
