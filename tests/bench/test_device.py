@@ -92,8 +92,8 @@ def test_the_report_has_the_effects_and_the_best_settings_first():
     lines = device_report.render(values_of(False)).splitlines()
     effects = lines.index("effect  factor")
     assert lines[effects + 1 : effects + 3] == [
-        " +1.10  dropout 0.1 -> 0.25",
-        " -0.40  cutout 8 -> 12",
+        " +1.10  dropout 0.1 -> 0.2",
+        " -0.40  cutout 8 -> 4",
     ]
     table = [line.split() for line in lines if "params.yaml" in line or "screened" in line]
     assert table == [

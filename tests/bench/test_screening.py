@@ -14,13 +14,13 @@ from bench.screening import (
     one_change_more,
 )
 
-TRUE = {"muon_lr": 0.02, "dropout": -0.03, "scale": 0.001}
+TRUE = {"muon_lr": 0.02, "dropout": -0.03, "ema_decay": 0.001}
 
 
 def accuracy(change):
     """Of three factors and of how two others go together."""
     found = 0.8 + sum(TRUE[name] * (change[name] == FACTORS[name][1]) for name in TRUE)
-    return found + 0.05 * (change["cutout"] == 12) * (change["degrees"] == 15.0)
+    return found + 0.05 * (change["cutout"] == 4) * (change["weight_decay"] == 2e-3)
 
 
 def test_each_pair_of_levels_is_used_by_a_quarter_of_the_runs():
@@ -33,7 +33,7 @@ def test_each_pair_of_levels_is_used_by_a_quarter_of_the_runs():
 def test_effects_are_found_and_an_interaction_is_in_none_of_another_factor():
     found = effects(design(), [accuracy(run) for run in design()])
     error = found.pop("error")
-    interaction = {"cutout": 0.025, "degrees": 0.025}  # of half of the runs
+    interaction = {"cutout": 0.025, "weight_decay": 0.025}  # of half of the runs
     for name in FACTORS:
         assert found[name] == pytest.approx((TRUE | interaction).get(name, 0.0), abs=1e-12), name
     assert 0.001 < error < 0.01
@@ -43,17 +43,17 @@ def test_what_is_better_by_more_than_chance_is_chosen():
     found = effects(design(), [accuracy(run) for run in design()])
     chosen = better_levels(found)
     changed = {name for name in FACTORS if chosen[name] != FACTORS[name][0]}
-    assert changed == {"muon_lr", "cutout", "degrees"}
+    assert changed == {"muon_lr", "cutout", "weight_decay"}
     trials = dict(one_change_more(found))
     names = list(trials)
-    assert set(names[:3]) == {"cutout 16", "degrees 20.0", "muon_lr 0.06"}
-    assert names[3] == "scale 0.3"
+    assert set(names[:3]) == {"cutout 0", "weight_decay 0.005", "muon_lr 0.06"}
+    assert names[3] == "ema_decay 0.998"
     assert not any(name.startswith("dropout") for name in names), "it is worse"
-    assert trials["cutout 16"] == chosen | {"cutout": 16}
+    assert trials["cutout 0"] == chosen | {"cutout": 0}
 
 
 def test_a_part_of_the_runs_gives_effects_with_a_larger_error():
-    part = design()[:24]
+    part = design()[:12]
     found = effects(part, [accuracy(run) for run in part])
     assert found["error"] > 0.01
     assert found["dropout"] < 0 < found["muon_lr"]
