@@ -89,6 +89,7 @@ CASES = {
     # A constant rate, so that each weight moves far enough to compare.
     "everything": EVERYTHING | {"clip_norm": 1.0, "schedule": "constant", "warmup_fraction": 0.0},
     "muon": MUON,
+    "batch norm": {"batch_norm": "folded"},
 }
 
 
