@@ -8,8 +8,9 @@ pytestmark = pytest.mark.slow
 NUM_EPOCHS = 5
 PLAIN = {"batch_norm": "none"}
 FOLDED = {"batch_norm": "folded", "init": "whitened"}
-# Variant, where the images lie, further parameters of `train`, full batches an epoch (and one that is shorter), the steps from
-# which the run is resumed, and the most operations that a full step's graph may have.
+# Variant, where the images lie, other parameters of `train`, full batches an epoch (and one that is
+# shorter), the steps from which the run is resumed, and the most operations that a full step's
+# graph may have.
 RUNS = [
     ("cifar", "device", PLAIN, 5, [7, 11, 12], 160),
     ("cifar", "host", PLAIN, 5, [], 160),
@@ -21,9 +22,12 @@ MAX_LAUNCHES = 6  # a step, beside its graph
 MAX_SECONDS = 2e-3  # a step on the host; the median is a 20th of it on a quiet core
 
 
-@pytest.fixture(
-    scope="module", params=RUNS, ids=lambda run: f"{run[0]}-{run[1]}-{run[2]['batch_norm']}"
-)
+def name_of(run):
+    variant, location, changes, *_ = run
+    return f"{variant}-{location}-{changes['batch_norm']}"
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=name_of)
 def run(request, null_gpu):
     variant, location, changes, num_full, resumes, most = request.param
     changes = changes | {"epochs": NUM_EPOCHS, "data_location": location}
