@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
+from alexnet.errors import UserError
 from alexnet.network.model import AlexNetImageNet2012
 from alexnet.training.batch_norm import exact_statistics, with_batch_norm
 from alexnet.training.distributed import SINGLE_PROCESS
@@ -104,3 +105,10 @@ def test_each_batch_of_the_statistics_has_images_from_everywhere():
     exact_statistics(network, forward, numbered, 10)
     assert torch.cat(batches).sort().values.tolist() == list(range(40))
     assert all(batch.min() < 4 and batch.max() >= 36 for batch in batches)
+
+
+def test_a_layer_without_a_bias_to_fold_into_is_named():
+    model = narrow()
+    model.conv3 = torch.nn.Conv2d(16, 24, 3, padding=1, bias=False)
+    with pytest.raises(UserError, match=r"layer conv3 \(Conv2d.*set train.batch_norm to none"):
+        with_batch_norm(model)
