@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from alexnet import config
-from alexnet.network.model import AlexNetCifar
+from alexnet.network.model import AlexNet, AlexNetCifar
 from alexnet.training.device import DeviceConfig
 from alexnet.training.history import Epoch
 from alexnet.training.loader import Split
-from alexnet.training.trainer import Criterion, Trainer, cross_entropy
+from alexnet.training.loss import Criterion, cross_entropy
+from alexnet.training.trainer import Trainer
 from tests.conftest import METADATA, ROOT, real_digits
 
 CPU = torch.device("cpu")
@@ -46,19 +47,23 @@ def settings(**changes: object) -> config.Train:
     return config.Train(**(PLAIN | changes))
 
 
-def narrow(num_classes: int = 10, channels: int = 3, dropout: float = 0.0) -> AlexNetCifar:
-    """The network for 32x32 images with a 16th of its channels, and its own forward.
+def narrow(
+    num_classes: int = 10,
+    channels: int = 3,
+    dropout: float = 0.0,
+    variant: Callable[..., AlexNet] = AlexNetCifar,
+) -> AlexNet:
+    """A network, that for 32x32 images, with a 16th of its channels, and its own forward.
 
     A step takes a few milliseconds.
     """
     with torch.device("meta"):
-        model = AlexNetCifar(num_classes, channels, dropout)
+        model = variant(num_classes, channels, dropout)
     for name, layer in list(model.named_children()):
         if isinstance(layer, nn.Conv2d):
             inputs = channels if name == "conv1" else layer.in_channels // 16
-            slim: nn.Module = nn.Conv2d(
-                inputs, layer.out_channels // 16, layer.kernel_size, layer.stride, layer.padding
-            )
+            form = layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups
+            slim: nn.Module = nn.Conv2d(inputs, layer.out_channels // 16, *form)
         elif isinstance(layer, nn.Linear):
             outputs = num_classes if name == "fc3" else layer.out_features // 16
             slim = nn.Linear(layer.in_features // 16, outputs)

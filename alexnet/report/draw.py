@@ -65,7 +65,7 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     correct = run.actual == run.predicted
     yield "reliability", reliability_diagram(correct, run.confidence, run.calibration_bins)
     yield "mistakes", _mistakes(run)
-    yield "conv1_filters", conv1_filters(run.initial_conv1, run.weights["conv1"])
+    yield "conv1_filters", conv1_filters(run.initial_conv1, run.weights["conv1"], run.whitened)
     yield from _probes(run)
 
 

@@ -13,30 +13,43 @@ COLUMNS = 16
 ABOVE = 0.26  # inches over each mosaic, for its name
 MAX_FILTERS, LAYER_COLUMNS = 96, 24  # of a single layer's picture
 HISTOGRAM = 1.3  # inches
+SCALE = "Mid-grey is zero; each filter is scaled by its largest absolute weight."
 CAPTION = (
-    "Mid-grey is zero; each filter is scaled by its largest absolute weight. Long training yields "
+    f"{SCALE} Long training yields "
     "oriented edges, gratings and colour blobs; after short training, or on few images, much of "
     "the initial noise remains. A filter counts as structured if its spectrum is less flat, by at "
     "least a tenth, than that of every filter before training (spectral flatness: the geometric "
     "over the arithmetic mean of the power spectrum)."
 )
+WHITENED_CAPTION = (
+    f"{SCALE} Before training they are the principal components of the training images' patches, "
+    "each divided by its standard deviation and followed, in the second half, by its negative: "
+    "from the strongest, smooth ones to fine patterns, so that their outputs are uncorrelated "
+    "from the first step on."
+)
 FLATNESS_MARGIN = 0.9
 
 
 @applied()
-def conv1_filters(before: NDArray[np.floating], after: NDArray[np.floating]) -> Figure:
+def conv1_filters(
+    before: NDArray[np.floating], after: NDArray[np.floating], whitened: bool = False
+) -> Figure:
     """All filters (filters, C, K, K), C 1 or 3, as initialised and as trained.
 
     Figure 3 of Krizhevsky et al. Each filter is divided by its largest absolute weight, so
     that zero is mid-grey in all of them and no filter is too faint to see.
+    whitened: initialised from the training images (`train.init`), not at random.
     """
     number, _, height, width = after.shape
     inches = WIDTH - 2 * MARGIN
     pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
     tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
-    canvas = Canvas(2 * (tall + ABOVE) + 0.12, _title(before, after), CAPTION)
+    title = "Filters of conv1, which start from the patches of the training images"
+    texts = (title, WHITENED_CAPTION) if whitened else (_title(before, after), CAPTION)
+    canvas = Canvas(2 * (tall + ABOVE) + 0.12, *texts)
+    source = "computed from the training images" if whitened else "randomly initialised"
     names = (
-        f"before training: {number} filters of {height}×{width} pixels, randomly initialised",
+        f"before training: {number} filters of {height}×{width} pixels, {source}",
         "after training, in the same order",
     )
     body = canvas.body()

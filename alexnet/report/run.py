@@ -26,6 +26,7 @@ from alexnet.report.probe import ProbeResults, probe_network
 from alexnet.training.augmentation import Augmentation, describe_augmentation
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 from alexnet.training.history import Epoch, LayerEpoch
+from alexnet.training.whitening import whiten_first_layer
 
 NUM_AUGMENTED = 4
 CPU = torch.device("cpu")
@@ -70,6 +71,7 @@ class Run:
     profiled_on: str
     weights: Mapping[str, NDArray[np.float32]]
     initial_conv1: NDArray[np.float32]
+    whitened: bool  # train.init
     samples: NDArray[np.uint8]
     augmented: NDArray[np.uint8]
     sample_labels: Ints
@@ -97,6 +99,9 @@ def read_run(files: Files, params: config.Params) -> Run:
     test_images = centre_crop(load_split(files.processed, "test")[0], size)
     torch.manual_seed(params.train.seed)
     initial = build(metadata, params.model.dropout)  # the weights before training
+    whitened = params.train.init == "whitened"
+    if whitened:
+        whiten_first_layer(initial, images, metadata)
     collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
     # Evenly spaced over the split, so that the samples are of several classes.
@@ -137,6 +142,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
         },
         initial_conv1=initial.conv1.weight.detach().numpy(),
+        whitened=whitened,
         samples=centre_crop(images[chosen], size).numpy(),
         augmented=_augmented(augmentation, images, chosen),
         sample_labels=labels[chosen].numpy(),

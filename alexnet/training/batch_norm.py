@@ -18,19 +18,23 @@ running ones would not even be right: Izmailov et al., arXiv 1803.05407, section
 """
 
 import copy
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
+from alexnet.errors import UserError
 from alexnet.network.layers import Conv2d
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.network import ReferenceConv2d, ReferenceLinear
 from alexnet.network.reference.normalisation import BatchNormalisation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
+from alexnet.training.loader import evenly_spaced
 
 EPS = 1e-5  # the usual one, also of torch.nn.BatchNorm2d
+NUM_IMAGES = 4_096  # training images of which the exact statistics are taken
 
 Statistics = dict[str, tuple[Tensor, Tensor]]  # by layer: mean and variance, float64 (channels)
 
@@ -39,7 +43,8 @@ class BatchNorm(nn.Module):
     """Normalises each channel over the batch, in training and in eval mode alike.
 
     Statistics are in float32 whatever the type of the input, and of the whole batch over all
-    processes.
+    processes: three small all-reduces a layer, which are captured in a CUDA graph like all else.
+    (torch.compile traces them from PyTorch 2.14 on; 2.11 runs such a normalisation uncompiled.)
     """
 
     def __init__(
@@ -97,21 +102,31 @@ NORMALISED: dict[type[nn.Module], type[Normalised]] = {
 def with_batch_norm(model: AlexNet, distributed: DistributedContext = SINGLE_PROCESS) -> AlexNet:
     """The network to train in place of `model`, normalised behind every layer but the last.
 
-    It shares all but the biases of these layers with `model`, the weights included.
+    It shares all but the biases of these layers with `model`, the weights included. Raises
+    UserError, which names the layer, for a kind that cannot be normalised or folded.
     """
     network = copy.copy(model)
     network._modules = dict(model._modules)
-    *hidden, _ = (name for name, layer in model.named_children() if type(layer) in NORMALISED)
-    for name in hidden:
-        network._modules[name] = _normalised(model.get_submodule(name), distributed)
+    *hidden, _ = (
+        (name, layer)
+        for name, layer in model.named_children()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    )
+    for name, layer in hidden:
+        if type(layer) not in NORMALISED or layer.bias is None:
+            raise UserError(
+                f"layer {name} ({layer}): batch normalisation is folded into the weight and bias "
+                "of Conv2d and Linear alone; set train.batch_norm to none"
+            )
+        network._modules[name] = _normalised(layer, distributed)
     return network
 
 
-def _normalised(layer: nn.Module, distributed: DistributedContext) -> Normalised:
-    normalised = copy.copy(layer)
+def _normalised(layer: nn.Conv2d | nn.Linear, distributed: DistributedContext) -> Normalised:
+    normalised: nn.Module = copy.copy(layer)
     normalised.__class__ = NORMALISED[type(layer)]
-    weight: Tensor = layer.weight  # type: ignore[assignment]
-    # PyTorch's operation has statistics of one process alone. (SyncBatchNorm needs a GPU.)
+    weight = layer.weight
+    # PyTorch's operation has statistics of one process alone, and SyncBatchNorm needs a GPU.
     by_reference = distributed.world_size > 1 or isinstance(
         layer, ReferenceConv2d | ReferenceLinear
     )
@@ -122,35 +137,56 @@ def _normalised(layer: nn.Module, distributed: DistributedContext) -> Normalised
     return normalised
 
 
+@torch.no_grad()
 def exact_statistics(
-    network: AlexNet, forward: Callable[[Tensor], object], batches: Iterable[Tensor]
+    network: AlexNet,
+    forward: Callable[[Tensor], object],
+    images: Tensor,
+    batch_size: int,
+    distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Statistics:
-    """The mean and variance of what each layer of `network` computes, over all `batches`.
+    """The mean and variance of what each layer computes, over some of the training images.
 
-    forward: the network's, on a batch, each normalised by its own statistics.
+    forward: `network`'s on a batch of `images`, which is normalised by its own statistics. Each
+    process has its shard of every batch; the result is the same in all of them.
     """
-    sums: dict[str, Tensor] = {}  # (3, channels): of the count, the mean, the mean square
+    norms = {
+        name: layer.norm
+        for name, layer in network.named_children()
+        if isinstance(layer, Normalised)
+    }
+    # By layer, float64 (3, channels): the sums of 1, x and x^2, of this process's images.
+    sums = {
+        name: norm.weight.new_zeros(3, len(norm.weight), dtype=torch.float64)
+        for name, norm in norms.items()
+    }
 
     def record(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
         def hook(norm: nn.Module, inputs: tuple[Tensor]) -> None:
             (x,) = inputs
-            variance, mean = torch.var_mean(x.float(), (0, *range(2, x.dim())), correction=0)
-            mean, variance = mean.double(), variance.double()
-            moments = torch.stack([torch.ones_like(mean), mean, variance + mean.square()])
-            sums[name] = sums.get(name, 0) + len(x) * moments
+            if len(x):
+                variance, mean = torch.var_mean(x.float(), (0, *range(2, x.dim())), correction=0)
+                mean, variance = mean.double(), variance.double()
+                moments = torch.stack([torch.ones_like(mean), mean, variance + mean.square()])
+                sums[name] += x.numel() / len(mean) * moments
 
         return hook
 
+    network.eval()  # without dropout
+    rows = evenly_spaced(len(images), NUM_IMAGES)
+    num_batches = math.ceil(len(rows) / batch_size)
     with ExitStack() as hooks:
-        for name, layer in network.named_children():
-            if isinstance(layer, Normalised):
-                hooks.enter_context(layer.norm.register_forward_pre_hook(record(name)))
-        for batch in batches:
-            forward(batch)
+        for name, norm in norms.items():
+            hooks.enter_context(norm.register_forward_pre_hook(record(name)))
+        for first in range(num_batches):
+            # The images may be in the order of their classes: each batch has some from everywhere.
+            batch = rows[first::num_batches]
+            forward(images[batch[distributed.shard(len(batch))]])
     statistics = {}
-    for name, (count, mean, square) in sums.items():
-        mean, square = mean / count, square / count
-        statistics[name] = mean, square - mean.square()
+    for name, own in sums.items():
+        count, total, squares = distributed.all_reduce_sum(own)
+        mean = total / count
+        statistics[name] = mean, squares / count - mean.square()
     return statistics
 
 

@@ -94,6 +94,12 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(num_images, generator=generator_for(seed, "order", epoch))
 
 
+def evenly_spaced(num_images: int, wanted: int) -> Tensor:
+    """Rows of at most `wanted` of the images, over all of them, in order: int64 (number)."""
+    number = min(num_images, wanted)
+    return torch.arange(number) * num_images // number
+
+
 SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
 
 

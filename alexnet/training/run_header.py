@@ -1,12 +1,34 @@
 """What is logged before the first step."""
 
+import logging
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
+from alexnet.training.loader import Split, epoch_order
 
 if TYPE_CHECKING:
     from alexnet.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def log_run_header(trainer: "Trainer") -> None:
+    """Log what is about to run, and the loss before the first step.
+
+    A fresh network knows nothing, so its loss should be near log(num_classes); a higher
+    one means an initialisation that has to be unlearned first. Every process takes part.
+    """
+    for line in describe_run(trainer):
+        logger.info(line)
+    if trainer.state.step == 0:
+        train, params = trainer.train, trainer.params
+        order = epoch_order(len(train), params.seed, epoch=0)
+        first = order[: params.batch_size].to(train.images.device)
+        loss, _ = trainer.validate(Split(train.images[first], train.labels[first]))
+        num_classes = len(trainer.metadata.classes)
+        logger.info(f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}")
 
 
 def describe_run(trainer: "Trainer") -> Iterator[str]:
@@ -22,8 +44,12 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         f"{training_flops(layers) / 1e6:.2f} forward and backward"
     )
     if trainer.collapses:
-        collapsed = num_parameters(trainer.network)
+        collapsed = num_parameters(trainer.folded)
         yield f"fc1 trains without its copies: {collapsed:,} trainable parameters"
+    if params.init == "whitened":
+        yield "conv1 starts as filters that whiten the patches of the training images"
+    if trainer.normalises:
+        yield "batch normalisation after each layer but the last, folded into it at the end"
     yield (
         f"{len(trainer.train):,} images, {params.batch_size} a step, "
         f"{trainer.steps_per_epoch} steps an epoch, {params.epochs} epochs"

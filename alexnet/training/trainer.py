@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
@@ -54,8 +53,9 @@ from alexnet.training.loader import (
     epoch_order,
     move_to_device,
 )
+from alexnet.training.loss import Criterion, cross_entropy
 from alexnet.training.optimizer import build_optimizer, schedule, set_learning_rate
-from alexnet.training.run_header import describe_run
+from alexnet.training.run_header import log_run_header
 from alexnet.training.running_metrics import (
     COUNT,
     FINITE_STEPS,
@@ -64,15 +64,13 @@ from alexnet.training.running_metrics import (
     loss_and_accuracy,
 )
 from alexnet.training.state import TrainingState
-from alexnet.training.whitening import evenly_spaced, whiten_first_layer
+from alexnet.training.whitening import whiten_first_layer
 
 LOG_INTERVAL_SECONDS = 1.0  # between two readings of the loss: each waits for the device
 VALIDATION_BATCH = 500
-NUM_CALIBRATION_IMAGES = 4_096  # training images whose statistics replace the batches'
 logger = logging.getLogger(__name__)
 
 StepFn = Callable[[Batch], None]
-Criterion = Callable[[Tensor, Tensor], Tensor]  # (logits, targets) to the sum of the losses
 OnEpoch = Callable[[Epoch, float], None]  # the epoch's row, and its duration in seconds
 
 
@@ -167,7 +165,7 @@ class Trainer:
         SIGINT, after writing a checkpoint.
         """
         params, state = self.params, self.state
-        self._log_run_header()
+        log_run_header(self)
         for row in state.rows:
             on_epoch(row, math.nan)
         with self.autosave, self.graphs or nullcontext():
@@ -261,15 +259,11 @@ class Trainer:
     def result(self) -> dict[str, Tensor]:
         """The weights of `self.folded` if the run ended now: averaged, where an average is kept."""
         weights = self.state.result()
-        if not self.normalises:
-            return weights
-        self.network.eval()
-        rows = evenly_spaced(len(self.train), NUM_CALIBRATION_IMAGES)
-        number = math.ceil(len(rows) / self.validation_batch)
-        # Images may be in the order of their classes: each batch takes some from everywhere.
-        batches = (self.train.images[rows[first::number]] for first in range(number))
-        forward = partial(self._logits, self.network, weights)
-        return fold(weights, exact_statistics(self.network, forward, batches))
+        if self.normalises:
+            forward = partial(self._logits, self.network, weights)
+            arguments = self.train.images, self.validation_batch, self.distributed
+            weights = fold(weights, exact_statistics(self.network, forward, *arguments))
+        return weights
 
     def _logits(self, network: AlexNet, weights: dict[str, Tensor], images: Tensor) -> Tensor:
         """(N, num_classes): of images uint8 (N, H, W, C) without augmentation."""
@@ -290,30 +284,3 @@ class Trainer:
         order = epoch_order(len(self.train), self.params.seed, epoch)
         plan = EpochPlan(order, self.augmentation.sample(len(self.train), epoch))
         return plan.pin_memory() if self.device.type == "cuda" else plan
-
-    def _log_run_header(self) -> None:
-        """Log what is about to run, and the loss before the first step.
-
-        A fresh network knows nothing, so its loss should be near log(num_classes); a higher
-        one means an initialisation that has to be unlearned first. Every process takes part.
-        """
-        for line in describe_run(self):
-            logger.info(line)
-        if self.state.step == 0:
-            order = epoch_order(len(self.train), self.params.seed, epoch=0)
-            first = order[: self.params.batch_size].to(self.train.images.device)
-            loss, _ = self.validate(Split(self.train.images[first], self.train.labels[first]))
-            num_classes = len(self.metadata.classes)
-            logger.info(
-                f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}"
-            )
-
-
-def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """The sum of the images' losses, in float32; divided by their number, a step's loss.
-
-    logits: (N, K); targets: int64 (N) or float32 (N, K).
-    """
-    return F.cross_entropy(
-        logits.float(), targets, label_smoothing=label_smoothing, reduction="sum"
-    )

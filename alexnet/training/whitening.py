@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
+from alexnet.training.loader import evenly_spaced
 
 NUM_IMAGES = 2_000
 BATCH = 100
@@ -23,12 +24,6 @@ EPS = 1e-2
 # He's initialisation gives outputs of variance 2, of which the ReLU leaves a mean square of 1:
 # what the next layer's initialisation expects.
 GAIN = math.sqrt(2)
-
-
-def evenly_spaced(num_images: int, wanted: int) -> Tensor:
-    """Rows of at most `wanted` of the images, over all of them, in order: int64."""
-    number = min(num_images, wanted)
-    return torch.arange(number) * num_images // number
 
 
 @torch.no_grad()

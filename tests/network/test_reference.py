@@ -14,7 +14,10 @@ from alexnet.network.reference.descent import nesterov_step
 from alexnet.network.reference.loss import CrossEntropy
 from alexnet.network.reference.network import COUNTERPARTS, with_reference_operations
 from alexnet.network.reference.neurons import Dropout, Linear, ReLU
-from alexnet.network.reference.normalisation import LocalResponseNormalisation
+from alexnet.network.reference.normalisation import (
+    BatchNormalisation,
+    LocalResponseNormalisation,
+)
 from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
 from alexnet.network.summary import summarize
 from tests import runs
@@ -87,6 +90,20 @@ def test_local_response_normalisation(num, c, height, width, n, alpha, beta):
         lambda a: LocalResponseNormalisation.apply(a, n, alpha, beta, 2.0),
         lambda a: F.local_response_norm(a, n, alpha * n, beta, 2.0),
         normal(0, num, c, height, width),
+    )
+
+
+@shapes
+@given(few, few, st.lists(sides, max_size=2), seeds)
+def test_batch_normalisation(num, c, places, seed):
+    check(
+        lambda x, scale, shift: BatchNormalisation.apply(x, scale, shift, 1e-3, lambda own: own),
+        lambda x, scale, shift: torch.batch_norm(
+            x, scale, shift, None, None, True, 0.0, 1e-3, False
+        ),
+        normal(seed, num, c, *places),
+        normal(seed + 1, c),
+        normal(seed + 2, c),
     )
 
 
@@ -218,13 +235,14 @@ def losses(make, ops, **changes):
 
 
 @pytest.mark.parametrize("collapse_fc1", ["auto", "off"])
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_training_follows_the_library_step_by_step(collapse_fc1, dropout):
+@pytest.mark.parametrize(("dropout", "batch_norm"), [(0.0, "none"), (0.5, "none"), (0.0, "folded")])
+def test_training_follows_the_library_step_by_step(collapse_fc1, dropout, batch_norm):
     def narrow():
         return runs.narrow(dropout=dropout)
 
-    found = losses(narrow, "reference", collapse_fc1=collapse_fc1)
-    expected = losses(narrow, "library", collapse_fc1=collapse_fc1)
+    changes = {"collapse_fc1": collapse_fc1, "batch_norm": batch_norm}
+    found = losses(narrow, "reference", **changes)
+    expected = losses(narrow, "library", **changes)
     assert found == pytest.approx(expected, abs=1e-4)
     if not dropout:
         assert sum(found[-5:]) < 0.95 * sum(found[:5]), "it learns"

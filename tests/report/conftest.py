@@ -83,6 +83,7 @@ def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
             if isinstance(layer, nn.Conv2d | nn.Linear)
         },
         initial_conv1=np.random.default_rng(0).normal(size=model.conv1.weight.shape),
+        whitened=False,
         samples=images[:6].numpy(),
         augmented=torch.stack([images[:6].flip(2), images[:6].roll(1, dims=1)]).numpy(),
         sample_labels=actual[:6],

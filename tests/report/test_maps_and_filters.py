@@ -57,6 +57,9 @@ def test_structured_filters_differ_from_noise():
     title = all_text(conv1_filters(noise, mixed))
     assert "3 of 40 have structure, 37 are still close to their initial noise" in title
     assert "structure to all 3" in all_text(conv1_filters(noise[:3], noisy))
+    whitened = conv1_filters(noise, mixed, whitened=True)
+    assert "noise" not in all_text(whitened)
+    assert_legible(whitened)
     assert spectral_flatness(np.zeros((1, 3, 11, 11)))[0] == 1
 
 

@@ -89,6 +89,9 @@ CASES = {
     # A constant rate, so that each weight moves far enough to compare.
     "everything": EVERYTHING | {"clip_norm": 1.0, "schedule": "constant", "warmup_fraction": 0.0},
     "muon": MUON,
+    # Without momentum: a maximum of nearly equal values may fall on another one by rounding,
+    # and its effect grows.
+    "batch norm": {"batch_norm": "folded", "clip_norm": 1.0, "momentum": 0.0, "nesterov": False},
 }
 
 

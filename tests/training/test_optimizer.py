@@ -8,6 +8,7 @@ import torch
 
 from alexnet.network.model import AlexNetCifar
 from alexnet.training.averaging import ExponentialMovingAverage
+from alexnet.training.batch_norm import with_batch_norm
 from alexnet.training.optimizer import (
     build_optimizer,
     schedule,
@@ -41,6 +42,30 @@ def test_each_step_has_a_rate_above_zero(num_steps, warmup):
     params = settings(schedule="linear", warmup_fraction=warmup)
     shares = [schedule(step, num_steps, params) for step in range(num_steps)]
     assert all(0 < share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize("muon", [None, 0.02])
+def test_scales_and_shifts_are_not_decayed(muon):
+    """They train by SGD; the biases that they replace do not train at all."""
+    network = with_batch_norm(narrow())
+    params = settings(weight_decay=0.1, muon_lr=muon)
+    optimizer = build_optimizer(network, 1, params, torch.float32)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = {
+        names.pop(id(parameter)): group
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert not names, "each parameter is in one group"
+    assert groups.keys() == network.state_dict().keys()
+    for name, group in groups.items():
+        if ".norm." in name:
+            assert (group["weight_decay"], group["use_muon"]) == (0.0, False), name
+        else:
+            assert group["weight_decay"] > 0 or group["use_muon"], name
+    assert [name for name in groups if name.endswith("bias") and ".norm." not in name] == [
+        "fc3.bias"
+    ]
 
 
 def test_fc1_has_a_36th_of_the_rate_where_it_gets_each_value_36_times():

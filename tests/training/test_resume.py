@@ -30,6 +30,11 @@ EVERY_STEP = SGD.model_copy(update={"checkpoint_seconds": 1e-6})
 CASES = {
     "sgd": (narrow, SGD, METADATA),
     "muon": (narrow, settings(**EVERYTHING, **MUON), METADATA),
+    "folded": (
+        narrow,
+        settings(**EVERYTHING, **MUON, batch_norm="folded", init="whitened"),
+        METADATA,
+    ),
     "batch-norm": (AlexNetBatchNorm, SGD, replace(METADATA, variant="batch-norm")),
 }
 
@@ -78,6 +83,8 @@ def test_a_resumed_run_ends_in_the_same_bytes(checkpoints, uninterrupted, steps,
     """
     for step in steps:
         interrupt(checkpoints, step, case, signum=SIGNALS[step % 2])
+    if case == "folded":
+        assert "average.conv1.norm.weight" in checkpoints.load_latest().tensors
     if case == "batch-norm":
         assert "network.bn1.running_var" in checkpoints.load_latest().tensors
     run = complete(case, checkpoints=checkpoints)

@@ -149,16 +149,18 @@ def test_the_result_is_the_weighted_mean_of_the_weights_after_each_step():
         assert not np.array_equal(value.numpy(), stacked[-1])
 
 
+@pytest.mark.parametrize("batch_norm", ["none", "folded"])
 @pytest.mark.parametrize(
     ("ema_decay", "collapse_fc1"), [(0.0, "auto"), (0.8, "auto"), (0.0, "off"), (0.8, "off")]
 )
 def test_validation_measures_the_resulting_weights_without_augmentation(
-    digits, monkeypatch, ema_decay, collapse_fc1
+    digits, monkeypatch, ema_decay, collapse_fc1, batch_norm
 ):
     """In batches, without dropout or label smoothing; on the centre of larger images."""
     monkeypatch.setattr("alexnet.training.trainer.VALIDATION_BATCH", 7)
     larger = F.pad(digits[0], (0, 0, 5, 3, 4, 4))  # 40x40
-    changes = {"ema_decay": ema_decay, "collapse_fc1": collapse_fc1, "crop_size": 32}
+    changes = {"ema_decay": ema_decay, "collapse_fc1": collapse_fc1, "batch_norm": batch_norm}
+    changes["crop_size"] = 32
     params = settings(**EVERYTHING | changes)
     run = train(seeded(dropout=0.5), params, data=(larger, digits[1]))
     with torch.inference_mode():

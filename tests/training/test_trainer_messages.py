@@ -8,7 +8,7 @@ import torch
 from alexnet.errors import UserError
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import device
-from alexnet.training.trainer import cross_entropy
+from alexnet.training.loss import cross_entropy
 from tests.runs import ignore, logged, recording, seeded, settings, train, trainer_of
 
 

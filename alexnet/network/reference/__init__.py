@@ -8,7 +8,7 @@ in this order, a page each:
     windows.py        unfolding an image into windows, and folding them back
     convolution.py    a convolution is a matrix product on windows
     pooling.py        maximum and mean of windows
-    normalisation.py  the 2012 paper's local response normalisation
+    normalisation.py  the 2012 paper's local response normalisation; batch normalisation
     loss.py           softmax and cross-entropy, with label smoothing
     descent.py        the update of the weights: SGD with Nesterov's momentum
     network.py        the network made of them (`model.ops: reference`)
