@@ -1,5 +1,6 @@
-"""A progress bar on a terminal; nothing in a log, where one line at the end is enough."""
+"""A progress bar on a terminal (in a log one line at the end is enough), and times in words."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,6 +13,23 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
+def format_seconds(seconds: float, digits: int = 3) -> str:
+    """A time with so many significant digits, in the largest unit of which it has one or more.
+
+    A GPU's times are a thousandth of a CPU's, and both have to be read: 1.5 h, 270 ms, 2.71 µs.
+    """
+    unit, length = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
+    return f"{significant(seconds / length, digits)} {unit}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """At least so many significant digits, and all of those before the point."""
+    before = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return f"{value:,.{max(0, digits - before)}f}"
 
 
 class Advance(Protocol):

@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from alexnet.progress import significant
+
 MIB = 1 << 20
 
 
@@ -64,7 +66,7 @@ def comparison(result: dict[str, Any]) -> Table:
         row(f"ms a step, until {'launched' if where == 'host' else 'done'}", steps)
     ratio = f"{result['ratio']:.2f} ({value_range(result['ratios'], 2)})"
     row("times the tutorial's speed", ["1", ratio, *[""] * (len(columns) - 2)])
-    row("seconds an epoch", [f"{column['seconds_per_epoch']:,.1f}" for column in columns])
+    row("seconds an epoch", [significant(column["seconds_per_epoch"]) for column in columns])
     row("peak memory, MiB", [f"{column['peak_bytes'] / MIB:,.0f}" for column in columns])
     row("GFLOP/s of the network as written", giga("flops_per_second_as_written"))
     row("GFLOP/s computed", giga("flops_per_second_done"))
@@ -114,7 +116,7 @@ def growth(result: dict[str, Any]) -> list[Table]:
         by_batch.add_row(
             f"{row['batch_size']:,}",
             f"{row['images_per_second']:,.0f}",
-            f"{row['seconds_per_epoch']:,.1f}",
+            significant(row["seconds_per_epoch"]),
             f"{row['peak_bytes'] / MIB:,.0f}",
             repeated(row, available),
         )
@@ -128,7 +130,7 @@ def growth(result: dict[str, Any]) -> list[Table]:
             f"{row['images_per_second']:,.0f}",
             value_range(row["rounds"]),
             f"{row['relative']:.1%}",
-            f"{row['seconds_per_epoch']:,.1f}",
+            significant(row["seconds_per_epoch"]),
             repeated(row, available),
         )
     return [by_batch, by_data]

@@ -20,6 +20,7 @@ def profile(params: ParamsFile = PARAMS) -> None:
     from alexnet.network.collapse import can_collapse, collapse_for_training
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build
+    from alexnet.progress import format_seconds
     from alexnet.training.device import (
         DeviceConfig,
         configure_torch,
@@ -51,8 +52,8 @@ def profile(params: ParamsFile = PARAMS) -> None:
     forward = sum(row.forward_seconds for row in times)
     backward = sum(row.backward_seconds for row in times)
     logger.info(
-        "%s: %.2f ms forward and %.2f ms backward an image, layer by layer (%s)",
-        *(paths.PROFILE, 1e3 * forward, 1e3 * backward, device_config),
+        "%s: %s forward and %s backward an image, layer by layer (%s)",
+        *(paths.PROFILE, format_seconds(forward), format_seconds(backward), device_config),
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import resource
+import statistics
 import sys
 import time
 from dataclasses import asdict
@@ -76,6 +77,7 @@ def _train(
     from alexnet.files import check_writable, write_json, write_rows
     from alexnet.network.reference.network import with_reference_operations
     from alexnet.network.weights import ModelMetadata, build, save_weights
+    from alexnet.progress import format_seconds
     from alexnet.training.device import nondeterminism_as_user_error, oom_as_user_error
     from alexnet.training.history import Epoch, LayerEpoch
     from alexnet.training.loader import Split
@@ -115,13 +117,13 @@ def _train(
         if math.isnan(took):  # from before a resume
             return
         seconds.append(took)
-        left = (values.train.epochs - row.epoch) * sum(seconds) / len(seconds)
+        left = (values.train.epochs - row.epoch) * statistics.median(seconds)  # the first compiles
+        remaining = f", {format_seconds(left, 2)} left" if left else ""
         logger.info(
             f"epoch {row.epoch}/{values.train.epochs}  "
             f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.2%}  "
             f"val loss {row.val_loss:.4f} accuracy {row.val_accuracy:.2%}  "
-            f"{took:.1f} s, {meta.num_images('train') / took:,.0f} images/s, "
-            f"{left / 60:.0f} min left"
+            f"{format_seconds(took)}, {meta.num_images('train') / took:,.0f} images/s{remaining}"
         )
 
     with oom_as_user_error(values.train.batch_size), nondeterminism_as_user_error():
@@ -149,7 +151,7 @@ def _train(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(
         f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}; "
-        f"{trainer.state.total_seconds:,.0f} s of training, peak memory {peak:,.0f} MiB"
+        f"{format_seconds(trainer.state.total_seconds)} of training, peak memory {peak:,.0f} MiB"
     )
 
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alexnet.network.summary import Layer
+from alexnet.progress import format_seconds
 from alexnet.report.canvas import MARGIN, Canvas, text_width
 from alexnet.report.style import BLUE, MUTED, ORANGE, SKY, SMALL, TEXT, WIDTH, applied, percent
 
@@ -43,7 +44,7 @@ def costs(
         ABOVE + len(names) * LINE + 0.1,
         _title(shares),
         f"Forward and backward pass of one image in training. Operations are counted; time is "
-        f"measured on {device}, layer by layer, {1e6 * all_seconds:,.0f} µs in total. Where a "
+        f"measured on {device}, layer by layer, {format_seconds(all_seconds)} in total. Where a "
         "layer's share of the time exceeds its share of the operations, its limit is not "
         "arithmetic, but memory traffic, or work too small to keep the processor busy.",
     )

@@ -135,7 +135,8 @@ def make_deterministic(wanted: bool) -> None:
     """Use only kernels that give the same bytes every time."""
     # Read by cuBLAS when it starts: a workspace of its own for each stream.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(wanted)
+    # As `use_deterministic_algorithms`, which also imports the compiler: seconds in each command.
+    torch.set_deterministic_debug_mode("error" if wanted else "default")
     # Memory that nothing has written yet need not be filled: nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

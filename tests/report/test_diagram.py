@@ -9,6 +9,7 @@ from matplotlib.patches import FancyBboxPatch, Polygon
 from alexnet.network.model import VARIANTS
 from alexnet.network.summary import KINDS as SUMMARY_KINDS
 from alexnet.network.summary import summarize
+from alexnet.progress import format_seconds
 from alexnet.report.costs import costs
 from alexnet.report.diagram import architecture
 from alexnet.report.layers import operation
@@ -193,5 +194,5 @@ def test_costs_are_shares_of_the_operations_and_of_the_time(run):
     share = 100 * flops["conv2"] / sum(flops.values())
     assert f"{share:.1f} %" in text
     assert f"{100 / len(run.times):.1f} %" in text
-    assert f"{40 * len(run.times)} µs in total" in text
+    assert f"{format_seconds(40e-6 * len(run.times))} in total" in text
     assert_legible(figure)

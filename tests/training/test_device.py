@@ -96,6 +96,7 @@ def test_the_users_workspace_is_kept(monkeypatch):
 
 # In a process of its own: there is no way back to PyTorch's defaults.
 PRECISION = """
+import sys
 import torch
 from alexnet.training.device import configure_torch
 assert torch.backends.cudnn.conv.fp32_precision == "tf32"
@@ -109,6 +110,7 @@ with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
     assert torch.backends.cudnn.conv.fp32_precision != "tf32"
 assert torch.backends.cudnn.conv.fp32_precision != "tf32"
 assert torch.are_deterministic_algorithms_enabled()
+assert "torch._inductor" not in sys.modules, "the compiler takes seconds to import"
 """
 
 
