@@ -22,10 +22,10 @@ CAPTION = (
     "over the arithmetic mean of the power spectrum)."
 )
 WHITENED_CAPTION = (
-    f"{SCALE} Before training they are the principal components of the training images' patches, "
-    "each divided by its standard deviation and followed, in the second half, by its negative: "
-    "from the strongest, smooth ones to fine patterns, so that their outputs are uncorrelated "
-    "from the first step on."
+    f"{SCALE} Before training the filters are the principal components of the training images' "
+    "patches, each divided by its standard deviation, the strongest first, and then their "
+    "negatives: their outputs are uncorrelated from the first step on. If the patches vary in "
+    "fewer directions than there are filters, the last ones are random."
 )
 FLATNESS_MARGIN = 0.9
 
