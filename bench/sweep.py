@@ -21,7 +21,7 @@ import torch
 from alexnet.data.dataset import load_split
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.model import AlexNet
-from alexnet.training.loader import Split
+from alexnet.training.loader import Split, evenly_spaced
 from bench.device_setup import Bench, Setup, fit
 from bench.parts import Recorder
 from bench.screening import (
@@ -107,7 +107,8 @@ def train_once(bench: Bench, trial: Trial) -> dict[str, Any]:
         row |= {"train_accuracy": last.train_accuracy}
         if trial.is_final:
             test = Split(*load_split(bench.setup.processed, "test"))
-            clean = Split(train.images[:NUM_CLEAN], train.labels[:NUM_CLEAN])
+            rows = evenly_spaced(len(train), NUM_CLEAN)
+            clean = Split(train.images[rows], train.labels[rows])
             row |= {"test_accuracy": accuracy(bench, run.model, test)}
             row |= {"clean_train_accuracy": accuracy(bench, run.model, clean)}
     except Exception as error:
