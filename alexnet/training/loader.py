@@ -47,13 +47,6 @@ class Batch:
     def tensors(self) -> list[Tensor]:
         return [self.images, self.labels, self.sampled, self.index]
 
-    def send(self, device: torch.device) -> "Batch":
-        """On its way to a GPU, from pinned memory: nothing waits for it."""
-        images, labels, sampled, index = (
-            tensor.pin_memory().to(device, non_blocking=True) for tensor in self.tensors()
-        )
-        return Batch(images, labels, sampled, index, self.num_images)
-
     def gather(self) -> tuple[Tensor, Tensor, Tensor]:
         """The step's images uint8 (B, H, W, C), labels (B) and random numbers (B, columns)."""
         return self.images[self.index], self.labels[self.index], self.sampled[self.index]
@@ -158,11 +151,14 @@ class Loader:
             if step is None:
                 return None
             index = step[self.distributed.shard(len(step))]
-            images, labels = self.split.images[index], self.split.labels[index]
-            every_row = torch.arange(len(index))
-            batch = Batch(images, labels, plan.sampled[index], every_row, len(step))
+            sources = self.split.images, self.split.labels, plan.sampled
+            gathered = [gather_pinned(tensor, index) for tensor in sources]
             with torch.cuda.stream(stream):
-                return batch.send(self.device)
+                images, labels, sampled = (
+                    tensor.to(self.device, non_blocking=True) for tensor in gathered
+                )
+                every_row = torch.arange(len(index), device=self.device)
+                return Batch(images, labels, sampled, every_row, len(step))
 
         sent = send_next()
         while sent is not None:
@@ -175,3 +171,13 @@ class Loader:
                     target.copy_(tensor)
             yield batch  # when asked for the next one, the step on this one is under way
             sent = send_next()
+
+
+def gather_pinned(x: Tensor, index: Tensor) -> Tensor:
+    """x[index] in pinned memory, from which it is sent while nothing waits for it.
+
+    PyTorch keeps such memory, and gives it out again once it has been sent. `index_select` copies
+    whole rows: an eighth of the time of `x[index]`, which copies value by value.
+    """
+    rows = torch.empty(len(index), *x.shape[1:], dtype=x.dtype, pin_memory=True)
+    return torch.index_select(x, 0, index, out=rows)
