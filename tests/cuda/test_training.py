@@ -67,7 +67,8 @@ def test_all_is_compiled_in_the_first_epoch(run):
 def test_a_step_takes_the_host_little_time(run, record_property):
     if run["location"] == "host":
         pytest.skip("a streamed batch is gathered and copied on the host")
-    # The first step of an epoch begins it, and before the last the monitor copies the weights.
+    if run["num_full"] < 3:
+        pytest.skip("the first step begins the epoch, before the last the monitor copies weights")
     seconds = min(step["seconds"] for step in last_epoch(run)[:-1])
     record_property("milliseconds", round(1e3 * seconds, 3))
     assert seconds < MAX_SECONDS

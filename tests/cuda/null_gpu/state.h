@@ -3,8 +3,8 @@
 #include <driver_types.h>
 
 #include <map>
-#include <set>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
