@@ -32,6 +32,7 @@ PLAIN = config.load(ROOT / "params.yaml").train.model_dump() | dict.fromkeys(ZER
 PLAIN |= {"muon_lr": None, "clip_norm": None, "crop_size": None, "hflip": "none"}
 PLAIN |= {"schedule": "constant", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True}
 PLAIN |= {"seed": 0, "epochs": 2, "batch_size": 16, "deterministic": True, "collapse_fc1": "auto"}
+PLAIN |= {"init": "default", "batch_norm": "none"}
 PLAIN |= {"device": "cpu", "precision": "fp32", "checkpoint_seconds": 1e6}
 
 # Each augmentation, and each option of SGD.

@@ -9,6 +9,7 @@ from alexnet.errors import UserError
 from alexnet.training.device import DeviceConfig
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Split
+from alexnet.training.muon import Muon
 from bench import loops, tutorial
 from bench.loops import (
     Workload,
@@ -23,13 +24,13 @@ from bench.measure import WARM_UP_STEPS, run_in_subprocess
 from .conftest import CPU
 
 
-@pytest.mark.parametrize("loop", ["tutorial", "ours"])
+@pytest.mark.parametrize(("loop", "optimizer"), [("tutorial", torch.optim.SGD), ("ours", Muon)])
 @pytest.mark.usefixtures("here")
-def test_a_loop_takes_the_warm_up_and_the_measured_steps(context, loop, monkeypatch):
+def test_a_loop_takes_the_warm_up_and_the_measured_steps(context, loop, optimizer, monkeypatch):
     taken = []
-    step = torch.optim.SGD.step
+    step = optimizer.step
     monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda *arguments: (taken.append(1), step(*arguments))[1]
+        optimizer, "step", lambda *arguments: (taken.append(1), step(*arguments))[1]
     )
     speed = measure(context, Workload(loop, 8, 40))
     assert len(taken) == WARM_UP_STEPS["cpu"] + 2

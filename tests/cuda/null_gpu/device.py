@@ -27,9 +27,10 @@ def counters() -> dict[str, int]:
 
 @dataclass
 class Graph:
-    """A captured graph: its operations in order, and how often it was replayed."""
+    """A captured graph: its operations in order, from how many streams, and its replays."""
 
     replays: int
+    num_streams: int
     operations: list[str] = field(default_factory=list)
 
 
@@ -57,7 +58,7 @@ def record() -> Record:
             elif kind == "violation":
                 found.violations.append(text)
             elif kind == "graph":
-                found.graphs.append(Graph(int(number)))
+                found.graphs.append(Graph(int(number), int(text)))
             else:
                 found.graphs[-1].operations.append(text)
     return found

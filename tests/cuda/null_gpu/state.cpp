@@ -42,6 +42,7 @@ cudaError_t refuse(int error, const std::string& what) {
 void add_operation(const std::string& name, Stream* stream) {
     if (stream->capturing) {
         capture.graph->operations.push_back(name);
+        capture.graph->streams.insert(stream);
         if (stream != capture.stream) capture.forked[stream] = false;
     } else if (capture.stream && capture.thread == std::this_thread::get_id()) {
         add_violation(name + " outside the capture, by the thread that captures");
@@ -84,7 +85,7 @@ void null_gpu_write(const char* path) {
     for (auto& [name, count] : kernel_counts) fprintf(file, "kernel %ld %s\n", count, name.c_str());
     for (auto& what : violations) fprintf(file, "violation 0 %s\n", what.c_str());
     for (Graph* graph : graphs) {
-        fprintf(file, "graph %ld -\n", graph->replays);
+        fprintf(file, "graph %ld %zu\n", graph->replays, graph->streams.size());
         for (auto& name : graph->operations) fprintf(file, "operation 0 %s\n", name.c_str());
     }
     fclose(file);

@@ -3,6 +3,7 @@
 #include <driver_types.h>
 
 #include <map>
+#include <set>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -20,6 +21,7 @@ struct Event {
 
 struct Graph {
     std::vector<std::string> operations;
+    std::set<const Stream*> streams;  // that the operations were captured from
     long replays = 0;
 };
 
