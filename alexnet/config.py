@@ -109,6 +109,15 @@ class Train(Section):
             raise ValueError("nesterov: needs a momentum above 0")
         return self
 
+    @model_validator(mode="after")
+    def _batch_norm_needs_a_batch(self) -> "Train":
+        if self.batch_norm == "folded" and self.batch_size == 1:
+            raise ValueError(
+                "batch_norm: with one image a step there is nothing to normalise over; set it to "
+                "none or train.batch_size above 1"
+            )
+        return self
+
 
 # Keys of `train` that do not change the result beyond rounding.
 EXECUTION_ONLY = {

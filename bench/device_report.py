@@ -144,6 +144,9 @@ def sweep(figures: Figures) -> list[str]:
     for run in figures["runs"]:
         if run["val_accuracy"] is not None and run["name"] != "screening":
             settings.setdefault((run["name"], run["epochs"]), []).append(run)
+    best_first = sorted(
+        settings.items(), key=lambda item: -statistics.mean(r["val_accuracy"] for r in item[1])
+    )
     rows = [
         (
             spread([run["val_accuracy"] for run in runs]),
@@ -153,9 +156,8 @@ def sweep(figures: Figures) -> list[str]:
             str(epochs),
             name,
         )
-        for (name, epochs), runs in settings.items()
+        for (name, epochs), runs in best_first
     ]
-    rows.sort(reverse=True)
     lines += table(("validation", "training", "test", "runs", "epochs", "settings"), rows)
     if "best_change" in figures:
         lines.append(f"best, {figures['best']}: {figures['best_change']}")

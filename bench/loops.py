@@ -155,7 +155,8 @@ def _ours(
 
         return step
 
-    val = first_images(split, 1)  # the tutorial's loop does not validate
+    # The tutorial's loop does not validate. (Batch normalisation has its statistics taken here.)
+    val = first_images(split, 1)
     trainer = Trainer(
         model, context.metadata, split, val, params, context.device_config, wrap_step=timed
     )

@@ -1,4 +1,4 @@
-"""Which settings train best? By validation accuracy; the test images are read once, at the end.
+"""Which settings train best? By validation accuracy; the final runs alone read the test images.
 
 First a screening (`bench.screening`) of short trainings, then trials of whole length, two seeds
 each: the settings of params.yaml, those that the screening found better, and these with one more

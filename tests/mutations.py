@@ -203,9 +203,16 @@ MUTATIONS = [
     Mutation(
         "Muon without momentum",
         "alexnet/training/muon.py",
-        "torch._foreach_mul_(averages, self.muon_momentum)",
-        "torch._foreach_zero_(averages)",
+        'momentum = group["momentum"]',
+        "momentum = 0.0",
         "tests/training/test_muon.py",
+    ),
+    Mutation(
+        "batch normalisation folded without its mean",
+        "alexnet/training/batch_norm.py",
+        "(shift - scale * mean)",
+        "shift",
+        "tests/training/test_batch_norm.py",
     ),
     Mutation(
         "label smoothing ignored",

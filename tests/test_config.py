@@ -31,6 +31,10 @@ def test_the_projects_own_files_are_valid():
         ({"train__epoch": 3}, r"train\.epoch: no such key; there are seed, device, .*epochs"),
         ({"train__momentum": 1.0}, r"train\.momentum: should be less than 1"),
         ({"train__momentum": 0.0}, r"train\.nesterov: needs a momentum above 0"),
+        (
+            {"train__batch_norm": "folded", "train__batch_size": 1},
+            r"train\.batch_norm: with one image .* set it to none or train\.batch_size above 1",
+        ),
         ({"train__crop_padding": 32}, r"train\.crop_padding: 32 does not fit images of 32 pixels"),
         ({"train__crop_size": 33}, r"train\.crop_size: 33 does not fit images of 32 pixels"),
         ({"train__crop_size": 0}, r"train\.crop_size: should be greater than or equal to 1"),

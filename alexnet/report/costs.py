@@ -43,7 +43,8 @@ def costs(
     canvas = Canvas(
         ABOVE + len(names) * LINE + 0.1,
         _title(shares),
-        f"Forward and backward pass of one image in training. Operations are counted; time is "
+        "Forward and backward pass of one image in training, without any batch normalisation that "
+        "is folded into the weights at the end. Operations are counted; time is "
         f"measured on {device}, layer by layer, {format_seconds(all_seconds)} in total. Where a "
         "layer's share of the time exceeds its share of the operations, its limit is not "
         "arithmetic, but memory traffic, or work too small to keep the processor busy.",

@@ -24,8 +24,8 @@ CAPTION = (
 WHITENED_CAPTION = (
     f"{SCALE} Before training the filters are the principal components of the training images' "
     "patches, each divided by its standard deviation, the strongest first, and then their "
-    "negatives: their outputs are uncorrelated from the first step on. If the patches vary in "
-    "fewer directions than there are filters, the last ones are random."
+    "negatives: the outputs of each half are uncorrelated at the first step. If the patches vary "
+    "in fewer directions than a half has filters, the last ones are random."
 )
 FLATNESS_MARGIN = 0.9
 

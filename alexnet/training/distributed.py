@@ -58,7 +58,7 @@ class DistributedContext:
         torch._foreach_copy_(values, flat.split([len(value) for value in values]))
 
     def all_reduce_sum(self, tensor: Tensor) -> Tensor:
-        """The sum over the processes, in each of them."""
+        """The sum over the processes, in each of them; alone, the tensor itself."""
         if self.world_size == 1:
             return tensor
         total = tensor.clone()

@@ -18,7 +18,9 @@ from alexnet.network.weights import ModelMetadata
 from alexnet.training.loader import evenly_spaced
 
 NUM_IMAGES = 2_000
-BATCH = 100
+# Of large images fewer are enough: one of 227x227 pixels has 3,025 patches, one of 32x32 has 36.
+MAX_PATCHES = 300_000
+BATCH_PATCHES = 3_600
 # Added to the eigenvalues, where a pixel's variance is 1; directions of less are noise.
 EPS = 1e-2
 # He's initialisation gives outputs of variance 2, of which the ReLU leaves a mean square of 1:
@@ -35,7 +37,8 @@ def whiten_first_layer(model: AlexNet, images: Tensor, metadata: ModelMetadata) 
     vary keep the weights that they have. The same images give the same bytes.
     """
     conv = model.conv1
-    rows = evenly_spaced(len(images), NUM_IMAGES)
+    wanted = min(NUM_IMAGES, -(-MAX_PATCHES // num_patches(conv, metadata.image_size)))
+    rows = evenly_spaced(len(images), wanted)
     values, vectors = torch.linalg.eigh(patch_covariance(conv, images[rows], metadata))
     number = min(len(conv.weight) // 2, int((values > EPS).sum()))
     leading = vectors.flip(1)[:, :number] / (values.flip(0)[:number] + EPS).sqrt()
@@ -45,16 +48,26 @@ def whiten_first_layer(model: AlexNet, images: Tensor, metadata: ModelMetadata) 
         nn.init.zeros_(conv.bias)
 
 
+def first_position(conv: nn.Conv2d) -> tuple[int, int]:
+    """`conv`'s first row and column at or after the image's edge; it begins at -padding."""
+    assert not isinstance(conv.padding, str)
+    return -conv.padding[0] % conv.stride[0], -conv.padding[1] % conv.stride[1]
+
+
+def num_patches(conv: nn.Conv2d, image_size: int) -> int:
+    """The positions of `conv` in an image without padding."""
+    by_side = zip(first_position(conv), conv.kernel_size, conv.stride, strict=True)
+    return math.prod((image_size - first - k) // step + 1 for first, k, step in by_side)
+
+
 def patch_covariance(conv: nn.Conv2d, images: Tensor, metadata: ModelMetadata) -> Tensor:
     """(D, D) in float64: of the patches (C, K, K) at `conv`'s positions without padding."""
     kernel, stride = conv.kernel_size, conv.stride
-    assert not isinstance(conv.padding, str)
-    # The first position at or after the image's edge, from -padding on.
-    top, left = (-p % s for p, s in zip(conv.padding, stride, strict=True))
+    top, left = first_position(conv)
     size = conv.weight[0].numel()
     count, total = 0, torch.zeros(size, dtype=torch.float64)
     products = torch.zeros(size, size, dtype=torch.float64)
-    for batch in images.split(BATCH):
+    for batch in images.split(max(1, BATCH_PATCHES // num_patches(conv, metadata.image_size))):
         x = normalise(centre_crop(batch, metadata.image_size), metadata.mean, metadata.std).cpu()
         patches = nn.functional.unfold(x[:, :, top:, left:], kernel, stride=stride)
         patches = patches.movedim(1, 2).flatten(0, 1)  # (N, D, positions) to (N positions, D)

@@ -71,6 +71,7 @@ SWEEP = {
         {"name": "params.yaml", "change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
         {"name": "params.yaml", "change": {"seed": 1}, "val_accuracy": 0.86, **RUN},
         {"name": "screened", "change": {"seed": 0}, "val_accuracy": 0.87, **RUN},
+        {"name": "poor", "change": {"muon_lr": 1.0}, "val_accuracy": 0.095, **RUN},
         {"name": "fast", "change": {"muon_lr": 3.0}, "val_accuracy": None, "error": "not finite"},
     ],
     "no time for trials": 2,
@@ -95,10 +96,12 @@ def test_the_report_has_the_effects_and_the_best_settings_first():
         " +1.10  dropout 0.1 -> 0.2",
         " -0.40  cutout 8 -> 4",
     ]
-    table = [line.split() for line in lines if "params.yaml" in line or "screened" in line]
+    names = ("params.yaml", "screened", "poor")
+    table = [line.split() for line in lines if line.endswith(names)]
     assert table == [
         ["87.00", "90.00", "-", "1", "50", "screened"],
         ["85.50", "±", "0.71", "90.00", "±", "0.00", "-", "2", "50", "params.yaml"],
+        ["9.50", "90.00", "-", "1", "50", "poor"],
     ]
     assert "failed: {'muon_lr': 3.0}: not finite" in lines
     assert "WRONG       the same run again: conv1 differs" in lines

@@ -63,6 +63,12 @@ def test_a_part_of_the_runs_gives_effects_with_a_larger_error():
     assert list(one_change_more({})) == []
 
 
+def test_the_first_levels_are_those_of_the_project(params):
+    """What the screening finds is a change of params.yaml; without one it is params.yaml."""
+    own = params.train.model_dump() | {"dropout": params.model.dropout}
+    assert {name: levels[0] for name, levels in FACTORS.items()} == {n: own[n] for n in FACTORS}
+
+
 def test_the_levels_are_parameters(params):
     for run in design():
         train = {name: value for name, value in run.items() if name != "dropout"}

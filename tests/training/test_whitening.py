@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import load_sample_image
 
 from alexnet.network.model import AlexNetCifar, AlexNetOneWeirdTrick
+from alexnet.training import whitening
 from alexnet.training.whitening import EPS, whiten_first_layer
 from tests.conftest import METADATA
 from tests.runs import seeded, settings, trainer_of
@@ -66,6 +67,17 @@ def test_the_filters_whiten_the_patches(photos, channels, variant, starts):
     np.testing.assert_allclose(leading, np.sqrt(2 / (values[:4] + EPS)), rtol=1e-3)
     assert np.array_equal(weights[half:], -weights[:half])
     assert not model.conv1.bias.any()
+
+
+def test_of_large_images_as_many_are_read_as_have_enough_patches(photos, monkeypatch):
+    """All are read in batches of one image."""
+    monkeypatch.setattr(whitening, "BATCH_PATCHES", 1)
+    monkeypatch.setattr(whitening, "MAX_PATCHES", 20 * 14**2 - 1)
+    metadata = replace(METADATA, image_size=SIZE)
+    few, all_of_them = seeded(make=AlexNetCifar), seeded(make=AlexNetCifar)
+    whiten_first_layer(few, photos, metadata)
+    whiten_first_layer(all_of_them, photos[::3], metadata)
+    assert torch.equal(few.conv1.weight, all_of_them.conv1.weight)
 
 
 def test_where_patches_vary_in_few_directions_the_other_filters_stay(digits):
