@@ -47,8 +47,8 @@ def stability(rows: Rows) -> Figure:
         "Sampled in the last step of each epoch; logarithmic scales except for the dead ReLUs. "
         "Vanishing or exploding gradients differ from those of other layers by orders of "
         "magnitude. A healthy update is about a thousandth of the weights and falls with the "
-        "learning rate. The weights are those that train, into which no batch normalisation has been "
-        "folded yet. A ReLU is dead if its output is 0 for every validation image.",
+        "learning rate. The weights are those that train: no batch normalisation has been folded "
+        "into them yet. A ReLU is dead if its output is 0 for every validation image.",
     )
     width = (WIDTH - 2 * (LEFT + NAMES) - BETWEEN) / 2
     for number, panel in enumerate(PANELS):
