@@ -35,7 +35,7 @@ from bench.parts import Recorder
 
 NUM_KERNELS = 40
 NUM_TIMED_EPOCHS = 3
-# The sweep's sizes first, then the extremes.
+# The default and its next multiples first, then the extremes.
 BATCH_SIZES = (512, 1024, 2048, 8192, 128, 4096, 256)
 WHOLE_RUN = "whole_run.safetensors"
 REHEARSED_SIZES = (512,)
@@ -170,7 +170,7 @@ def sizes(setup: Setup) -> tuple[int, ...]:
 
 
 def compile_sizes(setup: Setup, recorder: Recorder) -> None:
-    """Compile the step for each batch size, all at the same time: growth and sweep find it."""
+    """Compile the step for each batch size, all at the same time: growth finds it."""
     context = multiprocessing.get_context("spawn")
     start = time.monotonic()
     with ProcessPoolExecutor(len(sizes(setup)), mp_context=context) as pool:

@@ -7,7 +7,7 @@ and short, with their test accuracy.
 
 Screening and trials leave out 3,000 training images for validation, beside the validation split:
 5,000 images differ less by chance than 2,000. One training follows the other: on an H200, four
-processes at a time took as long for four trainings as one would for twelve.
+processes at a time took 111 s for a training of 32 epochs each. Alone, an epoch takes 0.18 s.
 """
 
 import gc

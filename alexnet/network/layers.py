@@ -65,10 +65,10 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 class Conv2d(nn.Conv2d):
     """On a GPU, a convolution of few channels with a stride is computed on blocks of pixels.
 
-    For 3 channels cuDNN has no kernel that uses the GPU's matrix units. On an H200 (cuDNN 9.19,
-    bfloat16, 512 images of 32x32) 11x11 kernels with a stride of 4 take 941 us forward and 89 us
-    for the weights' gradient; on blocks of 4x4 pixels, as 3x3 kernels of 48 channels, 24 and
-    33 us. Everywhere else this is PyTorch's forward itself.
+    For 3 channels cuDNN takes a kernel that does not use the GPU's matrix units. On an H200
+    (cuDNN 9.19, bfloat16, 512 images of 32x32) 11x11 kernels with a stride of 4 take 941 us forward
+    and 89 us for the weights' gradient; on blocks of 4x4 pixels, as 3x3 kernels of 48 channels, 24
+    and 33 us. Everywhere else this is PyTorch's forward itself.
     """
 
     most_channels = 7  # fewer than the 16 bytes that those kernels load at a time
