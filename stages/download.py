@@ -1,14 +1,14 @@
 """download: the data set as received, verified."""
 
-from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 
 def download(params: ParamsFile = PARAMS) -> None:
     """Download the data set to data/raw; verify its size and digest."""
-    values = config.load(params)
+    values = load(params)
 
     from alexnet.data.download import download
 

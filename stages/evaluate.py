@@ -2,9 +2,9 @@
 
 import logging
 
-from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.evaluate")
@@ -12,7 +12,7 @@ logger = logging.getLogger("stages.evaluate")
 
 def evaluate(params: ParamsFile = PARAMS) -> None:
     """Measure the trained network on the test images; write metrics and predictions."""
-    values = config.load(params).evaluate
+    values = load(params).evaluate
 
     from alexnet.data.dataset import load_split
     from alexnet.evaluation.evaluate import (

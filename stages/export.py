@@ -9,6 +9,7 @@ from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.export")
@@ -16,7 +17,7 @@ logger = logging.getLogger("stages.export")
 
 def export(params: ParamsFile = PARAMS) -> None:
     """Write the model that passed the gate as ONNX and verify it against PyTorch."""
-    values = config.load(params).export
+    values = load(params).export
     verdict = read_json(paths.GATE)
     if not verdict["passed"]:
         raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is exported")

@@ -2,11 +2,11 @@
 
 import logging
 
-from alexnet import config
 from alexnet.cli.app import fail, run
 from alexnet.evaluation.gate import check, report
 from alexnet.files import read_json, write_json
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.gate")
@@ -14,7 +14,7 @@ logger = logging.getLogger("stages.gate")
 
 def gate(params: ParamsFile = PARAMS) -> None:
     """Check the test metrics against the thresholds in params.yaml; fail the run below them."""
-    thresholds = config.load(params).gate
+    thresholds = load(params).gate
     metrics = read_json(paths.METRICS)
     checks = check(metrics, thresholds)
     write_json(paths.GATE, report(checks, metrics["weights_sha256"]))

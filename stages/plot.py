@@ -2,9 +2,9 @@
 
 import logging
 
-from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.plot")
@@ -14,7 +14,7 @@ SETTINGS = ("data", "model", "train", "evaluate")  # the sections that decide th
 
 def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
-    values = config.load(params)
+    values = load(params)
 
     from alexnet.files import atomic_directory, read_json
     from alexnet.report.draw import draw_all

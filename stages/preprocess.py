@@ -1,14 +1,14 @@
 """preprocess: decode the images and split them."""
 
-from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 
 def preprocess(params: ParamsFile = PARAMS) -> None:
     """Decode, resize and split the images; compute their mean and standard deviation."""
-    values = config.load(params)
+    values = load(params)
 
     from alexnet.data.preprocess import preprocess
 

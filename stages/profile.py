@@ -5,9 +5,9 @@ Batch normalisation that is folded away (`train.batch_norm`) is none of its laye
 
 import logging
 
-from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.profile")
@@ -15,7 +15,7 @@ logger = logging.getLogger("stages.profile")
 
 def profile(params: ParamsFile = PARAMS) -> None:
     """Time each layer of a fresh network: the times depend on shapes, not on weights."""
-    values = config.load(params)
+    values = load(params)
 
     from alexnet.data.dataset import load_meta
     from alexnet.evaluation.layer_profile import LayerTime, time_layers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
+from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ logger = logging.getLogger("stages.train")
 
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
-    values = config.load(params)  # first: a wrong value fails before torch is imported
+    values = load(params)  # first: a wrong value fails before torch is imported
 
     from alexnet.signals import TrainingInterrupted
     from alexnet.training.compiler import can_compile
