@@ -212,13 +212,24 @@ def load(path: Path) -> Params:
 
     Raises UserError that names the file, every wrong key and the values it allows.
     """
+    return parse(read(path), path)
+
+
+def read(path: Path) -> bytes:
+    """The content of params.yaml. Raises UserError if there is none."""
     try:
-        # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; run this in the project's folder or name the file by --params"
         ) from None
+
+
+def parse(content: bytes, path: Path) -> Params:
+    """Check the content of params.yaml, whose `path` is for the errors. Raises as `load`."""
+    try:
+        # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
+        values = YAML(typ="safe", pure=True).load(content.decode())
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):

@@ -1,6 +1,7 @@
 """Signals: training stops cleanly between two steps, and no process outlives its parent."""
 
 import ctypes
+import os
 import signal
 import sys
 from types import FrameType
@@ -35,7 +36,13 @@ class GracefulShutdown:
         self.received_signal = signum
 
 
-def terminate_with_parent() -> None:
-    """Have Linux send SIGTERM to this process when its parent ends; elsewhere do nothing."""
+def terminate_with_parent(parent: int | None = None) -> None:
+    """Have Linux send SIGTERM to this process when its parent ends; elsewhere do nothing.
+
+    parent: the parent's process id, if it is known. If it has ended already, for which Linux
+    sends nothing any more, this process gets its SIGTERM now.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)

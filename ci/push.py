@@ -4,12 +4,14 @@ from alexnet.cli.app import run
 from alexnet.errors import UserError
 from ci.compare import BASE, MAX_DROP, Base, MaxDrop, compare
 from ci.remote import dvc, find_remote
+from ci.verify import verify
 
 
 def push(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
-    """Send data, results and the run-cache to the DVC remote, after another comparison."""
+    """Send data, results and the run-cache to the DVC remote, compared and verified again."""
     remote = find_remote()
     compare(base, max_drop)
+    verify()
     try:
         dvc("push", "--run-cache")
     except UserError as error:

@@ -4,7 +4,7 @@ import logging
 
 from alexnet.cli.app import run
 from stages import paths
-from stages.params import load
+from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.evaluate")
@@ -12,7 +12,8 @@ logger = logging.getLogger("stages.evaluate")
 
 def evaluate(params: ParamsFile = PARAMS) -> None:
     """Measure the trained network on the test images; write metrics and predictions."""
-    values = load(params).evaluate
+    parameters = load(params)
+    values = parameters.evaluate
 
     from alexnet.data.dataset import load_split
     from alexnet.evaluation.evaluate import (
@@ -43,6 +44,7 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
         )
 
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
+    record(paths.EVALUATE_PARAMS, parameters)
     write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
     logger.info(
         f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "

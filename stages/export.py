@@ -9,7 +9,7 @@ from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.files import read_json, sha256, write_json
 from stages import paths
-from stages.params import load
+from stages.params import load, read_records
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.export")
@@ -46,12 +46,12 @@ def export(params: ParamsFile = PARAMS) -> None:
         {
             "data_source": meta.source_sha256,
             "test_images": sha256(paths.PROCESSED / "test.safetensors"),
-            "params": sha256(params),
             "requirements": installed_lock(paths.LOCK),
             "weights": digest,
             **_calibration(values),
         },
     )
+    origin["params"] = read_records()
     data = {
         "name": meta.title,
         "kind": meta.name,

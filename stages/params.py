@@ -1,10 +1,74 @@
-"""The parameters of a stage: read once, and checked before anything else is done."""
+"""The parameters of a stage: read once, checked before anything else is done, and recorded.
 
+What a page or a manifest says of a run comes from these records: params.yaml may have been edited
+since.
+"""
+
+import hashlib
+import os
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from alexnet import config
+from alexnet.errors import UserError
+from alexnet.files import read_json, write_json
+from stages import paths
+from stages.runtime.engine import PARAMS_SHA256
+
+# What a stage records: sections of params.yaml, without the keys that do not decide its result.
+# (Where the source came from is download's, and may be a path of this machine.)
+RECORDED: dict[Path, dict[str, set[str]]] = {
+    paths.PREPROCESS_PARAMS: {"data": {"source", "sha256"}},
+    paths.TRAIN_PARAMS: {"model": set(), "train": config.EXECUTION_ONLY},
+    paths.EVALUATE_PARAMS: {"evaluate": set()},
+}
 
 
 def load(path: Path) -> config.Params:
-    """Read and check the file of parameters. Raises UserError as `alexnet.config.load`."""
-    return config.load(path)
+    """Read and check the file of parameters.
+
+    Raises UserError as `alexnet.config.load`, and if the file is another than the one for which
+    the stage was started.
+    """
+    content = config.read(path)
+    expected = os.environ.get(PARAMS_SHA256)
+    if expected and hashlib.sha256(content).hexdigest() != expected:
+        raise UserError(f"{path} was edited while the stage started; start it again")
+    return config.parse(content, path)
+
+
+def record(path: Path, values: config.Params) -> None:
+    """Write the parameters that the stage with this record has read."""
+    sections = RECORDED[path].items()
+    write_json(
+        path, {name: getattr(values, name).model_dump(exclude=out) for name, out in sections}
+    )
+
+
+def read_records() -> dict[str, Any]:
+    """The recorded sections. Raises UserError if a stage has not written its record."""
+    return {name: section for path in RECORDED for name, section in read_json(path).items()}
+
+
+def as_recorded(values: config.Params) -> config.Params:
+    """The parameters with the sections that train and evaluate have recorded in place of theirs.
+
+    evaluate.device, where to compute, stays that of `values`. Raises UserError if a record is
+    missing or of another version.
+    """
+    sections = {}
+    for path in (paths.TRAIN_PARAMS, paths.EVALUATE_PARAMS):
+        try:
+            for name, left_out in RECORDED[path].items():
+                present = getattr(values, name)
+                found = present.model_dump(include=left_out) | read_json(path)[name]
+                sections[name] = type(present).model_validate(found)
+        except (KeyError, TypeError, ValidationError) as error:
+            raise UserError(
+                f"{path} was written by another version ({error}); run the stage that writes it"
+            ) from None
+    device = {"device": values.evaluate.device}
+    sections["evaluate"] = sections["evaluate"].model_copy(update=device)
+    return values.model_copy(update=sections)

@@ -14,7 +14,10 @@ LOCK = Path("requirements.lock")
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 
+PREPROCESS_PARAMS = Path("reports/preprocess/params.json")
+
 WEIGHTS = Path("models/weights.safetensors")
+TRAIN_PARAMS = Path("reports/train/params.json")
 HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
 TIMING = Path("reports/train/timing.json")
@@ -24,6 +27,7 @@ EVENTS = Path("runs")
 PROFILE = Path("reports/profile/layers.csv")
 PROFILE_METRICS = Path("reports/profile/metrics.json")
 
+EVALUATE_PARAMS = Path("reports/evaluate/params.json")
 METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")
 GATE = Path("reports/gate.json")

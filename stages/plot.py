@@ -4,17 +4,15 @@ import logging
 
 from alexnet.cli.app import run
 from stages import paths
-from stages.params import load
+from stages.params import as_recorded, load, read_records
 from stages.paths import PARAMS, ParamsFile
 
 logger = logging.getLogger("stages.plot")
 
-SETTINGS = ("data", "model", "train", "evaluate")  # the sections that decide the results
-
 
 def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
-    values = load(params)
+    values = as_recorded(load(params))
 
     from alexnet.files import atomic_directory, read_json
     from alexnet.report.draw import draw_all
@@ -40,7 +38,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         paths.REPORT,
         title=data.title,
         conditions=data.conditions,
-        settings=values.model_dump(include=set(SETTINGS)),
+        settings=read_records(),
         metrics=read_json(paths.METRICS),
         layers=data.layers,
         input_shape=data.input_shape,

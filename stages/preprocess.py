@@ -2,7 +2,7 @@
 
 from alexnet.cli.app import run
 from stages import paths
-from stages.params import load
+from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
 
@@ -13,6 +13,7 @@ def preprocess(params: ParamsFile = PARAMS) -> None:
     from alexnet.data.preprocess import preprocess
 
     preprocess(values.data, paths.RAW, paths.PROCESSED)
+    record(paths.PREPROCESS_PARAMS, values)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
-from stages.params import load
+from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def _train(
     save_weights(paths.WEIGHTS, model, metadata)
     # Wall-clock time in a file of its own: the same weights then give the same metrics.
     write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"device": str(device_config)})
+    record(paths.TRAIN_PARAMS, values)
     write_json(paths.TIMING, {"seconds": trainer.state.total_seconds})
     if checkpoints:
         checkpoints.remove()

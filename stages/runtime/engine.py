@@ -17,6 +17,7 @@ ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
 TIMEOUT_SECONDS = 60.0  # an answer takes long on a busy machine
 NOT_STARTED = 125  # an engine's exit code if it could not start the container
+PARAMS_SHA256 = "ALEXNET_PARAMS_SHA256"  # of the params.yaml that a stage has to read
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Engine:
         options += self._gpus()
         options += [f"--env=ALEXNET_CHECKPOINTS={PROJECT}/.checkpoints"]
         options += [f"--env=ALEXNET_IMAGE_DIGEST={self.digest}"]
+        if expected := os.environ.get(PARAMS_SHA256):
+            options += [f"--env={PARAMS_SHA256}={expected}"]
         return [self.name, "run", *options, self.image, *command]
 
     def remove(self, container: str) -> None:

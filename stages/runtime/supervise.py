@@ -8,23 +8,32 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from alexnet.signals import terminate_with_parent
+from stages.runtime.dvc_process import DvcProcess
 
-SHELLS = {"sh", "bash", "dash", "zsh", "fish"}
+LOOK_SECONDS = 3.0
 
 
-def supervise(command: Sequence[str]) -> int:
+def supervise(
+    command: Sequence[str],
+    dvc: DvcProcess | None = None,
+    look: Callable[[], None] | None = None,
+) -> int:
     """Run the command to its end; returns its exit code, 128 + n if signal n ended it.
 
     The child has a process group of its own, so that Ctrl-C reaches it once. SIGTERM, SIGINT
-    and SIGHUP are passed on to it. It gets a SIGTERM when DVC ends or this process is killed.
+    and SIGHUP are passed on to it. It gets a SIGTERM when `dvc` ends or this process is killed.
+    look: called every few seconds. Raises UserError, and starts nothing, if `dvc` has ended.
     """
-    parents = _open_dvc_process()
-    child = subprocess.Popen(command, start_new_session=True, preexec_fn=terminate_with_parent)
+    if dvc:
+        dvc.require_alive()
+    pid = os.getpid()
+    child = subprocess.Popen(
+        command, start_new_session=True, preexec_fn=lambda: terminate_with_parent(pid)
+    )
 
     def pass_on(signum: int, frame: FrameType | None) -> None:
         child.send_signal(signum)
@@ -32,26 +41,14 @@ def supervise(command: Sequence[str]) -> int:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, pass_on)
     poller = select.poll()
-    for descriptor in (*parents, os.pidfd_open(child.pid)):
-        poller.register(descriptor, select.POLLIN)
+    poller.register(os.pidfd_open(child.pid), select.POLLIN)
+    if dvc:
+        poller.register(dvc.descriptor, select.POLLIN)
     while child.poll() is None:
-        for descriptor, _ in poller.poll():
-            if descriptor in parents:
+        for descriptor, _ in poller.poll(1000 * LOOK_SECONDS if look else None):
+            if dvc and descriptor == dvc.descriptor:
                 poller.unregister(descriptor)
                 child.terminate()
+        if look:
+            look()
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
-
-
-def _open_dvc_process() -> list[int]:
-    """A file descriptor of the DVC process that runs this stage; empty without DVC."""
-    if "DVC_STAGE" not in os.environ:
-        return []
-    pid = os.getppid()
-    while Path(f"/proc/{pid}/comm").read_text().strip() in SHELLS:
-        pid = _parent_of(pid)
-    return [os.pidfd_open(pid)]
-
-
-def _parent_of(pid: int) -> int:
-    # The name before it is in brackets and may hold anything, brackets included.
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -12,7 +12,7 @@ import pytest
 from alexnet.errors import UserError
 from stages.runtime import engine as engines
 from stages.runtime.engine import Engine, resolve_runtime
-from stages.runtime.runner import local_sources
+from stages.runtime.stage import local_sources
 from tests.conftest import ROOT, write_params
 
 

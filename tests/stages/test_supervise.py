@@ -25,8 +25,17 @@ time.sleep(600)
 """
 SUPERVISE = """
 import sys
+from stages.runtime.dvc_process import find_dvc
 from stages.runtime.supervise import supervise
-sys.exit(supervise(sys.argv[1:]))
+sys.exit(supervise(sys.argv[1:], find_dvc()))
+"""
+# Holds a lock as DVC does, and runs a command in a shell.
+DVC = """
+import json, os, pathlib, subprocess, sys
+pathlib.Path(".dvc/tmp").mkdir(parents=True)
+lock = {"write": {"/weights": {"pid": os.getpid(), "cmd": "dvc repro"}}}
+pathlib.Path(".dvc/tmp/rwlock").write_text(json.dumps(lock))
+subprocess.run(sys.argv[1:], env=os.environ | {"DVC_STAGE": "train"})
 """
 
 
@@ -86,14 +95,15 @@ def test_a_killed_supervisor_ends_its_stage(started, tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("shell", ["sh", "bash", "any shell"])
 def test_a_stage_ends_with_the_dvc_that_ran_it(signum, shell, started, tmp_path):
     """Also through a shell between the two, which does not end with DVC."""
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "supervise.py").write_text(SUPERVISE)
+    (tmp_path / "any shell").symlink_to("/bin/sh")
     line = f"{sys.executable} supervise.py {sys.executable} stage.py; echo stays"
-    dvc = f"import subprocess; subprocess.run([{shell!r}, '-c', {line!r}])"
-    process = started([sys.executable, "-c", dvc], DVC_STAGE="train")
+    environment = {"PATH": f"{os.environ['PATH']}:{tmp_path}"}
+    process = started([sys.executable, "-c", DVC, shell, "-c", line], **environment)
     process.send_signal(signum)
     process.wait(PATIENCE)
     wait_for((tmp_path / "received").exists, "the end of the stage")

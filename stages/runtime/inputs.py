@@ -1,0 +1,164 @@
+"""What a stage reads: it is what the stages before wrote, and stays so while the stage runs.
+
+DVC records the parameters and files that it finds after a stage, not those that the stage read.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from alexnet.errors import UserError
+from stages import paths
+from stages.runtime.damage import explain_damage
+from stages.runtime.dvc_files import Out, declared, files_in, md5_of, read_listing, recorded_outs
+
+LOOK_SHARE = 0.01  # of the time may go into looking: a folder of a million files takes seconds
+MAX_LISTED = 10
+
+logger = logging.getLogger("stages.runtime.inputs")
+
+
+class Inputs:
+    """The parameters and files that dvc.yaml declares for a stage, as they were at its start.
+
+    params_sha256: of the bytes of params.yaml. digests: DVC's, of each file.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._declared = declared(stage)
+        content = paths.PARAMS.read_bytes()
+        self.params_sha256 = hashlib.sha256(content).hexdigest()
+        self._params = self._newest_params = content, self._tracked(content)
+        # A file is read again only if its identity is another than when it was last read.
+        self._known: dict[Path, tuple[tuple[int, ...], str]] = {}
+        self.digests = self._hash_files()
+        self._reported: list[str] = []
+        self._next_look = 0.0
+
+    def check_intact(self) -> None:
+        """Raises UserError if a file is not what the stage before wrote, by dvc.lock."""
+        for out in recorded_outs():
+            if wrong := self._differing(out):
+                raise UserError(explain_damage(out, wrong))
+
+    def changes(self) -> list[str]:
+        """What is now another than at the start: parameters with both values, names of files."""
+        before, now = self._params[1], self._current_params()
+        changed = [
+            f"{key}: {_text(before, key)} at the start, {_text(now, key)} now"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key) or (key in before) != (key in now)
+        ]
+        old, new = self.digests, self._hash_files()
+        files = [
+            str(path) for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)
+        ]
+        if len(files) > MAX_LISTED:
+            files[MAX_LISTED:] = [f"{len(files) - MAX_LISTED} more files"]
+        return changed + files
+
+    def warn_of_changes(self) -> None:
+        """Log a warning once something is another than at the start; cheap, to be repeated."""
+        start = time.monotonic()
+        if start < self._next_look:
+            return
+        found = self.changes()
+        if found and found != self._reported:
+            logger.warning(
+                "changed while %s runs: %s. Put it back, or the result will not be recorded",
+                *(self.stage, "; ".join(found)),
+            )
+        self._reported = found
+        seconds = time.monotonic() - start
+        self._next_look = start + seconds / LOOK_SHARE
+
+    def require_unchanged(self) -> None:
+        """Raises UserError if something is another than at the start."""
+        if found := self.changes():
+            kept = (
+                "; with the old ones put back, it takes up the finished run from its checkpoint"
+                if self.stage == "train"
+                else ""
+            )
+            raise UserError(
+                f"while {self.stage} ran, this was changed: {'; '.join(found)}. The result belongs "
+                "to the values at the start, and DVC would record the present ones for it: it is "
+                f"not recorded. `dvc repro` runs {self.stage} with the present values{kept}"
+            )
+
+    def _current_params(self) -> dict[str, Any]:
+        content = paths.PARAMS.read_bytes() if paths.PARAMS.exists() else b""
+        if content != self._newest_params[0]:
+            self._newest_params = content, self._tracked(content)
+        return self._newest_params[1]
+
+    def _tracked(self, content: bytes) -> dict[str, Any]:
+        """The declared parameters by dotted key; none if that is no valid file of parameters."""
+        try:
+            values = _leaves(YAML(typ="safe", pure=True).load(content.decode()))
+        except (YAMLError, UnicodeDecodeError, AttributeError):  # in the middle of an edit
+            return {}
+        sections = [f"{key}." for key in self._declared.params]
+        return {
+            key: value
+            for key, value in values.items()
+            if any(f"{key}.".startswith(section) for section in sections)
+        }
+
+    def _hash_files(self) -> dict[Path, str]:
+        found = {}
+        for path in (file for dep in self._declared.deps for file in files_in(dep)):
+            try:
+                status = path.stat()
+                # The change time too: a modification time can be set back.
+                identity = (
+                    *(status.st_ino, status.st_size),
+                    *(status.st_mtime_ns, status.st_ctime_ns),
+                )
+                if path not in self._known or self._known[path][0] != identity:
+                    self._known[path] = identity, md5_of(path)
+            except FileNotFoundError:
+                continue
+            found[path] = self._known[path][1]
+        return found
+
+    def _differing(self, out: Out) -> dict[Path, str | None]:
+        """What the stage reads of an output and is another than recorded: {path: its digest}."""
+        found = {path: md5 for path, md5 in self.digests.items() if _is_in(path, [out.path])}
+        if not found and not any(_is_in(dep, [out.path]) for dep in self._declared.deps):
+            return {}
+        if not out.md5.endswith(".dir"):
+            expected = {out.path: out.md5}
+        elif (listing := read_listing(out.md5)) is not None:
+            every = {out.path / path: md5 for path, md5 in listing.items()}
+            expected = {p: md5 for p, md5 in every.items() if _is_in(p, self._declared.deps)}
+        else:  # nobody knows the digest of a single file
+            return {} if md5_of(out.path) == out.md5 else {out.path: out.md5}
+        paths = sorted(found.keys() | expected.keys())
+        return {path: expected.get(path) for path in paths if found.get(path) != expected.get(path)}
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted key."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            leaves |= _leaves(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _text(params: Mapping[str, Any], key: str) -> str:
+    return repr(params[key]) if key in params else "missing"
+
+
+def _is_in(path: Path, places: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)

@@ -1,0 +1,101 @@
+"""Run a stage as its command does, on the host or in a container.
+
+Under DVC, what the stage reads is checked before it starts, and while it runs.
+"""
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet import config
+from alexnet.files import sha256
+from stages import paths
+from stages.runtime.dvc_process import DvcProcess
+from stages.runtime.engine import (
+    PARAMS_SHA256,
+    PROJECT,
+    Engine,
+    check_writable,
+    print_hint,
+    resolve_runtime,
+)
+from stages.runtime.inputs import Inputs
+from stages.runtime.killed import count_oom_kills, explain_kill
+from stages.runtime.supervise import supervise
+
+logger = logging.getLogger("stages.runtime.stage")
+KILLED = 128 + signal.SIGKILL
+
+
+def command_under(dvc: DvcProcess | None) -> Callable[[str], None]:
+    """The command line of the runner, which DVC runs; None: which somebody else does."""
+
+    def runner(
+        stage: Annotated[str, typer.Argument(help="The stage: its module's name in stages/.")],
+    ) -> None:
+        """Run a stage on the host or in a container, by STAGE_RUNTIME."""
+        sys.exit(run_stage(stage, dvc))
+
+    return runner
+
+
+def run_stage(stage: str, dvc: DvcProcess | None) -> int:
+    """Run a stage to its end; returns its exit code.
+
+    Raises UserError if it cannot run, if what it reads is damaged, and if that was changed while
+    it ran: DVC would then record something else than the stage has read.
+    """
+    engine, reason = resolve_runtime(os.environ.get("STAGE_RUNTIME") or "auto")
+    print(f"{stage}: {reason}", file=sys.stderr, flush=True)
+    inputs = Inputs(os.environ["DVC_STAGE"]) if dvc else None
+    if inputs:
+        inputs.check_intact()
+        os.environ[PARAMS_SHA256] = inputs.params_sha256
+    look = inputs.warn_of_changes if inputs else None
+    oom_kills = count_oom_kills()
+    if engine is None:
+        code = supervise([sys.executable, "-m", f"stages.{stage}"], dvc, look)
+    else:
+        code = _run_in_container(engine, stage, dvc, look)
+    if code == KILLED:
+        logger.error(explain_kill(stage, oom_kills))
+    if code == 0 and inputs:
+        inputs.require_unchanged()
+    return code
+
+
+def _run_in_container(
+    engine: Engine, stage: str, dvc: DvcProcess | None, look: Callable[[], None] | None
+) -> int:
+    folder = Path.cwd()
+    check_writable(folder)
+    if engine.lock and paths.LOCK.exists() and engine.lock != sha256(paths.LOCK):
+        logger.warning("the image was built from another %s; `make image` renews it", paths.LOCK)
+    mounts = local_sources(folder) if stage == "download" else {}
+    name = f"alexnet-{stage}-{uuid.uuid4().hex[:8]}"
+    command = ["python", "-m", f"stages.{stage}"]
+    line = engine.command(command, folder, mounts, name, stage == "download")
+    code = supervise(line, dvc, look)
+    if code:  # its client may have been killed, and not the container
+        engine.remove(name)
+        print_hint(engine, code)
+    return code
+
+
+def local_sources(folder: Path) -> dict[str, str]:
+    """The files and folders that data.source names on this machine, for mounting.
+
+    {path here: path in the container}; a relative path is relative to the project in both.
+    """
+    mounts = {}
+    for source in config.load(paths.PARAMS).data.sources:
+        if "://" not in source and (folder / source).exists():
+            mounts[str((folder / source).resolve())] = os.path.normpath(Path(PROJECT) / source)
+    return mounts
