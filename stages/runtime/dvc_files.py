@@ -16,6 +16,7 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from alexnet.errors import UserError
 
@@ -68,7 +69,10 @@ def recorded_outs() -> list[Out]:
 
 
 def _load(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
 
 
 def files_in(path: Path) -> list[Path]:

@@ -26,8 +26,8 @@ from stages.runtime.engine import (
     print_hint,
     resolve_runtime,
 )
-from stages.runtime.inputs import Inputs
 from stages.runtime.killed import count_oom_kills, explain_kill
+from stages.runtime.snapshot import Inputs
 from stages.runtime.supervise import supervise
 
 logger = logging.getLogger("stages.runtime.stage")

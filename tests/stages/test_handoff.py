@@ -1,5 +1,6 @@
 """The exported artifact: its bytes, its provenance, and its use with the base installation."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,9 +10,12 @@ import sys
 import pytest
 from safetensors.torch import save_file
 
+from alexnet import config
 from alexnet.data.dataset import Meta, save_meta
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.network.weights import ModelMetadata, save_weights
+from stages import paths
+from stages.params import record
 from tests.artifacts import confident_model
 from tests.conftest import CLASSES, ROOT, real_digits, write_params
 from tests.runs import CPU
@@ -62,6 +66,10 @@ def exported(tmp_path_factory):
     save_weights(first / "models" / "weights.safetensors", model, metadata)
     write_data(first, images, labels, "/one/path")
     write_data(second, images, labels, "/quite/another/path")
+    values = config.load(first / "params.yaml")
+    with contextlib.chdir(first):
+        for path in (paths.PREPROCESS_PARAMS, paths.TRAIN_PARAMS):
+            record(path, values)
     for stage in ("evaluate", "gate"):
         call(first, sys.executable, "-m", f"stages.{stage}")
     for name in ("models", "reports"):
@@ -91,8 +99,9 @@ def test_the_manifest_has_the_provenance(exported):
     assert (origin["revision"], origin["dirty"]) == (revision, False)
     assert all(len(digest) == 64 for digest in origin["sha256"].values())
     assert set(origin["sha256"]) == {
-        *("data_source", "test_images", "train_images", "params", "requirements", "weights"),
+        *("data_source", "test_images", "train_images", "requirements", "weights"),
     }
+    assert {"data", "model", "train", "evaluate"} == set(origin["params"])
 
 
 def test_the_base_install_verifies_and_predicts(exported, tmp_path):

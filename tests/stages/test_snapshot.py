@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from alexnet.errors import UserError
 from stages.params import load
 from stages.runtime.engine import PARAMS_SHA256
-from stages.runtime.inputs import Inputs
+from stages.runtime.snapshot import Inputs
 from tests.conftest import ROOT
 from tests.runs import flip_a_bit
 from tests.stages.projects import finish, start, wait_until
@@ -132,7 +132,7 @@ def test_what_is_changed_while_a_stage_runs_is_named(change, names, project):
 def test_a_file_is_read_again_only_if_it_was_touched(project, monkeypatch):
     inputs = Inputs("train")
     read = []
-    monkeypatch.setattr("stages.runtime.inputs.md5_of", lambda path: read.append(path) or "same")
+    monkeypatch.setattr("stages.runtime.snapshot.md5_of", lambda path: read.append(path) or "same")
     os.utime("data/big.bin")
     for _ in range(2):
         inputs.changes()

@@ -21,7 +21,7 @@ from stages.runtime.dvc_files import Out, declared, files_in, md5_of, read_listi
 LOOK_SHARE = 0.01  # of the time may go into looking: a folder of a million files takes seconds
 MAX_LISTED = 10
 
-logger = logging.getLogger("stages.runtime.inputs")
+logger = logging.getLogger("stages.runtime.snapshot")
 
 
 class Inputs:
