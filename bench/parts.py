@@ -161,7 +161,9 @@ class Child:
 
 def _serve(connection: Connection, setup: Any) -> None:
     os.setsid()  # a group of processes, to be stopped together
-    terminate_with_parent()
+    parent = multiprocessing.parent_process()
+    assert parent, "multiprocessing started this process"
+    terminate_with_parent(parent.pid)
     while True:
         try:
             part, deadline = connection.recv()

@@ -20,6 +20,7 @@ from alexnet.training.peers import find_absent, give_up, mark_present
 
 # The slowest that a process does while the others wait is to compile, which takes a minute or two.
 TIMEOUT_SECONDS = 300.0
+LAUNCHER_PID = "ALEXNET_LAUNCHER_PID"  # the process that `launch` runs in
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,10 @@ def init_distributed(
         return SINGLE_PROCESS
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ["LOCAL_RANK"])
-    terminate_with_parent()  # when torchrun is killed, nobody else stops this process
+    # When torchrun is killed, nobody else stops this process. It may have been while torch was
+    # imported here; `launch` says whom to look for.
+    launcher = os.environ.get(LAUNCHER_PID)
+    terminate_with_parent(int(launcher) if launcher else None)
     if rank != 0:
         logging.getLogger("alexnet").setLevel(logging.ERROR)
     if world_size == 1:

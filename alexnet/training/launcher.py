@@ -11,6 +11,7 @@ import torch
 
 from alexnet.errors import UserError
 from alexnet.signals import SIGNALS, TrainingInterrupted
+from alexnet.training.distributed import LAUNCHER_PID
 
 
 def resolve_world_size(wanted: int | str, device: torch.device) -> int:
@@ -48,6 +49,7 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
     # Each process takes its part of the cores, unless the user has set another number.
     threads = max(1, len(os.sched_getaffinity(0)) // num_processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ[LAUNCHER_PID] = str(os.getpid())
     with tempfile.TemporaryDirectory() as logs:  # torchrun's own folder would be left over
         config = LaunchConfig(
             min_nodes=1,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from alexnet.errors import UserError
 from stages import paths
@@ -69,7 +68,10 @@ class Inputs:
         start = time.monotonic()
         if start < self._next_look:
             return
-        found = self.changes()
+        try:
+            found = self.changes()
+        except OSError:  # a file is just being replaced; no reason to stop a training
+            return
         if found and found != self._reported:
             logger.warning(
                 "changed while %s runs: %s. Put it back, or the result will not be recorded",
@@ -103,7 +105,7 @@ class Inputs:
         """The declared parameters by dotted key; none if that is no valid file of parameters."""
         try:
             values = _leaves(YAML(typ="safe", pure=True).load(content.decode()))
-        except (YAMLError, UnicodeDecodeError, AttributeError):  # in the middle of an edit
+        except Exception:  # in the middle of an edit; ruamel raises many types
             return {}
         sections = [f"{key}." for key in self._declared.params]
         return {

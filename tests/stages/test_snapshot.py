@@ -139,6 +139,18 @@ def test_a_file_is_read_again_only_if_it_was_touched(project, monkeypatch):
     assert read == [Path("data/big.bin")]
 
 
+def test_a_file_that_cannot_be_read_just_then_stops_nothing(project, monkeypatch):
+    def deny(path):
+        raise PermissionError(path)
+
+    inputs = Inputs("train")
+    os.utime("data/big.bin")
+    monkeypatch.setattr("stages.runtime.snapshot.md5_of", deny)
+    inputs.warn_of_changes()
+    with pytest.raises(PermissionError):  # at the end it would go unnoticed
+        inputs.require_unchanged()
+
+
 def test_a_params_file_in_the_middle_of_an_edit_is_a_change(project):
     inputs = Inputs("train")
     content = Path("params.yaml").read_bytes()

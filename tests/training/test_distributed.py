@@ -20,7 +20,7 @@ from alexnet.training.distributed import (
     init_distributed,
     started_by_torchrun,
 )
-from alexnet.training.launcher import resolve_world_size
+from alexnet.training.launcher import launch, resolve_world_size
 from alexnet.training.loader import Split
 from alexnet.training.trainer import Trainer
 from tests.conftest import METADATA, ROOT, real_digits
@@ -65,6 +65,26 @@ def test_there_is_one_process_by_default(monkeypatch):
     assert resolve_world_size(1, CPU) == 1
     assert not started_by_torchrun()
     assert init_distributed(CPU) is SINGLE_PROCESS
+
+
+def test_a_process_ends_with_its_launcher(monkeypatch):
+    """Also if that has ended before this process could ask to be told."""
+    found = {}
+
+    def elastic_launch(config, python):  # starts the process in this one
+        for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", config.run_id)
+        return lambda *command: init_distributed(CPU)
+
+    monkeypatch.setenv("ALEXNET_LAUNCHER_PID", "")  # put back in the end
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", elastic_launch)
+    monkeypatch.setattr(
+        "alexnet.training.distributed.terminate_with_parent", lambda pid: found.update(pid=pid)
+    )
+    launch(1, ["-m", "stages.train"])
+    assert found == {"pid": os.getpid()}
 
 
 def test_more_processes_than_cores_are_an_error(monkeypatch):
