@@ -50,18 +50,18 @@ class Inputs:
     def changes(self) -> list[str]:
         """What is now another than at the start: parameters with both values, names of files."""
         before, now = self._params[1], self._current_params()
-        changed = [
+        changes = [
             f"{key}: {_text(before, key)} at the start, {_text(now, key)} now"
             for key in sorted(before.keys() | now.keys())
             if before.get(key) != now.get(key) or (key in before) != (key in now)
         ]
         old, new = self.digests, self._hash_files()
-        files = [
+        changes += [
             str(path) for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)
         ]
-        if len(files) > MAX_LISTED:
-            files[MAX_LISTED:] = [f"{len(files) - MAX_LISTED} more files"]
-        return changed + files
+        if len(changes) > MAX_LISTED:
+            changes[MAX_LISTED:] = [f"and {len(changes) - MAX_LISTED} more"]
+        return changes
 
     def warn_of_changes(self) -> None:
         """Log a warning once something is another than at the start; cheap, to be repeated."""
@@ -143,8 +143,8 @@ class Inputs:
             expected = {p: md5 for p, md5 in every.items() if _is_in(p, self._declared.deps)}
         else:  # nobody knows the digest of a single file
             return {} if md5_of(out.path) == out.md5 else {out.path: out.md5}
-        paths = sorted(found.keys() | expected.keys())
-        return {path: expected.get(path) for path in paths if found.get(path) != expected.get(path)}
+        names = sorted(found.keys() | expected.keys())
+        return {name: expected.get(name) for name in names if found.get(name) != expected.get(name)}
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
