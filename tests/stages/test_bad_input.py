@@ -55,14 +55,14 @@ def attempt(tmp_path, run):
         if source is not None:
             changes = {"data__name": "folder", "data__source": str(source)} | changes
         write_params(tmp_path, **changes)
-        for stage, out in (("download", "raw"), ("preprocess", "processed")):
-            earlier = tmp_path / "data" / out / "earlier"
+        for stage, out in (("download", "raw/source.json"), ("preprocess", "processed/meta.json")):
+            earlier = tmp_path / "data" / out
             earlier.parent.mkdir(parents=True, exist_ok=True)
             earlier.write_text(GOOD)
             start = time.perf_counter()
             result = run(stage)
             if result.returncode == 0:
-                assert not earlier.exists(), "a good run replaces it"
+                assert earlier.read_text() != GOOD, "a good run replaces it"
                 continue
             assert time.perf_counter() - start < 15, "a few seconds on a quiet machine"
             assert result.returncode == 1
@@ -127,7 +127,7 @@ def test_a_full_disk(tmp_path, images, run):
     write_params(tmp_path, data__name="folder", data__source=str(images))
     assert run("download").returncode == 0
     (tmp_path / "data/processed").mkdir()
-    (tmp_path / "data/processed/earlier").write_text(GOOD)
+    (tmp_path / "data/processed/meta.json").write_text(GOOD)
     result = subprocess.run(
         [sys.executable, "-m", "stages.preprocess"],
         cwd=tmp_path,
@@ -141,7 +141,7 @@ def test_a_full_disk(tmp_path, images, run):
     assert result.stderr.startswith("error: ")
     assert "File too large" in result.stderr
     assert "Traceback" not in result.stderr
-    assert [path.name for path in (tmp_path / "data/processed").iterdir()] == ["earlier"]
+    assert [path.name for path in (tmp_path / "data/processed").iterdir()] == ["meta.json"]
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"raw", "processed"}
 
 
