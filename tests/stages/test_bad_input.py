@@ -204,6 +204,9 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     weights.parent.mkdir()
     weights.write_bytes(b"damaged")
     digest = sha256(weights) if passed_gate else "0" * 64
+    earlier = tmp_path / "artifacts" / "model.onnx"
+    earlier.parent.mkdir()
+    earlier.write_text(GOOD)
     verdict = {"passed": True, "weights_sha256": digest}
     write_json(tmp_path / "reports" / "gate.json", verdict)
     result = run("export")
@@ -211,4 +214,15 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "artifacts").exists()
+    assert earlier.exists() != passed_gate, "from the gate on, it would pass for the new one"
+
+
+@pytest.mark.parametrize(
+    ("stage", "earlier"), [("gate", "reports/gate.json"), ("plot", "reports/figures/loss.png")]
+)
+def test_a_stage_that_fails_leaves_no_earlier_result(tmp_path, run, stage, earlier):
+    write_params(tmp_path)
+    (tmp_path / earlier).parent.mkdir(parents=True)
+    (tmp_path / earlier).write_text('{"passed": true}')
+    assert run(stage).returncode == 1
+    assert not (tmp_path / earlier).exists()

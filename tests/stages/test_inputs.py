@@ -4,14 +4,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from pathspec import GitIgnoreSpec
 from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
+from alexnet.export.bundle import WRITTEN
+from alexnet.inference.predictor import MODEL_FILENAMES
 from stages import inputs, params
 from stages.runtime.runner import local_sources
 from tests.conftest import ROOT, write_params
 from tests.data.making import make_files, read_files, write_folder
-from tests.stages.projects import call, commit, copy_code, dvc
+from tests.stages.projects import call, copy_code, dvc
 
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 
@@ -84,13 +87,25 @@ def test_all_outputs_are_in_the_places_that_are_checked_and_their_folders_persis
     assert not any("data/raw" in stage.get("outs", []) for stage in PIPELINE.values())
 
 
+def test_the_files_of_an_artifact_are_known_and_dvc_sees_them_alone(artifact):
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines()).match_file
+    names = {str(path.relative_to(artifact)) for path in artifact.rglob("*") if path.is_file()}
+    names |= {*MODEL_FILENAMES.values(), "samples/expected.int8.json"}
+    assert all(WRITTEN.fullmatch(name) and not ignored(f"artifacts/{name}") for name in names)
+    for name in ("notes.txt", "images/cat/0.png", "x/model.onnx"):
+        assert not WRITTEN.fullmatch(name)
+        assert ignored(f"artifacts/{name}")
+    assert not any(
+        map(ignored, ("reports/figures/loss.png", "reports/figures/layers/conv1_maps.svg"))
+    )
+
+
 @pytest.mark.slow
 def test_no_order_of_commands_loses_images_in_data_raw(tmp_path):
     """Before the first download, after one of another source, and after the refusal."""
     project = tmp_path / "project"
     copy_code(project)
     (project / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    write_params(project, gate__min_accuracy=0.2)
     call(project, "git", "init", "--quiet")
     files = make_files(8)
     mine = write_folder(project / "data/raw/images", files)
@@ -109,25 +124,28 @@ def test_no_order_of_commands_loses_images_in_data_raw(tmp_path):
 
     def try_all() -> None:
         for command in commands:
-            # Where DVC has never recorded artifacts, an experiment removes it: DVC's own doing.
-            is_recorded = (project / "dvc.lock").exists()
-            checked = places if is_recorded or "exp" not in command else places[:2]
+            # A folder that DVC should have recorded and has not, it removes: its own doing.
+            is_recorded = (project / "dvc.lock").exists() or not {"exp", "checkout"} & {*command}
+            checked = places if is_recorded else places[:2]
             for place in checked:
                 write_folder(place, files)
-            commit(project)
+            call(project, "git", "add", ".")
+            call(project, "git", "commit", "--quiet", "--allow-empty", "--message=a")
             done = call(project, *command, check=False)
             assert done.returncode != 0 or "checkout" in command, done.stdout
             for place in checked:
                 assert read_files(place) == files, command
 
-    write_params(project, data__name="folder", data__source="data/raw/images")
+    small = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "gate__min_accuracy": 0.0}
+    small |= {"train__epochs": 1}
+    write_params(project, **small | {"data__name": "folder", "data__source": "data/raw/images"})
     try_all()
-    write_params(project, data__name="digits")  # which names none of them
+    write_params(project, **small)  # the digits, which names none of them
     done = call(project, "dvc", "repro", check=False)
     assert "data/raw holds images/cat/000.png, " in done.stderr
     aside = [place.rename(tmp_path / str(n)) for n, place in enumerate(places) if place.exists()]
     dvc(project, "repro")
     for place, there in zip(aside, places, strict=False):
         place.rename(there)
-    write_params(project, data__name="folder", data__source=["nowhere", "data/raw/images"])
+    write_params(project, **small | {"data__name": "folder", "data__source": ["x", "data/raw"]})
     try_all()
