@@ -5,19 +5,35 @@ unknown one and a value out of range each fail with an error that names the key.
 not imported, so the error comes in a fraction of a second.
 """
 
+import os
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from alexnet.errors import UserError
+from alexnet.files import read_small_text
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
+MAX_MISTAKES = 10  # in one message
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
+
+# Every number has both limits. Where the meaning sets none, the limit is one that no run comes
+# near: beyond it, a mistake would end in an overflow or in all of the memory.
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Split = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Strength = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Pixels = Annotated[int, Field(ge=0, le=4096)]
+Side = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+SourceName = Annotated[str, Field(max_length=4096)]
 Device = Literal["auto", "cpu", "cuda"]
 # The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
@@ -31,12 +47,12 @@ class Section(BaseModel):
 
 class Data(Section):
     name: Literal["cifar10", "cifar100", "mnist", "fashion-mnist", "digits", "folder"]
-    source: str | list[str] | None
+    source: SourceName | Annotated[list[SourceName], Field(max_length=100)] | None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    image_size: Count
+    image_size: Side
     channels: Literal[1, 3]
-    val_fraction: Annotated[float, Field(gt=0, lt=1)]
-    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    val_fraction: Split
+    test_fraction: Split
     split_seed: Seed
 
     @property
@@ -46,8 +62,15 @@ class Data(Section):
             return []
         return [self.source] if isinstance(self.source, str) else list(self.source)
 
+    @property
+    def local_sources(self) -> list[Path]:
+        """Those that are paths; a leading ~ is the home directory."""
+        return [Path(os.path.expanduser(name)) for name in self.sources if "://" not in name]
+
     @model_validator(mode="after")
     def _source_fits_name(self) -> "Data":
+        if any("\0" in name for name in self.sources):
+            raise ValueError("source: no path or URL has a zero byte")
         if self.name == "folder" and not self.sources:
             raise ValueError(
                 "source: a folder data set needs the path or URL of your images in data.source"
@@ -75,31 +98,31 @@ class Train(Section):
     batch_norm: Literal["none", "folded"]
     epochs: Count
     batch_size: Count
-    learning_rate: Positive
-    muon_lr: Positive | None
-    muon_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    learning_rate: Rate
+    muon_lr: Rate | None
+    muon_weight_decay: Strength
     momentum: Fraction
     nesterov: bool
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    clip_norm: Positive | None
+    weight_decay: Strength
+    clip_norm: Rate | None
     schedule: Literal["constant", "linear", "cosine"]
     warmup_fraction: Fraction
     ema_decay: Fraction
     label_smoothing: Fraction
-    crop_size: Count | None
-    crop_padding: Annotated[int, Field(ge=0)]
+    crop_size: Side | None
+    crop_padding: Pixels
     hflip: Literal["none", "random", "alternating"]
     scale: Fraction
-    degrees: Annotated[float, Field(ge=0, le=180)]
+    degrees: Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
     color_jitter: Fraction
-    pca_lighting_std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    cutout: Annotated[int, Field(ge=0)]
-    random_erasing_prob: Annotated[float, Field(ge=0, le=1)]
-    cutmix_prob: Annotated[float, Field(ge=0, le=1)]
-    cutmix_end: Annotated[float, Field(ge=0, le=1)]
+    pca_lighting_std: Strength
+    cutout: Pixels
+    random_erasing_prob: Share
+    cutmix_prob: Share
+    cutmix_end: Share
     num_processes: Literal["auto"] | Count
     data_location: Literal["auto", "device", "host"]
-    checkpoint_seconds: Positive
+    checkpoint_seconds: Seconds
     on_checkpoint_error: Literal["continue", "stop"]
     tensorboard: bool
 
@@ -137,9 +160,9 @@ class Evaluate(Section):
 
 
 class Gate(Section):
-    min_accuracy: Annotated[float, Field(ge=0, le=1)]
-    min_class_recall: Annotated[float, Field(ge=0, le=1)] | None
-    max_calibration_error: Annotated[float, Field(ge=0, le=1)] | None
+    min_accuracy: Share
+    min_class_recall: Share | None
+    max_calibration_error: Share | None
 
 
 class Plot(Section):
@@ -152,9 +175,9 @@ class Export(Section):
     collapse_fc1: Literal["auto", "off"]
     precisions: list[Literal["fp32", "fp16", "int8"]]
     num_calibration_images: Count
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)]
-    max_label_change: Annotated[float, Field(ge=0, le=1)]
-    max_logit_difference: Positive
+    max_accuracy_drop: Share
+    max_label_change: Share
+    max_logit_difference: Rate
     num_samples: Annotated[int, Field(ge=1, le=100)]
 
     @model_validator(mode="after")
@@ -210,52 +233,67 @@ class Params(Section):
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
-    Raises UserError that names the file, every wrong key and the values it allows.
+    Raises UserError that names the file, the wrong keys and the values they allow, in a few lines
+    whatever the file holds.
     """
     return parse(read(path), path)
 
 
-def read(path: Path) -> bytes:
-    """The content of params.yaml. Raises UserError if there is none."""
+def read(path: Path) -> str:
+    """The text of params.yaml. Raises UserError if there is none, or another kind of file."""
     try:
-        return path.read_bytes()
+        return read_small_text(path, MAX_BYTES)
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; run this in the project's folder or name the file by --params"
         ) from None
 
 
-def parse(content: bytes, path: Path) -> Params:
-    """Check the content of params.yaml, whose `path` is for the errors. Raises as `load`."""
+def parse(text: str, path: Path) -> Params:
+    """Check the text of params.yaml, whose `path` is for the errors. Raises as `load`."""
     try:
         # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
-        values = YAML(typ="safe", pure=True).load(content.decode())
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        values = YAML(typ="safe", pure=True).load(text)
+    # Of a bad date or number, or deep nesting, ruamel raises exceptions of many other types.
+    except Exception as error:
+        raise UserError(f"{path} is not valid YAML: {_shorten(str(error), 400)}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold the sections {', '.join(Params.model_fields)}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(detail)}" for detail in error.errors()]
+        details = error.errors(include_url=False)
+        lines = [f"{path}: {_explain(detail)}" for detail in details[:MAX_MISTAKES]]
+        if len(details) > MAX_MISTAKES:
+            lines.append(f"{path}: {len(details) - MAX_MISTAKES:,} more mistakes")
         raise UserError("\n".join(lines)) from None
 
 
 def _explain(detail: Any) -> str:
     """One pydantic error as `section.key: message (got value)`."""
     kind = detail["type"]
-    # pydantic reports each branch of a union that it tried, as further parts of the key.
-    keys = [str(part) for part in detail["loc"]]
-    known = [part for part in keys if part.isidentifier() and part not in {"str", "list"}]
-    key = ".".join(known)
+    keys = [_shorten(str(part), 60) for part in detail["loc"]]
     if kind == "extra_forbidden":
         section: Any = Params
-        for part in known[:-1]:
+        for part in keys[:-1]:
             section = section.model_fields[part].annotation
-        return f"{key}: no such key; there are {', '.join(section.model_fields)}"
+        return f"{'.'.join(keys)}: no such key; there are {', '.join(section.model_fields)}"
+    # pydantic reports each branch of a union that it tried, as further parts of the key.
+    key = ".".join(part for part in keys if part.isidentifier() and part not in {"str", "list"})
     if kind == "missing":
         return f"{key}: is missing"
     if kind == "value_error":  # the validators above name the key themselves
         return f"{key}.{detail['ctx']['error']}".lstrip(".")
     message = detail["msg"].replace("Input should", "should")
-    return f"{key}: {message} (got {detail['input']!r})"
+    return f"{key}: {message} (got {_show(detail['input'])})".removeprefix(": ")
+
+
+def _show(value: object) -> str:
+    try:
+        return _shorten(_SHORT.repr(value), 100)
+    except ValueError:  # Python refuses to write an integer of thousands of digits
+        return "a number of thousands of digits"
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."

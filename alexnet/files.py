@@ -1,16 +1,17 @@
 """Atomic writes: a file or directory is complete, or it is not there.
 
 Everything is written to a temporary name beside its destination, synced to disk and then
-renamed, so a crash or a full disk never leaves half a file in place of a good one.
+renamed, so a crash or a full disk never leaves half a file in place of a good one. Modes are
+those that the umask gives.
 """
 
 import csv
 import hashlib
 import json
 import os
-import shutil
+import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from alexnet.errors import UserError
+from alexnet.scratch import naming_errors, replace_folder, scratch_path
 
 CHUNK_BYTES = 1 << 20
 
@@ -29,47 +31,66 @@ Row = TypeVar("Row")  # a dataclass
 def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to, which is renamed to `path` if the block succeeds.
 
-    sync: also survive a crash of the machine, for which the disk is waited for.
+    sync: also survive a crash of the machine, for which the disk is waited for. What killed
+    writers of `path` left is removed. An OSError names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with scratch_path(path) as temporary:
         yield temporary
         if sync:
             fsync(temporary)
         temporary.replace(path)
         if sync:
             fsync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, is_ours: Callable[[str], object]) -> Iterator[Path]:
     """Yield an empty temporary directory, which replaces `path` if the block succeeds.
 
-    The old contents of `path` are removed only after that.
+    The old contents of `path` are removed only after that. is_ours: whether an earlier run may
+    have written a file, by its path in `path`. Raises UserError if it has not written one: it
+    would be lost. If `path` is a link, the folder that it names is replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    new, old = scratch / "new", scratch / "old"
-    new.mkdir()
-    try:
-        yield new
-        for file in new.rglob("*"):
-            if file.is_file():
-                fsync(file)
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        fsync(path.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    folder = Path(os.path.realpath(path))
+    with scratch_path(folder, is_folder=True) as scratch:
+        refuse_strangers(path, is_ours)
+        new = scratch / "new"
+        new.mkdir()
+        with naming_errors(path, scratch):
+            yield new
+            for entry in (*new.rglob("*"), new):
+                fsync(entry)
+            refuse_strangers(path, is_ours)  # that came in the meantime
+            replace_folder(folder, scratch)
+            fsync(folder.parent)
+
+
+def remove_directory(path: Path, is_ours: Callable[[str], object]) -> None:
+    """Remove a folder that `atomic_directory` wrote, in one step. Raises UserError as it does."""
+    folder = Path(os.path.realpath(path))
+    if folder.exists():
+        with scratch_path(folder, is_folder=True) as scratch:
+            refuse_strangers(path, is_ours)
+            folder.rename(scratch / "removed")
+
+
+def refuse_strangers(path: Path, is_ours: Callable[[str], object]) -> None:
+    """Raises UserError if `path` is a file, or holds a file that is not ours."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} should be a folder; move the file that is there elsewhere")
+    strangers = []
+    for folder, folders, names in os.walk(path):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        inside = [os.path.relpath(os.path.join(folder, name), path) for name in names + links]
+        # DVC writes .gitignore beside what it tracks.
+        strangers += [name for name in inside if name != ".gitignore" and not is_ours(name)]
+    if strangers:
+        shown = ", ".join(sorted(strangers)[:3])
+        more = f" and {len(strangers) - 3:,} more" if len(strangers) > 3 else ""
+        raise UserError(
+            f"{path} holds {shown}{more}, not written by the pipeline, which replaces this folder "
+            "as a whole: move what is yours to another folder, then run again"
+        )
 
 
 def fsync(path: Path) -> None:
@@ -138,6 +159,23 @@ def require_file(path: Path) -> Path:
     return path
 
 
+def read_small_text(path: Path, max_bytes: int) -> str:
+    """The text of a file that a person hands in. Raises OSError if it is missing.
+
+    Raises UserError if it is no plain file (a pipe would be waited for), is not UTF-8, or is
+    larger than `max_bytes`.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path} is not a plain file")
+    if status.st_size > max_bytes:
+        raise UserError(f"{path} has {status.st_size:,} bytes; at most {max_bytes:,} are read")
+    try:
+        return path.read_bytes().decode()  # as it is: its digest may be asked for
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error})") from None
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's contents, as 64 hexadecimal digits."""
     with path.open("rb") as file:
@@ -156,6 +194,6 @@ def preallocate(path: Path, num_bytes: int) -> None:
     Raises OSError if there is no room. Without the reservation a full disk would kill the
     process with SIGBUS when it writes to a memory map.
     """
-    with path.open("wb") as file:
+    with naming_errors(path), path.open("wb") as file:
         if num_bytes:
             os.posix_fallocate(file.fileno(), 0, num_bytes)

@@ -7,7 +7,7 @@ from typing import Any
 from alexnet import config
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from alexnet.files import read_json, sha256, write_json
+from alexnet.files import read_json, remove_directory, sha256, write_json
 from stages import paths
 from stages.params import load, read_records
 from stages.paths import PARAMS, ParamsFile
@@ -30,11 +30,13 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.evaluation.evaluate import read_predictions
-    from alexnet.export.bundle import export_bundle
+    from alexnet.export.bundle import WRITTEN, export_bundle
     from alexnet.export.provenance import installed_lock, provenance
     from alexnet.network.weights import load_weights
     from alexnet.training.device import configure_torch
 
+    # DVC leaves this folder to us. If the export fails, no earlier model's artifact is left.
+    remove_directory(paths.ARTIFACTS, WRITTEN.fullmatch)
     configure_torch()
     model, metadata = load_weights(paths.WEIGHTS)
     images, labels = load_split(paths.PROCESSED, "test")

@@ -14,6 +14,7 @@ logger = logging.getLogger("stages.gate")
 
 def gate(params: ParamsFile = PARAMS) -> None:
     """Check the test metrics against the thresholds in params.yaml; fail the run below them."""
+    paths.GATE.unlink(missing_ok=True)  # an earlier verdict would let a model pass that fails now
     thresholds = load(params).gate
     metrics = read_json(paths.METRICS)
     checks = check(metrics, thresholds)

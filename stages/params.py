@@ -15,6 +15,7 @@ from alexnet import config
 from alexnet.errors import UserError
 from alexnet.files import read_json, write_json
 from stages import paths
+from stages.inputs import check_inputs
 from stages.runtime.engine import PARAMS_SHA256
 
 # What a stage records: sections of params.yaml, without the keys that do not decide its result.
@@ -29,14 +30,16 @@ RECORDED: dict[Path, dict[str, set[str]]] = {
 def load(path: Path) -> config.Params:
     """Read and check the file of parameters.
 
-    Raises UserError as `alexnet.config.load`, and if the file is another than the one for which
-    the stage was started.
+    Raises UserError as `alexnet.config.load`, if the file is another than the one for which the
+    stage was started, and if an input that it names lies among the outputs of the pipeline.
     """
-    content = config.read(path)
+    text = config.read(path)
     expected = os.environ.get(PARAMS_SHA256)
-    if expected and hashlib.sha256(content).hexdigest() != expected:
+    if expected and hashlib.sha256(text.encode()).hexdigest() != expected:
         raise UserError(f"{path} was edited while the stage started; start it again")
-    return config.parse(content, path)
+    values = config.parse(text, path)
+    check_inputs(path, values)
+    return values
 
 
 def record(path: Path, values: config.Params) -> None:

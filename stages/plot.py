@@ -14,12 +14,14 @@ def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
     values = as_recorded(load(params))
 
-    from alexnet.files import atomic_directory, read_json
-    from alexnet.report.draw import draw_all
+    from alexnet.files import atomic_directory, read_json, remove_directory
+    from alexnet.report.draw import WRITTEN, draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
     from alexnet.training.device import configure_torch
 
+    # DVC leaves this folder to us. If the stage fails, no earlier run's pictures are left.
+    remove_directory(paths.FIGURES, WRITTEN.fullmatch)
     configure_torch(values.train.deterministic)
     files = Files(
         processed=paths.PROCESSED,
@@ -32,7 +34,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         predictions=paths.PREDICTIONS,
     )
     data = read_run(files, values)
-    with atomic_directory(paths.FIGURES) as folder:
+    with atomic_directory(paths.FIGURES, WRITTEN.fullmatch) as folder:
         names = draw_all(folder, data)
     write_report(
         paths.REPORT,

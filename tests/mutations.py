@@ -60,7 +60,7 @@ MUTATIONS = [
         "atomic_write without the temporary file",
         "alexnet/files.py",
         "        yield temporary\n",
-        "        yield path\n        shutil.copyfile(path, temporary)\n",
+        "        import shutil\n        yield path\n        shutil.copyfile(path, temporary)\n",
         "tests/test_files.py",
     ),
     Mutation(

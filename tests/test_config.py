@@ -1,9 +1,14 @@
 """params.yaml: a wrong value fails with an error that names its key."""
 
+import math
+import os
+import re
 import time
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from alexnet import config
@@ -153,6 +158,94 @@ def test_numbers_in_yaml_1_2(tmp_path):
     text = text.replace("weight_decay: 0.0005", "weight_decay: 5e-4")
     (tmp_path / "params.yaml").write_text(text)
     assert config.load(tmp_path / "params.yaml").train.weight_decay == 5e-4
+
+
+def numbers(model=config.Params, above=()):
+    """(section, key, type) of each number in the parameters, by their annotations."""
+    for key, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, config.Section):
+            yield from numbers(field.annotation, (*above, key))
+        else:
+            for kind in {int, float} & set(types_in(field.annotation)):
+                yield (*above, key, kind)
+
+
+def types_in(annotation):
+    return [annotation, *(kind for part in get_args(annotation) for kind in types_in(part))]
+
+
+NUMBERS = list(numbers())
+
+
+@pytest.mark.parametrize(("section", "key", "kind"), NUMBERS)
+def test_every_number_is_bounded_on_both_sides(params, section, key, kind):
+    assert len(NUMBERS) > 40
+    values = params.model_dump()
+    wrong = [10**30, -(10**30)]
+    if kind is float:
+        wrong = [*map(float, wrong), 1e12, -1e12, math.inf, -math.inf, math.nan]
+    for value in [*wrong, 10**10, -(10**10)]:
+        if key.endswith("seed") and value == 10**10:
+            continue
+        values[section][key] = value
+        with pytest.raises(ValidationError, match=rf"{section}\.{key}"):
+            config.Params.model_validate(values)
+
+
+def test_the_limit_is_in_the_message(tmp_path):
+    write_params(tmp_path, train__epochs=10**30, train__degrees=math.nan)
+    with pytest.raises(UserError) as caught:
+        config.load(tmp_path / "params.yaml")
+    assert "epochs: should be less than or equal to 1000000 (got 10000000" in str(caught.value)
+    assert "degrees: should be a finite number (got nan)" in str(caught.value)
+
+
+GOOD = (ROOT / "demo/params.yaml").read_text()
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB + GOOD.replace("name: digits", "name: *a8"), r"data\.name: should be .*\(got \[\["),
+        (GOOD.replace("name: digits", "name: &r [*r]"), r"data\.name: should be"),
+        ("- " * 9000, "is not valid YAML: maximum recursion depth"),
+        (
+            GOOD + "".join(f"k{n}: 1\n" for n in range(1000)),
+            r"k9: no such.*\n.*990 more mistakes",
+        ),
+        (GOOD + f"zz: '{'a' * 9000}'\nzz: '{'b' * 9000}'\n", "is not valid YAML: .*\n"),
+        (GOOD.replace("name: digits", f"name: {'x' * 9000}"), r"\(got 'xxxxxx"),
+        (GOOD.replace("epochs: 6", f"epochs: {'9' * 5000}"), "is not valid YAML: Exceeds"),
+        (GOOD.replace("epochs: 6", f"epochs: 0x{'f' * 9000}"), "a number of thousands of digits"),
+        (GOOD.replace("epochs: 6", "epochs: 2001-13-45"), "is not valid YAML: month"),
+        (GOOD.replace("source: null", 'source: "a\\0b"'), r"data\.source: .* zero byte"),
+        (GOOD.replace("source: null", f"source: {['x'] * 101}"), "at most 100 items"),
+        (
+            GOOD.replace("  epochs", "  an epoch: 1\n  epochs"),
+            r"train\.an epoch: no such key; there",
+        ),
+        (GOOD + "1: 2\n", r"params\.yaml: Keys should be strings \(got 1\)"),
+        (GOOD + "#" * 50_000, "has 5.,... bytes; at most 50,000 are read"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (None, "is not a plain file"),
+        (Path("/dev/zero"), "is not a plain file"),
+        (Path("/"), "is not a plain file"),
+    ],
+)
+def test_a_hostile_file_ends_in_a_few_lines(tmp_path, text, message):
+    """In place of a text, None: a pipe that no one writes to; or the path of another thing."""
+    path = text if isinstance(text, Path) else tmp_path / "params.yaml"
+    if text is None:
+        os.mkfifo(path)
+    elif not isinstance(text, Path):
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError) as caught:
+        config.load(path)
+    assert re.search(message, str(caught.value), re.DOTALL)
+    assert len(str(caught.value)) < 2000
 
 
 def test_a_wrong_value_fails_in_under_a_second(tmp_path, run):

@@ -1,6 +1,7 @@
 """Files and directories are complete or not there."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -47,7 +48,8 @@ def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, mo
 def test_a_failure_keeps_the_old_directory_and_leaves_nothing_else(tmp_path, monkeypatch, failure):
     """A failure of the writer, one of the last rename, and none."""
     path = tmp_path / "folder"
-    with atomic_directory(path) as new:
+    ours = {"a", "b"}.__contains__
+    with atomic_directory(path, ours) as new:
         (new / "a").write_text("good")
     rename = Path.rename
 
@@ -57,7 +59,8 @@ def test_a_failure_keeps_the_old_directory_and_leaves_nothing_else(tmp_path, mon
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(failure) if failure else nullcontext(), atomic_directory(path) as new:
+    monkeypatch.setattr("alexnet.scratch._exchange", lambda *_: False)
+    with pytest.raises(failure) if failure else nullcontext(), atomic_directory(path, ours) as new:
         (new / "b").write_text("better")
         if failure is ZeroDivisionError:
             raise ZeroDivisionError
@@ -120,6 +123,7 @@ run(write)
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
     assert "File too large" in result.stderr
+    assert re.search(r"'?out", result.stderr), "the file is named"
     assert (tmp_path / "out").read_text() == "good"
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
 

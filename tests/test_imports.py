@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 # A room may import itself, the ground floor and the rooms named here, and nothing else of ours.
-GROUND = {"config", "errors", "files", "progress", "seeding", "signals"}
+GROUND = {"config", "errors", "files", "progress", "scratch", "seeding", "signals"}
 BELOW_TRAINING = {"network", "data"}
 BELOW_EXPORT = BELOW_TRAINING | {"training", "evaluation"}
 ROOMS = {
@@ -23,7 +23,7 @@ ROOMS = {
     "alexnet/export": BELOW_EXPORT | {"inference"},
     "alexnet/cli": BELOW_EXPORT | {"inference", "report", "export"},
     "stages": BELOW_EXPORT | {"report", "export", "cli", "stages"},
-    "stages/runtime": {"cli", "stages.paths"},
+    "stages/runtime": {"cli", "stages.params", "stages.paths"},
 }
 
 

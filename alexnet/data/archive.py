@@ -23,6 +23,16 @@ from alexnet.data.images import MAX_IMAGE_BYTES, is_system_file
 from alexnet.errors import UserError
 from alexnet.files import CHUNK_BYTES
 
+# What a data set of images does not reach. Without limits, a small archive could take all memory.
+MAX_MEMBERS = 2_000_000  # ImageNet's 1.4 million are the most that this project is for
+MAX_DEPTH = 64
+MAX_NAME_BYTES = 1024
+MAX_HEADER_BYTES = 1 << 20  # of a tar's extended header, which tarfile reads whole
+_EXTENDED_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE),
+)
+
 
 @dataclass(frozen=True)
 class ArchiveMember:
@@ -43,8 +53,16 @@ def iter_members(root: Path) -> Iterator[ArchiveMember]:
     """Every file and folder in a folder, tar, tar.gz, tar.xz, tar.bz2 or zip.
 
     A folder is sorted by name; an archive keeps its order. Raises UserError that names
-    the archive if it is damaged, or the member if it is a link, a device, or outside.
+    the archive if it is damaged or has too many members, or the member if it is a link, a
+    device, outside, too deep or too long a name.
     """
+    for number, member in enumerate(_walk(root), start=1):
+        if number > MAX_MEMBERS:
+            raise UserError(f"{root.name}: holds more than {MAX_MEMBERS:,} files and folders")
+        yield member
+
+
+def _walk(root: Path) -> Iterator[ArchiveMember]:
     if root.is_dir():
         return _walk_folder(root, PurePosixPath())
     with root.open("rb") as file:
@@ -62,7 +80,12 @@ def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[ArchiveMember]:
             yield ArchiveMember(path, is_folder, lambda: b"")
             yield from _walk_folder(root, path)
         elif entry.is_file(follow_symlinks=False):
-            yield ArchiveMember(path, is_folder, Path(entry.path).read_bytes)
+
+            def read(path: PurePosixPath = path) -> bytes:
+                _check_size(root, str(path), (root / path).stat().st_size)
+                return (root / path).read_bytes()
+
+            yield ArchiveMember(path, is_folder, read)
         else:
             raise _not_a_file_error(root, path)
 
@@ -106,7 +129,10 @@ def _walk_tar(root: Path) -> Iterator[ArchiveMember]:
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """Raises on a damaged header after the first, where tarfile would end the archive."""
+    """Raises on a damaged header after the first, where tarfile would end the archive.
+
+    And on extended headers whose size only their author limits.
+    """
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictTarInfo":
@@ -117,6 +143,20 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
+
+    # The rest is not in typeshed.
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENDED_HEADERS and self.size > MAX_HEADER_BYTES:
+            raise tarfile.ReadError(
+                f"an extended header of {self.size:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
+            )
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
+
+    def _proc_sparse(self, *_: object) -> None:
+        raise tarfile.ReadError("it has sparse files")
+
+    _proc_gnusparse_10 = _proc_sparse
 
 
 def _open_decompressed(path: Path) -> IO[bytes]:
@@ -152,7 +192,13 @@ def _damage_as_user_error(path: Path) -> Iterator[None]:
 
 
 def _checked_path(root: Path, name: str) -> PurePosixPath:
+    if len(name.encode(errors="surrogatepass")) > MAX_NAME_BYTES:
+        raise UserError(
+            f"{root.name}: {name[:60]}... is a name of more than {MAX_NAME_BYTES:,} bytes"
+        )
     path = PurePosixPath(name)
+    if len(path.parts) > MAX_DEPTH:
+        raise UserError(f"{root.name}: {name[:60]}... is more than {MAX_DEPTH} folders deep")
     if path.is_absolute() or ".." in path.parts:
         raise UserError(f"{root.name}: {name} is outside the archive; remove it")
     try:
@@ -170,4 +216,7 @@ def _not_a_file_error(root: Path, path: PurePosixPath) -> UserError:
 
 def _check_size(root: Path, name: str, num_bytes: int) -> None:
     if num_bytes > MAX_IMAGE_BYTES:
-        raise UserError(f"{root.name}: {name} has {num_bytes:,} bytes, too many for an image")
+        raise UserError(
+            f"{root.name}: {name} has {num_bytes:,} bytes, too many for an image; the limit is "
+            f"{MAX_IMAGE_BYTES:,}"
+        )

@@ -5,6 +5,7 @@ size and digest, any other source against data.sha256 if that is set.
 """
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from importlib.resources import files as package_files
@@ -15,7 +16,7 @@ from alexnet import config, files
 from alexnet.data.archive import iter_members
 from alexnet.data.catalog import DATASETS, PublishedFile
 from alexnet.data.images import is_system_file
-from alexnet.data.source import Source, list_source, save_source
+from alexnet.data.source import Source, list_source, save_source, written_by_download
 from alexnet.data.transfer import NotFoundError, discard_partial, fetch, is_url, partial_path
 from alexnet.errors import UserError
 
@@ -27,7 +28,8 @@ def download(data: config.Data, folder: Path) -> None:
 
     The sources are tried in order. A partial download is kept in `.partial` beside the
     folder, and the next run resumes it. Raises UserError if no source provides the data
-    set, or none with the expected digest.
+    set, or none with the expected digest, or if `folder` holds files that are not of a
+    download, which would be lost.
     """
     if data.sha256 and data.name in DATASETS and len(DATASETS[data.name].files) > 1:
         raise UserError(
@@ -35,7 +37,7 @@ def download(data: config.Data, folder: Path) -> None:
             "digest; set it to null"
         )
     partials = folder.parent / ".partial"
-    with files.atomic_directory(folder) as new:
+    with files.atomic_directory(folder, written_by_download(folder)) as new:
         source = _receive_from_first_available(data, new, folder)
         save_source(new, source)
     shutil.rmtree(partials, ignore_errors=True)
@@ -137,7 +139,7 @@ def _receive_verified(address: str, file: PublishedFile, partials: Path) -> Path
         path = partial_path(address, partials)
         fetch(address, path, file.num_bytes)
     else:
-        path = Path(address)
+        path = _local_path(address)
         if not path.exists():
             raise NotFoundError(f"{path} does not exist")
         if not path.is_file():
@@ -178,4 +180,4 @@ def _file_name(address: str) -> str:
 
 
 def _local_path(origin: str) -> Path:
-    return Path(origin).expanduser()
+    return Path(os.path.expanduser(origin))  # which leaves an unknown ~user as it is

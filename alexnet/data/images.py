@@ -4,6 +4,7 @@ Training and inference share this module: an image gives the same pixels in both
 """
 
 import io
+import warnings
 from pathlib import PurePath
 
 import numpy as np
@@ -16,6 +17,8 @@ Pixels = NDArray[np.uint8]
 
 # Far more than any photograph; a small archive can claim to hold terabytes.
 MAX_IMAGE_BYTES = 1 << 28
+# More than a camera of 100 megapixels takes; decoded with transparency, half a gigabyte.
+MAX_IMAGE_PIXELS = 1 << 27
 # Pillow's name of each format, and the suffixes of its files. A file is opened as one of
 # these whatever its suffix; formats that Pillow hands to another program (EPS) are left out.
 IMAGE_FORMATS = {
@@ -43,13 +46,25 @@ def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -
     """
     try:
         if isinstance(content, bytes):
-            with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
+            with _open(content) as image:
+                if image.width * image.height > MAX_IMAGE_PIXELS:
+                    raise UserError(
+                        f"{image.width:,} x {image.height:,} pixels; at most "
+                        f"{MAX_IMAGE_PIXELS:,} are decoded"
+                    )
                 return resize_and_crop(image, size, channels)
         pixels = content.squeeze(2) if content.shape[2] == 1 else content
         return resize_and_crop(Image.fromarray(pixels), size, channels)
     # On a damaged file Pillow raises exceptions of many types.
     except Exception as error:
         raise UserError(f"{name} does not decode as an image: {error}") from None
+
+
+def _open(content: bytes) -> Image.Image:
+    """Read the header; Pillow decodes later, and its warning of a large image is not for us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS))
 
 
 def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:

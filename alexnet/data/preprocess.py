@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from alexnet.progress import progress
 
 log = logging.getLogger(__name__)
 
+WRITTEN = re.compile(r"(train|val|test)\.safetensors|meta\.json")  # the files in its folder
+
 
 def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | None = None) -> Meta:
     """Write train, val and test.safetensors and meta.json to `folder`, all or none.
@@ -40,10 +43,15 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
         raise UserError(
             f"{raw} holds {source.name}, but data.name is {data.name}; run the download stage"
         )
+    if data.sources and source.source not in data.sources:
+        raise UserError(
+            f"{raw} holds the images of {source.source}, which data.source does not name; run the "
+            "download stage"
+        )
     index = read_index(data.name, raw / "files")
     splits = split_dataset(index, data)
     counts = count_images(splits, index.labels, index.classes)
-    with atomic_directory(folder) as new:
+    with atomic_directory(folder, WRITTEN.fullmatch) as new:
         images = _write_splits(
             new, index, splits, data, num_workers or len(os.sched_getaffinity(0))
         )

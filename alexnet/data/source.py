@@ -1,6 +1,7 @@
 """The contents of data/raw: files/, exactly as received, and source.json, their list."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,17 +55,25 @@ def save_source(raw: Path, source: Source) -> None:
     files.write_json(raw / "source.json", asdict(source))
 
 
+def written_by_download(raw: Path) -> Callable[[str], bool]:
+    """Whether a file of `raw`, by its path there, is of an earlier download: source.json lists it.
+
+    Without a valid source.json, no other file is.
+    """
+    try:
+        listed = {f"files/{file.path}" for file in _read_list(raw).files}
+    except UserError:
+        listed = set()
+    return (listed | {"source.json"}).__contains__
+
+
 def load_source(raw: Path) -> Source:
     """Read source.json and check the files against it.
 
     Raises UserError if it is missing or malformed, or if a file was added, removed
     or changed since the download.
     """
-    path = raw / "source.json"
-    try:
-        recorded = TypeAdapter(Source).validate_python(files.read_json(path))
-    except ValidationError as error:
-        raise UserError(f"{path} is not a valid list of files ({error}); download again") from None
+    recorded = _read_list(raw)
     found = list_source(raw, recorded.name, recorded.source)
     if found != recorded:
         changed = {file.path for file in set(found.files) ^ set(recorded.files)}
@@ -73,3 +82,11 @@ def load_source(raw: Path) -> Source:
             "download again"
         )
     return recorded
+
+
+def _read_list(raw: Path) -> Source:
+    path = raw / "source.json"
+    try:
+        return TypeAdapter(Source).validate_python(files.read_json(path))
+    except ValidationError as error:
+        raise UserError(f"{path} is not a valid list of files ({error}); download again") from None

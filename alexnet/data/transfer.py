@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -22,6 +22,7 @@ import urllib3
 from alexnet.errors import UserError
 from alexnet.files import CHUNK_BYTES
 from alexnet.progress import progress
+from alexnet.scratch import naming_errors
 
 NUM_ATTEMPTS = 5
 TIMEOUT_SECONDS = (10, 60)  # to connect; between two packets
@@ -41,7 +42,11 @@ class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
         if target:
-            check_url(urljoin(resp.url, target))
+            try:
+                target = urljoin(resp.url, target)
+            except ValueError:
+                raise UserError(f"{resp.url}: redirects to what is no URL") from None
+            check_url(target)
         return target
 
 
@@ -51,16 +56,23 @@ def is_url(source: str) -> bool:
 
 def check_url(url: str) -> None:
     """Raises UserError unless it is https (or http to this machine), without a password."""
-    parts = urlsplit(url)
+    parts = _split(url)
+    if parts.username or parts.password:
+        raise UserError(
+            f"{parts.scheme}://{parts.hostname}{parts.path}: has a password, which would end up in "
+            "the files that the pipeline writes; put it in ~/.netrc"
+        )
     if parts.scheme not in ("https", "http"):
         raise UserError(f"{url}: give an https:// address or a local path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise UserError(f"{url}: http is not protected against changes on the way; use https")
-    if parts.username or parts.password:
-        raise UserError(
-            f"https://{parts.hostname}{parts.path}: has a password, which would end up in "
-            "the files that the pipeline writes; put it in ~/.netrc"
-        )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"{url} is not a URL ({error})") from None
 
 
 def partial_path(url: str, folder: Path) -> Path:
@@ -135,6 +147,7 @@ def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int 
             _save_validator(response, validator)
         total = start + int(response.headers.get("Content-Length", 0))
         with (
+            naming_errors(partial),
             partial.open("ab") as file,
             progress(f"{urlsplit(url).path.rpartition('/')[2]} (bytes)", total, start) as advance,
         ):

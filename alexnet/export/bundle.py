@@ -1,6 +1,7 @@
 """The exported artifact: the model, its documentation, and what its receiver verifies it by."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ from alexnet.network.summary import num_parameters
 from alexnet.network.weights import ModelMetadata
 
 BATCH_SIZE = 256
+# The files of an exported artifact. A signature among them is one of the artifact it lies in.
+WRITTEN = re.compile(
+    r"model(\.fp16|\.int8)?\.onnx|(manifest|labels)\.json|MODEL_CARD\.md|SHA256SUMS|config\.pbtxt"
+    r"|samples/(\d+\.png|expected(\.\w+)?\.json)|[^/]+\.sig"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +91,7 @@ def export_bundle(
                 dtype=torch.float16 if precision == "fp16" else torch.float32,
             )
 
-    with atomic_directory(folder) as new:
+    with atomic_directory(folder, WRITTEN.fullmatch) as new:
         path = new / MODEL_FILENAMES["fp32"]
         write_model(path, "fp32")
         tolerance = params.max_logit_difference

@@ -1,6 +1,7 @@
 """All pictures of a run, made in one call."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +23,18 @@ from alexnet.report.retrieval import activating_patches, nearest_neighbours
 from alexnet.report.run import Ints, Run
 from alexnet.report.saliency import saliency
 from alexnet.report.samples import mistakes, training_samples
+from alexnet.report.sections import PICTURES
 from alexnet.report.stability import stability
 from alexnet.report.style import save, save_file
 from alexnet.report.volumes import volumes
 
 MAX_COLUMNS = 5  # convolutions side by side in the picture of feature maps
 NUM_IMAGES = 4  # in the picture of a single layer
+
+# The files that `draw_all` writes.
+WRITTEN = re.compile(
+    rf"({'|'.join(picture.name for picture in PICTURES)})\.(png|svg)|layers/\w+_(weights|maps)\.svg"
+)
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from alexnet import config
 from alexnet.errors import UserError
 from stages import paths
 from stages.runtime.damage import explain_damage
@@ -32,7 +33,7 @@ class Inputs:
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self._declared = declared(stage)
-        content = paths.PARAMS.read_bytes()
+        content = config.read(paths.PARAMS).encode()
         self.params_sha256 = hashlib.sha256(content).hexdigest()
         self._params = self._newest_params = content, self._tracked(content)
         # A file is read again only if its identity is another than when it was last read.

@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from alexnet import config
 from alexnet.files import sha256
 from stages import paths
+from stages.params import load
 from stages.runtime.dvc_process import DvcProcess
 from stages.runtime.engine import (
     PARAMS_SHA256,
@@ -95,7 +95,7 @@ def local_sources(folder: Path) -> dict[str, str]:
     {path here: path in the container}; a relative path is relative to the project in both.
     """
     mounts = {}
-    for source in config.load(paths.PARAMS).data.sources:
+    for source in load(paths.PARAMS).data.sources:
         if "://" not in source and (folder / source).exists():
             mounts[str((folder / source).resolve())] = os.path.normpath(Path(PROJECT) / source)
     return mounts

@@ -156,6 +156,7 @@ def test_a_link_or_pipe_in_a_folder_is_an_error(kind, tmp_path, raw):
     [
         ("/no/such/place", "data.source: /no/such/place does not exist"),
         (["", "x"], "data.source: is empty"),
+        ("~nobody-here/x", "~nobody-here/x does not exist"),
         ("s3://bucket/x.tar", "data.source: .*https:// address or a local path"),
     ],
 )

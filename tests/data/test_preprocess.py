@@ -45,6 +45,13 @@ def test_every_image_is_in_one_split_with_its_label(tmp_path):
     assert sorted(found) == sorted(class_of)
 
 
+def test_images_of_another_source_than_the_parameters_name_are_refused(tmp_path):
+    """As after a download from the new source that failed."""
+    run(tmp_path, write_folder(tmp_path / "mine", make_files(8)))
+    with pytest.raises(UserError, match=r"raw holds the images of .*mine, which data\.source does"):
+        preprocess(make_config(source="another"), tmp_path / "raw", tmp_path / "processed")
+
+
 def test_meta_has_mean_and_std_of_train_alone(tmp_path):
     meta = run(tmp_path, write_folder(tmp_path / "mine", make_files(20)))
     train = load_file(tmp_path / "processed/train.safetensors")["images"] / 255.0

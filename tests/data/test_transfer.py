@@ -1,5 +1,7 @@
 """Downloads over HTTP: resumed, retried, bounded, and from accepted addresses alone."""
 
+import errno
+import os
 import random
 
 import pytest
@@ -104,6 +106,9 @@ def test_a_file_larger_than_published_is_not_read_to_its_end(server, get):
         ("http://example.org/x", "use https"),
         ("ftp://example.org/x", "https:// address or a local path"),
         ("https://me:secret@example.org/x", r"https://example.org/x: has a password.*netrc"),
+        ("http://me:secret@example.org/x", r"http://example.org/x: has a password.*netrc"),
+        ("file:///etc/passwd", "https:// address or a local path"),
+        ("https://[::1/x", "is not a URL"),
     ],
 )
 def test_an_address_that_is_not_accepted(url, message):
@@ -112,7 +117,30 @@ def test_an_address_that_is_not_accepted(url, message):
     assert "secret" not in str(caught.value)
 
 
-def test_a_redirect_to_plain_http_is_an_error(server, get):
-    server.redirects["/file"] = "http://example.org/file"
-    with pytest.raises(UserError, match="use https"):
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("http://example.org/file", "use https"), ("https://[::1/x", "redirects to what is no URL")],
+)
+def test_a_redirect_to_plain_http_or_nowhere_is_an_error(server, get, target, message):
+    server.redirects["/file"] = target
+    with pytest.raises(UserError, match=message):
         get()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https://localhost:99999/x", "https://a b/", "https://*/"]
+)
+def test_an_odd_address_is_a_message(url, tmp_path, waits):
+    with pytest.raises(UserError, match="https://"):
+        fetch(url, tmp_path / "p.part", sleep=waits.append)
+
+
+def test_a_full_disk_names_the_partial_download(server, tmp_path, monkeypatch):
+    server.files["/file"] = CONTENT
+    monkeypatch.setattr(transfer, "progress", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/p\.part'"):
+        fetch(f"{server.url}/file", tmp_path / "p.part")
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from alexnet.report.draw import draw_all
+from alexnet.report.draw import WRITTEN, draw_all
 from alexnet.report.probe import (
     crop_receptive_field,
     evenly_spaced,
@@ -73,6 +73,8 @@ def test_a_network_is_probed_layer_by_layer(make, digits, caplog):
 def test_pictures_and_page_of_a_network_with_batch_normalisation(digits, tmp_path):
     run = run_of(AlexNetBatchNorm(), digits)
     assert set(draw_all(tmp_path, run)) == {picture.name for picture in PICTURES}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(WRITTEN.fullmatch(str(path.relative_to(tmp_path))) for path in files)
     assert (tmp_path / "layers" / "bn1_maps.svg").exists()
     page = tmp_path / "report.html"
     assert "batch normalisation" in write_page(page, run, tmp_path)

@@ -55,14 +55,14 @@ def attempt(tmp_path, run):
         if source is not None:
             changes = {"data__name": "folder", "data__source": str(source)} | changes
         write_params(tmp_path, **changes)
-        for stage, out in (("download", "raw"), ("preprocess", "processed")):
-            earlier = tmp_path / "data" / out / "earlier"
+        for stage, out in (("download", "raw/source.json"), ("preprocess", "processed/meta.json")):
+            earlier = tmp_path / "data" / out
             earlier.parent.mkdir(parents=True, exist_ok=True)
             earlier.write_text(GOOD)
             start = time.perf_counter()
             result = run(stage)
             if result.returncode == 0:
-                assert not earlier.exists(), "a good run replaces it"
+                assert earlier.read_text() != GOOD, "a good run replaces it"
                 continue
             assert time.perf_counter() - start < 15, "a few seconds on a quiet machine"
             assert result.returncode == 1
@@ -127,7 +127,7 @@ def test_a_full_disk(tmp_path, images, run):
     write_params(tmp_path, data__name="folder", data__source=str(images))
     assert run("download").returncode == 0
     (tmp_path / "data/processed").mkdir()
-    (tmp_path / "data/processed/earlier").write_text(GOOD)
+    (tmp_path / "data/processed/meta.json").write_text(GOOD)
     result = subprocess.run(
         [sys.executable, "-m", "stages.preprocess"],
         cwd=tmp_path,
@@ -141,7 +141,7 @@ def test_a_full_disk(tmp_path, images, run):
     assert result.stderr.startswith("error: ")
     assert "File too large" in result.stderr
     assert "Traceback" not in result.stderr
-    assert [path.name for path in (tmp_path / "data/processed").iterdir()] == ["earlier"]
+    assert [path.name for path in (tmp_path / "data/processed").iterdir()] == ["meta.json"]
     assert {path.name for path in (tmp_path / "data").iterdir()} == {"raw", "processed"}
 
 
@@ -204,6 +204,9 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     weights.parent.mkdir()
     weights.write_bytes(b"damaged")
     digest = sha256(weights) if passed_gate else "0" * 64
+    earlier = tmp_path / "artifacts" / "model.onnx"
+    earlier.parent.mkdir()
+    earlier.write_text(GOOD)
     verdict = {"passed": True, "weights_sha256": digest}
     write_json(tmp_path / "reports" / "gate.json", verdict)
     result = run("export")
@@ -211,4 +214,15 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "artifacts").exists()
+    assert earlier.exists() != passed_gate, "from the gate on, it would pass for the new one"
+
+
+@pytest.mark.parametrize(
+    ("stage", "earlier"), [("gate", "reports/gate.json"), ("plot", "reports/figures/loss.png")]
+)
+def test_a_stage_that_fails_leaves_no_earlier_result(tmp_path, run, stage, earlier):
+    write_params(tmp_path)
+    (tmp_path / earlier).parent.mkdir(parents=True)
+    (tmp_path / earlier).write_text('{"passed": true}')
+    assert run(stage).returncode == 1
+    assert not (tmp_path / earlier).exists()
