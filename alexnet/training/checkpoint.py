@@ -136,10 +136,15 @@ class Checkpoints:
         return "there is no checkpoint: its steps are lost, and the next run starts over"
 
     def mark_complete(self, weights: Path) -> None:
-        """Note that the results are written: once these weights are recorded, all this may go."""
+        """Note that the results are written: once these weights are recorded, all this may go.
+
+        Until then one checkpoint is enough.
+        """
         with weights.open("rb") as file:  # MD5 is DVC's digest
             md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
         try:
+            for old in checkpoint_paths(self.folder)[1:]:  # of a `save` that was killed
+                self._discard(old)
             write_json(self.folder / COMPLETE, {"weights_md5": md5.hexdigest()})
         except OSError as error:
             logger.warning("the checkpoint in %s stays: %s", self.folder, error)

@@ -1,5 +1,6 @@
 """The train command as a user starts it: the full network, killed, stopped, resumed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.signals import SIGNALS
 from tests.conftest import write_params
 from tests.stages.attempts import (
     CHECKPOINTS,
@@ -113,6 +115,55 @@ def test_two_processes_started_by_torchrun_and_by_the_command(project):
     log, errors = end(start(), code=0)
     assert errors == ""
     assert outcome() == expected
+
+
+@pytest.mark.slow
+@two_cores
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_reader_that_leaves_changes_nothing(project, size):
+    """In each of the processes that write to the pipe: `| head -1`."""
+    write_params(project, **FULL | NEVER, train__num_processes=size)
+    end(start(), code=0)
+    expected = outcome()
+    remove_outputs()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout.readline().startswith(b"device cpu")
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 0
+    assert outcome() == expected
+
+
+@pytest.mark.slow
+@two_cores
+def test_processes_that_do_not_stop_are_reported_as_such(project):
+    """One hangs, so that no checkpoint can be written; torchrun kills them after 30 s."""
+    write_params(project, **FULL | NEVER, train__num_processes=2, train__epochs=1000)
+    process = start()
+    assert process.stdout.readline().startswith("device cpu")
+    os.kill(max(children_of(process)), signal.SIGSTOP)
+    process.terminate()
+    _, errors = end(process, code=143)
+    assert errors == (
+        "error: stopped by SIGTERM before its 2 processes had stopped by themselves; run it again "
+        "to resume from the last checkpoint, if there is one\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=two_cores)])
+def test_a_signal_before_the_first_step_is_reported_once(project, size, signum):
+    """While PyTorch is imported, or the processes are started."""
+    write_params(project, **FULL | NEVER, train__num_processes=size)
+    process = start()
+    time.sleep(1.5 * size)
+    process.send_signal(signum)
+    log, errors = end(process, code=128 + signum)
+    assert "epoch 1" not in log
+    (line,) = errors.splitlines()
+    assert line.startswith(f"error: stopped by {signum.name} before ")
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:
