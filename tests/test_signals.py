@@ -15,12 +15,13 @@ STOPPED = """
 import os
 from alexnet.cli.app import run
 def command() -> None:
-    for _ in range(2):
-        try:
-            os.kill(os.getpid(), NUMBER)
-        except Exception:
-            print("caught")
-    print("not stopped")
+    try:
+        os.kill(os.getpid(), NUMBER)
+    except Exception:
+        print("caught")
+    finally:
+        os.kill(os.getpid(), NUMBER)
+        print("cleaned up")
 run(command)
 """
 
@@ -63,7 +64,7 @@ def test_a_command_that_a_signal_stops_says_so_in_one_line(signum):
         text=True,
     )
     assert done.returncode == 128 + signum
-    assert done.stdout == ""
+    assert done.stdout == "cleaned up\n"
     assert done.stderr == f"error: stopped by {signum.name}\n"
 
 

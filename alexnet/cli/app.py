@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import typer
 from alexnet.cli.output import end_of_output, guard_output
 from alexnet.errors import UserError
 from alexnet.signals import StoppedBySignal, TrainingInterrupted, stopped_by_signals
+
+logger = logging.getLogger(__name__)
 
 
 def run(command: Callable[..., Any]) -> None:
@@ -29,6 +32,7 @@ def run_app(app: typer.Typer, is_product: bool = False) -> None:
     """
     guard_output(is_product)
     configure_logging()
+    ignore_relative_folders()
     try:
         with stopped_by_signals():
             _call(app)
@@ -51,6 +55,20 @@ def run_app(app: typer.Typer, is_product: bool = False) -> None:
         fail(f"stopped by {signal.Signals(stopped.signum).name} {stopped}", 128 + stopped.signum)
     except StoppedBySignal as stopped:
         fail(f"stopped by {signal.Signals(stopped.signum).name}", 128 + stopped.signum)
+
+
+def ignore_relative_folders() -> None:
+    """Unset what names the user's folders by a relative path, as the XDG specification wants it.
+
+    Our checkpoints, matplotlib's fonts and Triton's kernels would otherwise be written to the
+    current directory, or to `/.cache` with an empty HOME.
+    """
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        value = os.environ.get(name)
+        if value is not None and not value.startswith("/"):
+            del os.environ[name]
+            if value or name == "HOME":  # an empty one is the same as none
+                logger.warning(f"{name}={value} is no absolute path, and is ignored")
 
 
 def _call(app: typer.Typer) -> None:

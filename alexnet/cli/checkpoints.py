@@ -34,7 +34,7 @@ def checkpoints(
         logger.warning(line)
     chosen = [run for run in runs if not older_than or run.age_seconds > older_than * DAY_SECONDS]
     if prune:
-        chosen = [run for run in chosen if not run.is_running and remove_run(run.folder)]
+        chosen = [run for run in chosen if _is_removed(run)]
     if as_json:
         print(json.dumps([_as_dict(run) for run in chosen], indent=2))
         return
@@ -42,6 +42,18 @@ def checkpoints(
         print(("removed " if prune else "") + _describe(run))
     total = in_bytes(sum(run.num_bytes for run in chosen))
     print(f"{len(chosen)} {'removed from' if prune else 'in'} {root}, {total}")
+
+
+def _is_removed(run: Run) -> bool:
+    """Remove it, or say why it stays."""
+    why: object = "it is running"
+    try:
+        if remove_run(run.folder):
+            return True
+    except OSError as error:
+        why = error
+    logger.warning(f"{run.folder} stays: {why}")
+    return False
 
 
 def _describe(run: Run) -> str:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import os
-import pwd
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -66,40 +65,18 @@ class Run:
 def checkpoint_root() -> Path:
     """The folder of all runs' checkpoints: $ALEXNET_CHECKPOINTS, or one in the user's cache.
 
-    A relative XDG_CACHE_HOME is ignored with a warning, as the XDG specification wants it, and so
-    is a HOME that is empty or relative. Raises UserError for a user without a home directory.
+    Raises UserError for a user without a home directory.
     """
     if chosen := os.environ.get("ALEXNET_CHECKPOINTS"):
         return Path(chosen)
-    cache = _absolute("XDG_CACHE_HOME")
-    return (cache or _home() / ".cache") / "alexnet" / "checkpoints"
-
-
-def _home() -> Path:
-    """$HOME, else the home directory of the user database."""
-    if home := _absolute("HOME"):
-        return home
     try:
-        listed = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:
-        listed = Path()
-    if not listed.is_absolute():
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
         raise UserError(
             f"user {os.getuid()} has no home directory for checkpoints; set HOME, or "
             "ALEXNET_CHECKPOINTS to a folder"
-        )
-    return listed
-
-
-def _absolute(name: str) -> Path | None:
-    """The folder that an environment variable names; None, with a warning, if it is relative."""
-    value = os.environ.get(name)
-    if value is None or (not value and name != "HOME"):
-        return None
-    if not value.startswith("/"):
-        logger.warning("%s=%s is no absolute path and is ignored for checkpoints", name, value)
-        return None
-    return Path(value)
+        ) from None
+    return Path(cache) / "alexnet" / "checkpoints"
 
 
 def folder_name(key: Mapping[str, Any]) -> str:
@@ -181,7 +158,7 @@ def read_run(folder: Path) -> Run:
         project,
         num_steps,
         step=step_of(paths[0]) if paths else 0,
-        num_bytes=sum(path.stat().st_size for path in _own_files(folder)),
+        num_bytes=sum(_size(path) for path in _own_files(folder)),
         written=(paths[0] if paths else folder / RUN).stat().st_mtime,
         is_running=_is_locked(folder),
         weights_md5=md5,
@@ -199,8 +176,8 @@ def find_runs(root: Path) -> tuple[list[Run], list[str]]:
     return sorted(runs, key=lambda run: run.written, reverse=True), others
 
 
-def remove_run(folder: Path) -> bool:
-    """Remove a run's checkpoints; False if it is running. Raises OSError.
+def remove_run(folder: Path, only_complete: bool = False) -> bool:
+    """Remove a run's checkpoints; False if it is running, or not complete. Raises OSError.
 
     Whatever else lies in the folder stays, and the folder with it.
     """
@@ -209,6 +186,8 @@ def remove_run(folder: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        if only_complete and not (folder / COMPLETE).exists():
+            return False  # since it was found, it has started again and was interrupted
         remove_files(folder)
     return True
 
@@ -240,7 +219,7 @@ def remove_recorded(root: Path, project: Path, recorded: Collection[str]) -> lis
         if run.state != "complete" or not (is_recorded or is_old):
             continue
         try:
-            if remove_run(run.folder):
+            if remove_run(run.folder, only_complete=True):
                 removed.append(run.folder)
         except OSError as error:
             logger.warning("a checkpoint that is not needed any more stays: %s", error)
@@ -253,6 +232,13 @@ def _own_files(folder: Path) -> Iterator[Path]:
         temporary = path.name.startswith(".") and path.name.endswith(".tmp")
         if temporary or (path.suffix in (".safetensors", ".sha256") and STEP.fullmatch(path.stem)):
             yield path
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a running training has removed it meanwhile
+        return 0
 
 
 def _is_locked(folder: Path) -> bool:

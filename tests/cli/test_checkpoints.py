@@ -59,5 +59,28 @@ def test_what_is_removed_is_named_and_a_running_training_keeps_its_own(
     listed = {row["folder"] for row in json.loads(done.stdout)}
     if "--prune" in options:
         assert listed == {str(runs[name]) for name in removed}
+        assert (f"{runs['running']} stays: it is running" in done.stderr) == (len(removed) == 2)
     assert {name for name, folder in runs.items() if not folder.exists()} == removed
     assert (tmp_path / "root/mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "warning", "folder"),
+    [
+        ({"XDG_CACHE_HOME": "cache", "HOME": "/home/me"}, "XDG_CACHE_HOME=cache", "/home/me"),
+        ({"HOME": ""}, "HOME=", "/listed"),
+        ({"HOME": "me"}, "HOME=me", "/listed"),
+        ({"XDG_CACHE_HOME": "", "HOME": "/home/me"}, "", "/home/me"),
+    ],
+)
+def test_relative_folders_of_the_user_are_ignored(variables, warning, folder, run, monkeypatch):
+    """As the XDG base directory specification says; without HOME, the user database has one."""
+    monkeypatch.setattr("pwd.getpwuid", lambda _: type("Entry", (), {"pw_dir": "/listed"}))
+    for name in ("ALEXNET_CHECKPOINTS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = run("checkpoints")
+    assert done.stdout == f"0 in {folder}/.cache/alexnet/checkpoints, 0 B\n"
+    said = f"warning: {warning} is no absolute path, and is ignored\n" if warning else ""
+    assert done.stderr == said

@@ -46,6 +46,19 @@ def interrupted() -> None:
     at_the_weights(lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
+def full_for_a_while() -> None:
+    """The history of both epochs cannot be written; in the end there is room."""
+    left = 2
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal left
+        if event == "os.rename" and str(arguments[1]).endswith(str(paths.HISTORY)) and left:
+            left -= 1
+            raise OSError(28, "No space left on device")
+
+    sys.addaudithook(hook)
+
+
 def full_cache() -> None:
     """For the last checkpoint alone."""
 
@@ -94,6 +107,8 @@ def fail_after_the_last_step(size: int) -> dict:
         remove_outputs()
     result = {"expected": expected, "results": results, "half_written": half_written}
     if size == 1:
+        result["no history"] = completed(before=full_for_a_while)
+        remove_outputs()
         attempt = Attempt(before=full_cache)
         result["full cache"] = [attempt.end(), attempt.log(), len(kept())]
         assert not list(CHECKPOINTS.glob("*/*-final*"))
@@ -123,6 +138,8 @@ def test_the_next_start_takes_no_step_and_ends_in_the_same_bytes(project, size):
             "error: stopped by SIGINT after the last step; run it again to resume at step 24"
         )
         assert COMPLETE in again["log"]
+        assert found["no history"]["log"].count("warning: no history of epoch ") == 2
+        assert found["no history"]["bytes"] == found["expected"]
         code, log, num_kept = found["full cache"]
         assert (code, num_kept) == ([0], 1)
         assert "warning: no checkpoint at step 24 (" in log

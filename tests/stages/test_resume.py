@@ -139,7 +139,7 @@ def test_a_reader_that_leaves_changes_nothing(project, size):
 @two_cores
 def test_processes_that_do_not_stop_are_reported_as_such(project):
     """One hangs, so that no checkpoint can be written; torchrun kills them after 30 s."""
-    write_params(project, **FULL | NEVER, train__num_processes=2, train__epochs=1000)
+    write_params(project, **FULL | NEVER | {"train__epochs": 1000}, train__num_processes=2)
     process = start()
     assert process.stdout.readline().startswith("device cpu")
     os.kill(max(children_of(process)), signal.SIGSTOP)
@@ -153,17 +153,36 @@ def test_processes_that_do_not_stop_are_reported_as_such(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", SIGNALS)
-@pytest.mark.parametrize("size", [1, pytest.param(2, marks=two_cores)])
-def test_a_signal_before_the_first_step_is_reported_once(project, size, signum):
-    """While PyTorch is imported, or the processes are started."""
-    write_params(project, **FULL | NEVER, train__num_processes=size)
+@pytest.mark.parametrize("who", ["alone", pytest.param("workers", marks=two_cores)])
+def test_a_signal_before_the_first_step_is_reported_once(project, who, signum):
+    """While PyTorch is imported, in the only process or in both."""
+    write_params(project, **FULL | NEVER, train__num_processes=1 if who == "alone" else 2)
     process = start()
-    time.sleep(1.5 * size)
+    deadline = time.monotonic() + PATIENCE
+    while not all(handles(pid, signal.SIGTERM) for pid in processes_of(process, who)):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
     process.send_signal(signum)
     log, errors = end(process, code=128 + signum)
     assert "epoch 1" not in log
-    (line,) = errors.splitlines()
-    assert line.startswith(f"error: stopped by {signum.name} before ")
+    assert errors == f"error: stopped by {signum.name} before the first step\n"
+
+
+def processes_of(process: subprocess.Popen[str], who: str) -> list[int]:
+    if who == "alone":
+        return [process.pid]
+    workers = children_of(process)
+    return workers if len(workers) == 2 else [0]
+
+
+def handles(pid: int, signum: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> (signum - 1) & 1)
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:
