@@ -138,3 +138,25 @@ def test_training_stops_on_a_full_disk_if_the_parameters_say_so(checkpoints):
     with pytest.raises(OSError, match="step-000000005"):
         complete(params=params, checkpoints=checkpoints, before_step=fill_the_disk)
     assert checkpoints.load_latest().step == 4
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (1e-6, "run it again to resume at step 4: the steps after it are lost"),
+        (1e6, "there is no checkpoint: its steps are lost, and the next run starts over"),
+    ],
+)
+def test_at_a_stop_without_a_checkpoint_the_message_says_what_is_lost(checkpoints, interval, words):
+    params = SGD.model_copy(
+        update={"checkpoint_seconds": interval, "on_checkpoint_error": "continue"}
+    )
+
+    def fill_and_stop(trainer, batch):
+        fill_the_disk(trainer, batch)
+        if trainer.state.step == 5:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(TrainingInterrupted) as stopped:
+        complete(params=params, checkpoints=checkpoints, before_step=fill_and_stop)
+    assert str(stopped.value) == f"after step 6 of 10; {words}"
