@@ -1,4 +1,4 @@
-"""A progress bar on a terminal (in a log one line at the end is enough), and times in words."""
+"""A progress bar on a terminal (in a log one line at the end is enough); times, sizes in words."""
 
 import math
 from collections.abc import Iterator
@@ -30,6 +30,14 @@ def significant(value: float, digits: int = 3) -> str:
     """At least so many significant digits, and all of those before the point."""
     before = math.floor(math.log10(abs(value))) + 1 if value else 1
     return f"{value:,.{max(0, digits - before)}f}"
+
+
+def in_bytes(number: int) -> str:
+    """Bytes with two or three digits: "812 B", "24.6 kB", "233 MB"."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.{0 if number >= 100 * size else 1}f} {unit}"
+    return f"{number} B"
 
 
 class Advance(Protocol):

@@ -117,7 +117,9 @@ def environment_of(setup: Setup) -> dict[str, str]:
 def stages(setup: Setup, recorder: Recorder) -> None:
     """The pipeline's commands without DVC, a few epochs of training to the exported artifact."""
     project = setup.work / "project"
-    shutil.rmtree(project, ignore_errors=True)
+    # With the checkpoint of an earlier call's training, which would otherwise not be repeated.
+    for folder in (project, setup.work / "checkpoints"):
+        shutil.rmtree(folder, ignore_errors=True)
     (project / "data").mkdir(parents=True)
     for name in ("raw", "processed"):
         (project / "data" / name).symlink_to(setup.work / name)

@@ -2,24 +2,28 @@
 
 import logging
 import math
+import os
 import resource
 import statistics
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from alexnet import config
 from alexnet.cli.app import run
+from alexnet.signals import StoppedBySignal, TrainingInterrupted
 from stages import paths
 from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
+    from alexnet.data.dataset import Meta
     from alexnet.training.checkpoint import Checkpoints
     from alexnet.training.device import DeviceConfig
     from alexnet.training.distributed import DistributedContext
+    from alexnet.training.trainer import Trainer
 
 CODE = ("network", "data", "training")  # the packages whose code decides a run's bytes
 
@@ -29,8 +33,27 @@ logger = logging.getLogger("stages.train")
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = load(params)  # first: a wrong value fails before torch is imported
+    try:
+        _train_distributed(values, params)
+    except StoppedBySignal as stopped:  # while it imports, loads or compiles
+        _report(TrainingInterrupted(stopped.signum, "before the first step"))
+    except TrainingInterrupted as stopped:
+        _report(stopped)
 
-    from alexnet.signals import TrainingInterrupted
+
+def _report(stopped: TrainingInterrupted) -> NoReturn:
+    """End with the signal's code; the main process alone says why."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        if os.environ["RANK"] != "0":
+            sys.exit(128 + stopped.signum)
+        from alexnet.training.launcher import mark_reported
+
+        mark_reported()
+    raise stopped
+
+
+def _train_distributed(values: config.Params, params: Path) -> None:
+    """As one of the processes that torchrun has started, as their launcher, or alone."""
     from alexnet.training.compiler import can_compile
     from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
     from alexnet.training.distributed import (
@@ -56,10 +79,6 @@ def train(params: ParamsFile = PARAMS) -> None:
         compiles = not is_reference and can_compile(device, distributed)
         device_config = DeviceConfig(device, dtype, compiles)
         _train(values, device_config, distributed)
-    except TrainingInterrupted as stopped:
-        if distributed.is_main_process:
-            raise
-        sys.exit(128 + stopped.signum)  # the main process reports it
     except RuntimeError as error:
         if distributed.store is None or not is_peer_failure(error):
             raise
@@ -72,23 +91,54 @@ def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> None:
     """This process's part; the main process writes the files."""
+    from alexnet.data.dataset import load_meta
+    from alexnet.files import check_writable
+
+    meta = load_meta(paths.PROCESSED)
+    checkpoints = None
+    if distributed.is_main_process:
+        for output in (paths.WEIGHTS, paths.HISTORY):  # before the work, not after it
+            check_writable(output.parent)
+        steps_per_epoch = math.ceil(meta.num_images("train") / values.train.batch_size)
+        num_steps = steps_per_epoch * values.train.epochs
+        checkpoints = _checkpoints(values, device_config, distributed, num_steps)
+    reached = "before the first step"
+    try:
+        trainer = _fit(values, meta, device_config, distributed, checkpoints)
+        reached = "after the last step"
+        if checkpoints:
+            _write_results(trainer)
+            record(paths.TRAIN_PARAMS, values)
+            checkpoints.mark_complete(paths.WEIGHTS)
+    except StoppedBySignal as stopped:
+        if checkpoints and (step := checkpoints.latest_step()):
+            reached += f"; {checkpoints.describe_resume(step)}"
+        raise TrainingInterrupted(stopped.signum, reached) from None
+    finally:
+        if checkpoints:
+            checkpoints.close()
+
+
+def _fit(
+    values: config.Params,
+    meta: "Meta",
+    device_config: "DeviceConfig",
+    distributed: "DistributedContext",
+    checkpoints: "Checkpoints | None",
+) -> "Trainer":
+    """Train to the end, with a line and a row of the history for each epoch."""
     import torch
 
-    from alexnet.data.dataset import load_meta, load_split
-    from alexnet.files import check_writable, write_json, write_rows
+    from alexnet.data.dataset import load_split
     from alexnet.network.reference.network import with_reference_operations
-    from alexnet.network.weights import ModelMetadata, build, save_weights
+    from alexnet.network.weights import ModelMetadata, build
     from alexnet.progress import format_seconds
     from alexnet.training.device import nondeterminism_as_user_error, oom_as_user_error
-    from alexnet.training.history import Epoch, LayerEpoch
+    from alexnet.training.history import Epoch
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
 
-    meta = load_meta(paths.PROCESSED)
-    if distributed.is_main_process:  # before the work, not after it
-        for output in (paths.WEIGHTS, paths.HISTORY):
-            check_writable(output.parent)
     metadata = ModelMetadata(
         values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
     )
@@ -96,25 +146,19 @@ def _train(
     model = build(metadata, values.model.dropout)
     if values.model.ops == "reference":
         model = with_reference_operations(model)
-    checkpoints = (
-        _checkpoints(values, device_config, distributed) if distributed.is_main_process else None
-    )
     writes_events = distributed.is_main_process and values.train.tensorboard
     events = Events(paths.EVENTS / time.strftime("%Y%m%d-%H%M%S")) if writes_events else None
-    rows: list[Epoch] = []
     seconds: list[float] = []
-
-    def write_history(sync: bool) -> None:
-        write_rows(paths.HISTORY, Epoch, rows, sync)
-        write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows, sync)
 
     def on_epoch(row: Epoch, took: float) -> None:
         if not distributed.is_main_process:
             return
-        rows.append(row)
-        write_history(sync=False)  # a disk may take longer than a GPU's epoch
-        if events:
-            events.add(row)
+        try:
+            _write_history(trainer, sync=False)  # a disk may take longer than a GPU's epoch
+            if events:
+                events.add(row)
+        except OSError as error:  # to look at meanwhile: at the end it is written again
+            logger.warning(f"no history of epoch {row.epoch} ({error}); training continues")
         if math.isnan(took):  # from before a resume
             return
         seconds.append(took)
@@ -140,50 +184,66 @@ def _train(
             use_cuda_graph=values.model.ops == "library",
         )
         trainer.fit(on_epoch)
-    if not distributed.is_main_process:
-        return
-    write_history(sync=True)
-    save_weights(paths.WEIGHTS, model, metadata)
+    return trainer
+
+
+def _write_history(trainer: "Trainer", sync: bool) -> None:
+    from alexnet.files import write_rows
+    from alexnet.training.history import Epoch, LayerEpoch
+
+    write_rows(paths.HISTORY, Epoch, trainer.state.rows, sync)
+    write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows, sync)
+
+
+def _write_results(trainer: "Trainer") -> None:
+    """What the complete training results in: history, weights and metrics."""
+    from alexnet.files import write_json
+    from alexnet.network.weights import save_weights
+    from alexnet.progress import format_seconds
+
+    state = trainer.state
+    _write_history(trainer, sync=True)
+    save_weights(paths.WEIGHTS, trainer.model, trainer.metadata)
     # Wall-clock time in a file of its own: the same weights then give the same metrics.
-    write_json(paths.TRAIN_METRICS, asdict(rows[-1]) | {"device": str(device_config)})
-    record(paths.TRAIN_PARAMS, values)
-    write_json(paths.TIMING, {"seconds": trainer.state.total_seconds})
-    if checkpoints:
-        checkpoints.remove()
+    metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
+    write_json(paths.TRAIN_METRICS, metrics)
+    write_json(paths.TIMING, {"seconds": state.total_seconds})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(
         f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}; "
-        f"{format_seconds(trainer.state.total_seconds)} of training, peak memory {peak:,.0f} MiB"
+        f"{format_seconds(state.total_seconds)} of training, peak memory {peak:,.0f} MiB"
     )
 
 
 def _checkpoints(
-    values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
+    values: config.Params,
+    device_config: "DeviceConfig",
+    distributed: "DistributedContext",
+    num_steps: int = 0,
 ) -> "Checkpoints":
     """The checkpoints of exactly this run: these parameters, data, code and hardware."""
     from alexnet.config import EXECUTION_ONLY
-    from alexnet.training.checkpoint import (
-        Checkpoints,
-        checkpoint_root,
-        hardware_fingerprint,
-        hash_files,
-    )
+    from alexnet.training.checkpoint import Checkpoints, hardware_fingerprint
+    from alexnet.training.checkpoint_store import checkpoint_root, file_digests
+    from alexnet.training.unused_checkpoint import explain_unused_checkpoint
 
     library = Path(config.__file__).parent
     modules = [module for room in CODE for module in (library / room).rglob("*.py")]
     names = ("meta.json", "train.safetensors", "val.safetensors")
-    return Checkpoints(
-        checkpoint_root(),
-        {
-            "model": values.model.model_dump(),
-            "train": values.train.model_dump(exclude=EXECUTION_ONLY),
-            "data": hash_files([paths.PROCESSED / name for name in names], paths.PROCESSED),
-            "code": hash_files([library / "seeding.py", *modules], library),
-            "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
-            "dtype": str(device_config.dtype),  # as `auto` has resolved it
-            "compiled": device_config.compiles,  # other kernels, which round differently
-        },
-    )
+    key = {
+        "model": values.model.model_dump(),
+        "train": values.train.model_dump(exclude=EXECUTION_ONLY),
+        "data": file_digests([paths.PROCESSED / name for name in names], paths.PROCESSED),
+        "code": file_digests([library / "seeding.py", *modules], library),
+        "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
+        "dtype": str(device_config.dtype),  # as `auto` has resolved it
+        "compiled": device_config.compiles,  # other kernels, which round differently
+    }
+    root = checkpoint_root()
+    checkpoints = Checkpoints(root, key, num_steps)
+    if not checkpoints.latest_step() and (why := explain_unused_checkpoint(root, key)):
+        logger.info(why)
+    return checkpoints
 
 
 if __name__ == "__main__":

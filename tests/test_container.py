@@ -250,7 +250,7 @@ def test_the_whole_pipeline_in_one_container(project):
     """As `make repro-container` runs it; then every stage is up to date on the host, too."""
     folder = copy(project, "whole")
     shutil.rmtree(folder / ".dvc/cache")
-    for name in ("dvc.lock", "data", "models", "reports", "artifacts"):
+    for name in ("dvc.lock", "data", "models", "reports", "artifacts", ".checkpoints"):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     code, output = finish(start(folder, "make", "-f", str(ROOT / "Makefile"), "repro-container"))

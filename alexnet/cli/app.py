@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from typing import Any
 
 import typer
 
+from alexnet.cli.output import end_of_output, guard_output
 from alexnet.errors import UserError
-from alexnet.signals import TrainingInterrupted
+from alexnet.signals import StoppedBySignal, TrainingInterrupted, stopped_by_signals
+
+logger = logging.getLogger(__name__)
 
 
 def run(command: Callable[..., Any]) -> None:
@@ -20,11 +24,20 @@ def run(command: Callable[..., Any]) -> None:
     run_app(app)
 
 
-def run_app(app: typer.Typer) -> None:
-    """Run an app; a user's mistake ends in its message and exit code 1."""
+def run_app(app: typer.Typer, is_product: bool = False) -> None:
+    """Run an app; a user's mistake ends in its message and exit code 1.
+
+    is_product: its stdout is its product, so that one that cannot be written is an error. The
+    output of other commands is a log, which decides nothing.
+    """
+    guard_output(is_product)
     configure_logging()
+    ignore_relative_folders()
     try:
-        app()
+        with stopped_by_signals():
+            _call(app)
+            if is_product:
+                end_of_output()
     except UserError as error:
         fail(str(error))
     except OSError as error:  # a full disk, a missing permission: it names the file
@@ -39,10 +52,31 @@ def run_app(app: typer.Typer) -> None:
             "install the package with its extra: pip install '.[train]'"
         )
     except TrainingInterrupted as stopped:
-        name = signal.Signals(stopped.signum).name
-        fail(f"stopped by {name} {stopped}; run it again to resume", 128 + stopped.signum)
-    except KeyboardInterrupt:
-        fail("interrupted", code=130)
+        fail(f"stopped by {signal.Signals(stopped.signum).name} {stopped}", 128 + stopped.signum)
+    except StoppedBySignal as stopped:
+        fail(f"stopped by {signal.Signals(stopped.signum).name}", 128 + stopped.signum)
+
+
+def ignore_relative_folders() -> None:
+    """Unset what names the user's folders by a relative path, as the XDG specification wants it.
+
+    Our checkpoints, matplotlib's fonts and Triton's kernels would otherwise be written to the
+    current directory, or to `/.cache` with an empty HOME.
+    """
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        value = os.environ.get(name)
+        if value is not None and not value.startswith("/"):
+            del os.environ[name]
+            if value or name == "HOME":  # an empty one is the same as none
+                logger.warning(f"{name}={value} is no absolute path, and is ignored")
+
+
+def _call(app: typer.Typer) -> None:
+    try:
+        app()
+    except SystemExit as done:  # Typer ends every command with it
+        if done.code:
+            raise
 
 
 class TerminalHandler(logging.Handler):

@@ -10,6 +10,7 @@ import typer
 
 import alexnet
 from alexnet.cli.app import run_app
+from alexnet.cli.checkpoints import checkpoints
 from alexnet.cli.diagram import diagram
 from alexnet.cli.predict import predict
 from alexnet.cli.report import report
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-TOOLS: list[Callable[..., None]] = [summary, diagram, report, predict, verify]
+TOOLS: list[Callable[..., None]] = [summary, diagram, report, checkpoints, predict, verify]
 for tool in TOOLS:
     app.command()(tool)
 
@@ -49,7 +50,7 @@ def options(
 
 
 def main() -> None:
-    run_app(app)
+    run_app(app, is_product=True)
 
 
 if __name__ == "__main__":

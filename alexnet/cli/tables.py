@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from alexnet.cli.inspection import Network
 from alexnet.network.summary import Layer
+from alexnet.progress import in_bytes
 
 TEXT = {"layer", "kind"}  # left-aligned columns; the others hold numbers
 
@@ -79,14 +80,6 @@ def notes(network: Network) -> Iterator[str]:
             f"With train.collapse_fc1 it takes {in_bytes(collapsed.total)}: three times "
             f"{in_bytes(collapsed.weights)}, and {in_bytes(collapsed.activations)}."
         )
-
-
-def in_bytes(number: int) -> str:
-    """Bytes with two or three digits: "812 B", "24.6 kB", "233 MB"."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= size:
-            return f"{number / size:.{0 if number >= 100 * size else 1}f} {unit}"
-    return f"{number} B"
 
 
 def _shape(layer: Layer) -> list[str]:

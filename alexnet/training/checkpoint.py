@@ -2,17 +2,14 @@
 
 They lie outside the stage's outputs, in a folder named after the run key: everything that
 decides the run's bytes (parameters, data, code, hardware). A run with another key finds
-nothing there. The latest two are kept, each with its SHA-256 beside it; they are removed
-when the run is complete.
+nothing there. The latest two are kept, each with its SHA-256 beside it. The last one, of the
+complete training, is kept alone, until the results are recorded (`checkpoint_store`).
 """
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,18 @@ from torch import Tensor
 
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, sha256, write_json, write_text
+from alexnet.training.checkpoint_store import (
+    COMPLETE,
+    FINAL,
+    RUN,
+    checkpoint_paths,
+    digest_path,
+    folder_name,
+    latest_step,
+    lock_folder,
+    remove_files,
+    step_of,
+)
 
 NUM_KEPT = 2
 
@@ -39,55 +48,47 @@ class Checkpoint:
     progress: dict[str, Any]
 
 
-def checkpoint_root() -> Path:
-    """The folder of all runs' checkpoints: $ALEXNET_CHECKPOINTS, or one in the user's cache.
-
-    Raises UserError for a user without a home directory.
-    """
-    if chosen := os.environ.get("ALEXNET_CHECKPOINTS"):
-        return Path(chosen)
-    try:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
-        raise UserError(
-            f"user {os.getuid()} has no home directory for checkpoints; set HOME, or "
-            "ALEXNET_CHECKPOINTS to a folder"
-        ) from None
-    return Path(cache) / "alexnet" / "checkpoints"
-
-
 class Checkpoints:
     """The checkpoints of one run, which `run_key` identifies: all that its bytes depend on."""
 
-    def __init__(self, root: Path, run_key: Mapping[str, Any]) -> None:
-        """Raises UserError if another process trains the same run, or the folder cannot be made."""
-        text = json.dumps(run_key, sort_keys=True)
-        self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
-        except OSError as error:
-            raise UserError(
-                f"checkpoints cannot be kept: {error}; set ALEXNET_CHECKPOINTS to another folder"
-            ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"another process is training this very run (it locks {self.folder}); "
-                "wait for it or stop it"
-            ) from None
-        for temporary in self.folder.glob(".*.tmp"):
-            temporary.unlink()
-        write_json(self.folder / "run.json", run_key)  # for people who find the folder
+    def __init__(self, root: Path, run_key: Mapping[str, Any], num_steps: int = 0) -> None:
+        """num_steps: of the whole run, for those who list it.
 
-    def save(self, checkpoint: Checkpoint) -> None:
+        The current directory is noted as the project. Raises UserError if another process trains
+        the same run, or the folder cannot be used.
+        """
+        self.folder = root / folder_name(run_key)
+        lock = None
+        try:
+            lock = lock_folder(self.folder)
+            if lock is None:
+                raise UserError(
+                    f"another process is training this very run (it locks {self.folder}); "
+                    "wait for it or stop it"
+                )
+            self._lock = lock
+            for temporary in self.folder.glob(".*.tmp"):
+                temporary.unlink()
+            # From here on it is not complete, until its results are written.
+            (self.folder / COMPLETE).unlink(missing_ok=True)
+            run = {"project": str(Path.cwd()), "num_steps": num_steps, "key": run_key}
+            write_json(self.folder / RUN, run)
+        except OSError as error:
+            if lock:
+                lock.close()
+            raise UserError(
+                f"checkpoints cannot be kept in {root}: {error}; set ALEXNET_CHECKPOINTS to "
+                "another folder, or make this one writable"
+            ) from None
+
+    def save(self, checkpoint: Checkpoint, is_final: bool = False) -> None:
         """Write a checkpoint, then remove all but the latest two.
 
+        is_final: of the complete training, after which no other one is kept. Its name differs from
+        that of a checkpoint after the same step, so that this one stays intact until the end.
         Raises OSError if it cannot be written; the earlier ones are then untouched.
         """
-        path = self.folder / f"step-{checkpoint.step:09}.safetensors"
+        path = self.folder / f"step-{checkpoint.step:09}{FINAL * is_final}.safetensors"
         with atomic_write(path) as temporary:
             try:
                 progress = json.dumps(checkpoint.progress)
@@ -95,8 +96,8 @@ class Checkpoints:
             except SafetensorError as error:  # the library's name for a full disk, too
                 raise OSError(f"{path} could not be written: {error}") from None
             digest = sha256(temporary)
-        write_text(path.with_suffix(".sha256"), digest + "\n")
-        for old in self._paths()[NUM_KEPT:]:
+        write_text(digest_path(path), digest + "\n")
+        for old in checkpoint_paths(self.folder)[1 if is_final else NUM_KEPT :]:
             self._discard(old)
 
     def load_latest(self) -> Checkpoint | None:
@@ -105,8 +106,8 @@ class Checkpoints:
         Others are removed, a damaged one with a warning: if they stayed, they would count as
         the latest two, and `save` would remove intact ones in their stead.
         """
-        for path in self._paths():
-            digest = path.with_suffix(".sha256")
+        for path in checkpoint_paths(self.folder):
+            digest = digest_path(path)
             if not digest.exists():  # interrupted between the two files
                 self._discard(path)
                 continue
@@ -118,24 +119,45 @@ class Checkpoints:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 progress = json.loads(file.metadata()["progress"])
-            return Checkpoint(int(path.stem.removeprefix("step-")), tensors, progress)
+            return Checkpoint(step_of(path), tensors, progress)
         return None
 
-    def remove(self) -> None:
-        """Delete them all: the run is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
+    def latest_step(self) -> int:
+        """0 if there is no checkpoint."""
+        return latest_step(self.folder)
+
+    def describe_resume(self, step: int) -> str:
+        """What the next start of a run does that stops after so many steps, for people."""
+        latest = self.latest_step()
+        if latest >= step:
+            return f"run it again to resume at step {latest:,}"
+        if latest:
+            return f"run it again to resume at step {latest:,}: the steps after it are lost"
+        return "there is no checkpoint: its steps are lost, and the next run starts over"
+
+    def mark_complete(self, weights: Path) -> None:
+        """Note that the results are written: once these weights are recorded, all this may go.
+
+        Until then one checkpoint is enough.
+        """
+        with weights.open("rb") as file:  # MD5 is DVC's digest
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        try:
+            for old in checkpoint_paths(self.folder)[1:]:  # of a `save` that was killed
+                self._discard(old)
+            write_json(self.folder / COMPLETE, {"weights_md5": md5.hexdigest()})
+        except OSError as error:
+            logger.warning("the checkpoint in %s stays: %s", self.folder, error)
 
     def close(self) -> None:
+        """Let others train this run; a folder without a checkpoint is removed."""
+        if self.folder.is_dir() and not checkpoint_paths(self.folder):
+            remove_files(self.folder)
         self._lock.close()
 
     def _discard(self, path: Path) -> None:
-        path.with_suffix(".sha256").unlink(missing_ok=True)  # first: without it the other is unused
+        digest_path(path).unlink(missing_ok=True)  # first: without it the other is unused
         path.unlink()
-
-    def _paths(self) -> list[Path]:
-        """Latest first."""
-        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
 
 def hardware_fingerprint(device: torch.device, world_size: int) -> dict[str, Any]:
@@ -150,11 +172,3 @@ def hardware_fingerprint(device: torch.device, world_size: int) -> dict[str, Any
         "threads": threads,
         "world_size": world_size,
     }
-
-
-def hash_files(paths: Sequence[Path], root: Path) -> str:
-    """One SHA-256 over the names (relative to `root`) and the contents of files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(f"{path.relative_to(root)} {sha256(path)}\n".encode())
-    return digest.hexdigest()

@@ -6,12 +6,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from alexnet.errors import UserError
-from alexnet.signals import SIGNALS, TrainingInterrupted
+from alexnet.signals import SIGNALS, TrainingInterrupted, handled_signals
 from alexnet.training.distributed import LAUNCHER_PID
+
+# Names a file with which the main process tells its launcher that it has said why it stops.
+REPORTED = "ALEXNET_STOP_REPORTED"
 
 
 def resolve_world_size(wanted: int | str, device: torch.device) -> int:
@@ -35,7 +40,8 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
     """Run `python COMMAND` in several processes on this host, and wait for all of them.
 
     All are stopped when one fails. Raises UserError with the process that failed first and its
-    exit code, and TrainingInterrupted if a signal stopped this process, and with it all.
+    exit code. If a signal stopped them, exits with its code where the main process reports it,
+    and raises TrainingInterrupted where that was killed.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -51,6 +57,8 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ[LAUNCHER_PID] = str(os.getpid())
     with tempfile.TemporaryDirectory() as logs:  # torchrun's own folder would be left over
+        reported = Path(logs) / "reported"
+        os.environ[REPORTED] = str(reported)
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -62,18 +70,19 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
             max_restarts=0,
             monitor_interval=0.2,
             logs_specs=DefaultLogsSpecs(logs),
+            signals_to_handle=",".join(
+                number.name for number in (*handled_signals(), signal.SIGQUIT)
+            ),
         )
         try:
             elastic_launch(config, sys.executable)(*command)
         except SignalException as error:
-            raise TrainingInterrupted(error.sigval, f"with its {num_processes} processes") from None
+            _stop(error.sigval, num_processes, reported)
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             code = failure.exitcode
-            if code - 128 in SIGNALS:  # it was asked to stop, and all have written a checkpoint
-                raise TrainingInterrupted(
-                    code - 128, f"with its {num_processes} processes"
-                ) from None
+            if code - 128 in SIGNALS:  # it was asked to stop, and all have stopped after a step
+                _stop(code - 128, num_processes, reported)
             if code < 0:
                 why = f"was ended by {signal.Signals(-code).name}"
             else:
@@ -81,3 +90,21 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
             raise UserError(
                 f"process {rank} of {num_processes} {why}, and the others were stopped"
             ) from None
+
+
+def mark_reported() -> None:
+    """For the main process, which says why it stops: a launcher then says nothing."""
+    if path := os.environ.get(REPORTED):
+        Path(path).touch()
+
+
+def _stop(signum: int, num_processes: int, reported: Path) -> NoReturn:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # in place of torchrun's handlers
+    if reported.exists():
+        sys.exit(128 + signum)
+    raise TrainingInterrupted(
+        signum,
+        f"before its {num_processes} processes had stopped by themselves; run it again to resume "
+        "from the last checkpoint, if there is one",
+    )

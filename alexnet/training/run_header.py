@@ -1,4 +1,4 @@
-"""What is logged before the first step."""
+"""What is logged before the first step, or instead of it."""
 
 import logging
 import math
@@ -29,6 +29,18 @@ def log_run_header(trainer: "Trainer") -> None:
         loss, _ = trainer.validate(Split(train.images[first], train.labels[first]))
         num_classes = len(trainer.metadata.classes)
         logger.info(f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}")
+
+
+def log_resume(trainer: "Trainer") -> None:
+    """Log from where a run resumes, in one line."""
+    state = trainer.state
+    if state.epoch < trainer.params.epochs:
+        logger.info(f"resuming at step {state.step:,} of {trainer.num_steps:,}")
+    else:
+        logger.info(
+            f"this run is complete already: its results are written from the checkpoint of step "
+            f"{state.step:,}, without training (`alexnet checkpoints --prune` removes it)"
+        )
 
 
 def describe_run(trainer: "Trainer") -> Iterator[str]:

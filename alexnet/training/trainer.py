@@ -55,7 +55,7 @@ from alexnet.training.loader import (
 )
 from alexnet.training.loss import Criterion, cross_entropy
 from alexnet.training.optimizer import build_optimizer, schedule, set_learning_rate
-from alexnet.training.run_header import log_run_header
+from alexnet.training.run_header import log_resume, log_run_header
 from alexnet.training.running_metrics import (
     COUNT,
     FINITE_STEPS,
@@ -142,7 +142,7 @@ class Trainer:
         self.state = TrainingState(*parts)
         latest = checkpoints.load_latest() if checkpoints else None
         if self.state.restore(latest, distributed):
-            logger.info(f"resuming at step {self.state.step:,} of {self.num_steps:,}")
+            log_resume(self)
         self.autosave = Autosave(self.state, checkpoints, params, distributed, self.steps_per_epoch)
 
         # On a GPU most of the step is compiled, and all of it replayed as a CUDA graph.
@@ -161,8 +161,8 @@ class Trainer:
     def fit(self, on_epoch: OnEpoch) -> None:
         """Train to the end. Calls `on_epoch` after each epoch, those before a resume included.
 
-        Raises UserError if the loss stops being finite, and TrainingInterrupted on SIGTERM or
-        SIGINT, after writing a checkpoint.
+        A complete run is not trained again. Raises UserError if the loss stops being finite, and
+        TrainingInterrupted on a signal of `signals.SIGNALS`, after writing a checkpoint.
         """
         params, state = self.params, self.state
         log_run_header(self)
@@ -178,6 +178,7 @@ class Trainer:
                 state.layer_rows += self.monitor.rows(epoch + 1, self.distributed)
                 on_epoch(row, state.epoch_seconds)
                 state.complete_epoch()
+            self.autosave.after_training()
         self.folded.load_state_dict(self.result())
         self.model.to("cpu")
         if self.collapses:

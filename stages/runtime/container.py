@@ -8,6 +8,7 @@ import sys
 import uuid
 from pathlib import Path
 
+from alexnet.cli.output import guard_output
 from alexnet.errors import UserError
 from stages.runtime.engine import check_writable, print_hint, resolve_runtime
 from stages.runtime.supervise import supervise
@@ -35,6 +36,7 @@ def container(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    guard_output()
     try:
         sys.exit(container(sys.argv[1:] or ["dvc", "repro"]))
     except UserError as error:

@@ -14,7 +14,7 @@ import alexnet
 from alexnet.cli.main import app
 from tests.conftest import ROOT, STAGES
 
-TOOLS = ["summary", "diagram", "report", "predict", "verify"]
+TOOLS = ["summary", "diagram", "report", "checkpoints", "predict", "verify"]
 
 
 @pytest.mark.parametrize("tool", TOOLS)

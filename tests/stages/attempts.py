@@ -20,6 +20,7 @@ from alexnet.files import sha256
 from alexnet.network.model import AlexNetCifar
 from alexnet.network.weights import VARIANTS
 from alexnet.training import peers
+from alexnet.training.checkpoint_store import remove_run
 from alexnet.training.trainer import Trainer
 from stages import paths
 from stages import train as stage
@@ -142,7 +143,7 @@ def kept() -> list[Path]:
 def latest_step() -> int:
     """Of the complete checkpoints: a digest is written last."""
     complete = [path.stem for path in kept() if path.with_suffix(".sha256").exists()]
-    return max((int(name.removeprefix("step-")) for name in complete), default=0)
+    return max((int(name.split("-")[1]) for name in complete), default=0)
 
 
 def is_half_written() -> bool:
@@ -153,7 +154,12 @@ def is_half_written() -> bool:
 
 
 def outcome() -> list[str]:
-    """The digests of a complete run's files; it has removed its checkpoints."""
+    """The digests of a complete run's files. Removes its checkpoint: the next one trains anew."""
+    (note,) = CHECKPOINTS.glob("*/complete.json")
+    assert [path.stem.count("-final") for path in kept()] == [1], (
+        "the last checkpoint alone is kept"
+    )
+    assert remove_run(note.parent)
     assert not list(CHECKPOINTS.iterdir()), "checkpoints are left"
     return [sha256(path) for path in OUTCOME]
 

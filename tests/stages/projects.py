@@ -21,6 +21,7 @@ ENVIRONMENT = AUTHOR | {
     "PYTHONPATH": str(ROOT),
     "PYTHONWARNINGS": "default",
     "COLUMNS": "100",
+    "ALEXNET_CHECKPOINTS": ".checkpoints",  # each project's own: no run completes another's
 }
 
 

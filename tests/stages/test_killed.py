@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.signals import SIGNALS
 from tests.conftest import write_params
 from tests.stages.attempts import (
     CHECKPOINTS,
@@ -82,12 +83,12 @@ def test_a_run_killed_repeatedly_ends_in_the_same_bytes(project, size, num_kills
 
 
 def stop_by_signal() -> dict:
-    """SIGTERM and SIGINT at random steps; only they cause a checkpoint."""
+    """Each signal that stops, at a random step; only they cause a checkpoint."""
     expected = uninterrupted(train__epochs=3)
     write_params(Path(), **SMALL | TRAIN | NEVER, train__epochs=3)
     chance = random.Random(1)
     stops = []
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+    for signum in SIGNALS:
         start, steps = latest_step(), chance.randint(1, 8)
         attempt = Attempt()
         attempt.wait_until(lambda: steps_taken() >= steps)  # noqa: B023
@@ -105,7 +106,10 @@ def test_a_signal_stops_training_after_a_checkpoint(project):
         assert kept == taken
         name = signal.Signals(signum).name
         last = log.splitlines()[-1]
-        assert last == f"error: stopped by {name} after step {taken} of 36; run it again to resume"
+        assert last == (
+            f"error: stopped by {name} after step {taken} of 36; run it again to resume at step "
+            f"{taken}"
+        )
         assert "Traceback" not in log
     assert f"{RESUMING} {taken} of 36" in result["log"]
     assert result["bytes"] == result["expected"]

@@ -108,3 +108,21 @@ def test_of_two_at_once_the_second_fails_and_the_first_is_undisturbed(project, e
     code, output = finish(first)
     assert code == 0, output
     assert results(project) == expected
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_training_that_was_not_recorded_is_not_repeated(signum, project, expected):
+    """DVC ends after the weights are there, and before they are in its cache and in dvc.lock."""
+    process = repro(project, "train")
+    wait_until((project / RESULTS[0]).exists, "the weights")
+    process.send_signal(signum)
+    code, _ = finish(process)
+    assert code != 0
+    wait_until(lambda: not processes_in(project), "the end of every process")
+    assert "train:" not in (project / "dvc.lock").read_text()
+
+    code, output = finish(repro(project, "train"))
+    assert code == 0, output
+    assert "this run is complete already" in output
+    assert "epoch 1/3" not in output
+    assert results(project) == expected

@@ -1,5 +1,6 @@
 """The train command as a user starts it: the full network, killed, stopped, resumed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.signals import SIGNALS
 from tests.conftest import write_params
 from tests.stages.attempts import (
     CHECKPOINTS,
@@ -70,7 +72,8 @@ def test_the_command_resumes_after_sigkill_and_sigterm(project):
     log, errors = end(stopped, code=143)
     assert RESUMING in log
     assert errors.startswith("error: stopped by SIGTERM after step ")
-    assert f"after step {latest_step()} of 6; run it again to resume" in errors
+    step = latest_step()
+    assert f"after step {step} of 6; run it again to resume at step {step}" in errors
 
     end(start(), code=0)
     assert outcome() == expected
@@ -102,15 +105,84 @@ def test_two_processes_started_by_torchrun_and_by_the_command(project):
     stopped.terminate()
     log, errors = end(stopped, code=143)
     assert RESUMING in log
-    assert errors.splitlines() == [
-        f"error: stopped by SIGTERM after step {latest_step()} of 6; run it again to resume",
-        "error: stopped by SIGTERM with its 2 processes; run it again to resume",
-    ]
+    (line,) = errors.splitlines()  # of the main process alone
+    step = latest_step()
+    assert line == (
+        f"error: stopped by SIGTERM after step {step} of 6; run it again to resume at step {step}"
+    )
     assert not any(is_alive(pid) for pid in workers)
 
     log, errors = end(start(), code=0)
     assert errors == ""
     assert outcome() == expected
+
+
+@pytest.mark.slow
+@two_cores
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_reader_that_leaves_changes_nothing(project, size):
+    """In each of the processes that write to the pipe: `| head -1`."""
+    write_params(project, **FULL | NEVER, train__num_processes=size)
+    end(start(), code=0)
+    expected = outcome()
+    remove_outputs()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.train"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout.readline().startswith(b"device cpu")
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 0
+    assert outcome() == expected
+
+
+@pytest.mark.slow
+@two_cores
+def test_processes_that_do_not_stop_are_reported_as_such(project):
+    """One hangs, so that no checkpoint can be written; torchrun kills them after 30 s."""
+    write_params(project, **FULL | NEVER | {"train__epochs": 1000}, train__num_processes=2)
+    process = start()
+    assert process.stdout.readline().startswith("device cpu")
+    os.kill(max(children_of(process)), signal.SIGSTOP)
+    process.terminate()
+    _, errors = end(process, code=143)
+    assert errors == (
+        "error: stopped by SIGTERM before its 2 processes had stopped by themselves; run it again "
+        "to resume from the last checkpoint, if there is one\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", SIGNALS)
+@pytest.mark.parametrize("who", ["alone", pytest.param("workers", marks=two_cores)])
+def test_a_signal_before_the_first_step_is_reported_once(project, who, signum):
+    """While PyTorch is imported, in the only process or in both."""
+    write_params(project, **FULL | NEVER, train__num_processes=1 if who == "alone" else 2)
+    process = start()
+    deadline = time.monotonic() + PATIENCE
+    while not all(handles(pid, signal.SIGTERM) for pid in processes_of(process, who)):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signum)
+    log, errors = end(process, code=128 + signum)
+    assert "epoch 1" not in log
+    assert errors == f"error: stopped by {signum.name} before the first step\n"
+
+
+def processes_of(process: subprocess.Popen[str], who: str) -> list[int]:
+    if who == "alone":
+        return [process.pid]
+    workers = children_of(process)
+    return workers if len(workers) == 2 else [0]
+
+
+def handles(pid: int, signum: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> (signum - 1) & 1)
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:

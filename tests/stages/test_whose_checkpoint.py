@@ -17,6 +17,7 @@ from stages import train as stage
 from tests.conftest import write_params
 from tests.runs import ON_CPU, flip_a_bit
 from tests.stages.attempts import SMALL, TRAIN
+from tests.training.test_checkpoint import state
 
 
 @pytest.fixture
@@ -127,3 +128,18 @@ def test_a_second_process_in_the_same_run_is_an_error(values):
     with pytest.raises(UserError, match="another process is training this very run"):
         stage._checkpoints(values, ON_CPU, SINGLE_PROCESS)
     first.close()
+
+
+def test_an_interrupted_run_that_is_not_resumed_is_named_with_what_differs(values, caplog):
+    caplog.set_level("INFO", logger="stages.train")
+    for step in (100, 120):
+        interrupted = stage._checkpoints(values, ON_CPU, SINGLE_PROCESS, num_steps=180)
+        interrupted.save(state(step))
+        interrupted.close()
+    assert not caplog.messages, "it is resumed"
+    folder_of(changed(values, "train", seed=1))
+    (line,) = caplog.messages
+    assert line.startswith("the checkpoint of step 120 of 180 (")
+    assert line.endswith(
+        "is not used: it was made with train.seed 0 (now 1); it resumes with train.seed: 0"
+    )

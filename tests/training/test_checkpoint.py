@@ -1,16 +1,12 @@
 """Checkpoints: complete, undamaged, and each in the folder of its run."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.training.checkpoint import (
-    Checkpoint,
-    Checkpoints,
-    checkpoint_root,
-    hardware_fingerprint,
-    hash_files,
-)
+from alexnet.training.checkpoint import Checkpoint, Checkpoints, hardware_fingerprint
 from tests.runs import flip_a_bit, full_disk
 
 
@@ -53,10 +49,36 @@ def test_the_last_two_are_kept(checkpoints):
     assert same(checkpoints.load_latest(), state(1000))
 
 
-def test_a_complete_run_removes_its_checkpoints(checkpoints, tmp_path):
-    checkpoints.save(state(1))
-    checkpoints.remove()
-    assert list(tmp_path.iterdir()) == []
+def test_the_last_checkpoint_is_kept_alone(checkpoints):
+    for step in (6, 7):
+        checkpoints.save(state(step))
+    checkpoints.save(state(7), is_final=True)
+    (kept,) = checkpoints.folder.glob("step-*.safetensors")
+    assert kept.stem == "step-000000007-final"
+    assert same(checkpoints.load_latest(), state(7))
+
+
+@pytest.mark.parametrize("name", ["save_file", "sha256", "write_text"])
+def test_until_the_last_checkpoint_is_written_the_one_of_the_same_step_is_used(
+    checkpoints, monkeypatch, name
+):
+    """Killed before its tensors are there, and before its digest is."""
+    checkpoints.save(state(6))
+    checkpoints.save(state(7))
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"alexnet.training.checkpoint.{name}", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(replace(state(8), step=7), is_final=True)
+    monkeypatch.undo()
+    assert same(checkpoints.load_latest(), state(7))
+
+
+def test_a_run_without_a_checkpoint_leaves_no_folder(tmp_path):
+    Checkpoints(tmp_path, {}).close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_partial_files_are_removed(tmp_path):
@@ -149,17 +171,6 @@ def test_on_a_full_disk_a_digest_may_be_missing(checkpoints, monkeypatch):
 # The folder and the run key
 
 
-def test_the_folder_of_checkpoints(monkeypatch, tmp_path):
-    monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(tmp_path))
-    assert checkpoint_root() == tmp_path
-    monkeypatch.delenv("ALEXNET_CHECKPOINTS")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert checkpoint_root() == tmp_path / "alexnet/checkpoints"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert checkpoint_root() == tmp_path / ".cache/alexnet/checkpoints"
-
-
 def test_another_run_has_its_own_folder(checkpoints, tmp_path):
     checkpoints.save(state(1))
     other = Checkpoints(tmp_path, {"seed": 1})
@@ -178,18 +189,6 @@ def test_a_second_process_in_the_same_run_is_an_error(checkpoints, tmp_path):
     again.close()
 
 
-def test_a_hash_of_files_includes_names_and_contents(tmp_path):
-    def hashed(a: str, b: str) -> str:
-        for name, text in (("a", a), ("b", b)):
-            (tmp_path / name).write_text(text)
-        both = [tmp_path / "a", tmp_path / "b"]
-        assert hash_files(both[::-1], tmp_path) == hash_files(both, tmp_path)
-        return hash_files(both, tmp_path)
-
-    assert len({hashed("1", "2"), hashed("1", "3"), hashed("3", "1")}) == 3
-    assert hashed("1", "2") == hashed("1", "2")
-
-
 def test_the_hardware_fingerprint_has_the_numbers_of_processes_and_threads():
     one, two = (hardware_fingerprint(torch.device("cpu"), number) for number in (1, 2))
     assert one != two
@@ -197,17 +196,10 @@ def test_the_hardware_fingerprint_has_the_numbers_of_processes_and_threads():
     assert one["torch"] == torch.__version__
 
 
-def test_without_a_home_the_error_names_the_variable_to_set(monkeypatch):
-    for name in ("ALEXNET_CHECKPOINTS", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("os.getuid", lambda: 54321)  # whom no passwd file knows
-    with pytest.raises(
-        UserError, match=r"user 54321 has no home directory .*; set HOME, or ALEXNET_CHECK"
-    ):
-        checkpoint_root()
-
-
-def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
+def test_a_folder_that_cannot_be_used_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"checkpoints cannot be kept: .*file.*; set ALEXNET_CHECK"):
-        Checkpoints(tmp_path / "file" / "checkpoints", {})
+    folder = tmp_path / "file" / "checkpoints"
+    with pytest.raises(UserError, match=rf"cannot be kept in {folder}: .*; set ALEXNET_CHECK"):
+        Checkpoints(folder, {})
+    with full_disk(0), pytest.raises(UserError, match=r"cannot be kept .*File too large"):
+        Checkpoints(tmp_path, {})

@@ -82,7 +82,7 @@ def test_a_resumed_run_ends_in_the_same_bytes(checkpoints, uninterrupted, steps,
     the one whose layers are recorded; step 10 is the run's last.
     """
     for step in steps:
-        interrupt(checkpoints, step, case, signum=SIGNALS[step % 2])
+        interrupt(checkpoints, step, case, signum=SIGNALS[step % 3])
     if case == "folded":
         assert "average.conv1.norm.weight" in checkpoints.load_latest().tensors
     if case == "batch-norm":
@@ -94,6 +94,11 @@ def test_a_resumed_run_ends_in_the_same_bytes(checkpoints, uninterrupted, steps,
     assert run.results == uninterrupted[case]
     if case == "batch-norm":
         assert run.model.bn1.num_batches_tracked == 10
+    # As if it had ended before its results were recorded.
+    again = complete(case, checkpoints=checkpoints)
+    assert again.lines[0].startswith("this run is complete already: its results are written from")
+    assert not again.losses
+    assert again.results == uninterrupted[case]
 
 
 def test_a_damaged_checkpoint_costs_steps_and_changes_no_bytes(checkpoints, uninterrupted):
@@ -109,9 +114,9 @@ def fill_the_disk(trainer, batch):
     if trainer.state.step == 4:
         save = trainer.autosave.checkpoints.save
 
-        def failing(checkpoint):
+        def failing(*arguments):
             with full_disk(10_000):
-                save(checkpoint)
+                save(*arguments)
 
         trainer.autosave.checkpoints.save = failing
 
@@ -120,9 +125,10 @@ def test_training_continues_with_a_warning_on_a_full_disk(checkpoints, uninterru
     params = EVERY_STEP.model_copy(update={"on_checkpoint_error": "continue"})
     run = complete(params=params, checkpoints=checkpoints, before_step=fill_the_disk)
     warnings = [line for line in run.lines if line.startswith("no checkpoint at step")]
-    assert len(warnings) == 6
+    assert len(warnings) == 7, "six steps, and the last checkpoint"
     assert "step 5 (" in warnings[0]
-    assert warnings[0].endswith("training continues")
+    assert all(line.endswith("training continues") for line in warnings[:-1])
+    assert warnings[-1].endswith("the results are written all the same")
     assert checkpoints.load_latest().step == 4
     assert run.results == uninterrupted["sgd"]
 
@@ -132,3 +138,25 @@ def test_training_stops_on_a_full_disk_if_the_parameters_say_so(checkpoints):
     with pytest.raises(OSError, match="step-000000005"):
         complete(params=params, checkpoints=checkpoints, before_step=fill_the_disk)
     assert checkpoints.load_latest().step == 4
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (1e-6, "run it again to resume at step 4: the steps after it are lost"),
+        (1e6, "there is no checkpoint: its steps are lost, and the next run starts over"),
+    ],
+)
+def test_at_a_stop_without_a_checkpoint_the_message_says_what_is_lost(checkpoints, interval, words):
+    params = SGD.model_copy(
+        update={"checkpoint_seconds": interval, "on_checkpoint_error": "continue"}
+    )
+
+    def fill_and_stop(trainer, batch):
+        fill_the_disk(trainer, batch)
+        if trainer.state.step == 5:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(TrainingInterrupted) as stopped:
+        complete(params=params, checkpoints=checkpoints, before_step=fill_and_stop)
+    assert str(stopped.value) == f"after step 6 of 10; {words}"

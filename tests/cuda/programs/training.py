@@ -43,7 +43,7 @@ class InMemory:
     def load_latest(self) -> Checkpoint | None:
         return self.latest
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, is_final: bool) -> None:
         self.latest = checkpoint
 
 
