@@ -16,7 +16,8 @@ def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
     values = load(params)
 
-    from alexnet.files import atomic_directory, read_json
+    from alexnet.evaluation.results import read_metrics
+    from alexnet.files import atomic_directory
     from alexnet.report.draw import draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
@@ -33,6 +34,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         profile_metrics=paths.PROFILE_METRICS,
         predictions=paths.PREDICTIONS,
     )
+    metrics = read_metrics(paths.METRICS)
     data = read_run(files, values)
     with atomic_directory(paths.FIGURES) as folder:
         names = draw_all(folder, data)
@@ -41,7 +43,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         title=data.title,
         conditions=data.conditions,
         settings=values.model_dump(include=set(SETTINGS)),
-        metrics=read_json(paths.METRICS),
+        metrics=metrics,
         layers=data.layers,
         input_shape=data.input_shape,
         history=data.history,

@@ -4,8 +4,6 @@ import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from alexnet import files
 from alexnet.data.archive import abbreviate
 from alexnet.errors import UserError
@@ -60,11 +58,7 @@ def load_source(raw: Path) -> Source:
     Raises UserError if it is missing or malformed, or if a file was added, removed
     or changed since the download.
     """
-    path = raw / "source.json"
-    try:
-        recorded = TypeAdapter(Source).validate_python(files.read_json(path))
-    except ValidationError as error:
-        raise UserError(f"{path} is not a valid list of files ({error}); download again") from None
+    recorded = files.read_record(raw / "source.json", Source, "run the stage download again")
     found = list_source(raw, recorded.name, recorded.source)
     if found != recorded:
         changed = {file.path for file in set(found.files) ^ set(recorded.files)}

@@ -173,6 +173,7 @@ def test_wrong_arguments(run, artifact, images, model, arguments, message):
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
 def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
+    """JSON holds it exactly, as every other name; text and CSV show it."""
     path = os.fsencode(tmp_path) + b"/photo\xff.png"
     with open(path, "wb") as file:
         PHOTO.save(file, "PNG")
@@ -183,4 +184,6 @@ def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
         capture_output=True,
     )
     assert (result.returncode, result.stderr) == (0, b"")
-    assert b"/photo\xff.png" in result.stdout
+    assert rb"/photo\udcff.png" in result.stdout
+    if options == ["--json"]:
+        assert os.fsencode(json.loads(result.stdout)[0]["file"]) == path

@@ -18,6 +18,7 @@ from sklearn.datasets import load_sample_images
 from alexnet.cli import app as command
 from alexnet.files import sha256, write_json
 from tests.conftest import ROOT, write_params
+from tests.reports import GATE, METRICS
 
 GOOD = "the output of an earlier run"
 
@@ -153,7 +154,7 @@ def test_a_full_disk(tmp_path, images, run):
         ("profile", "data/processed/meta.json"),
         ("evaluate", "models/weights.safetensors"),
         ("gate", "reports/evaluate/metrics.json"),
-        ("plot", "data/processed/meta.json"),
+        ("plot", "reports/evaluate/metrics.json"),
         ("export", "reports/gate.json"),
     ],
 )
@@ -204,8 +205,8 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     weights.parent.mkdir()
     weights.write_bytes(b"damaged")
     digest = sha256(weights) if passed_gate else "0" * 64
-    verdict = {"passed": True, "weights_sha256": digest}
-    write_json(tmp_path / "reports" / "gate.json", verdict)
+    write_json(tmp_path / "reports/gate.json", GATE | {"weights_sha256": digest})
+    write_json(tmp_path / "reports/evaluate/metrics.json", METRICS)
     result = run("export")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
