@@ -6,6 +6,7 @@ the text leaves the program; HTML is left to jinja's autoescape.
 
 import re
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -55,7 +56,8 @@ def for_figure(names: Sequence[str]) -> list[str]:
     drawn: dict[str, None] = {}
     for name in map(for_terminal, names):
         short = name if len(name) <= LONGEST_IN_FIGURE else f"{name[: LONGEST_IN_FIGURE - 1]}…"
-        drawn[short if short not in drawn else f"{short} ({len(drawn)})"] = None
+        others = (f"{short} ({number})" for number in count(2))
+        drawn[next(each for each in chain([short], others) if each not in drawn)] = None
     return list(drawn)
 
 

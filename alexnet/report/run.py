@@ -22,6 +22,7 @@ from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
+from alexnet.report.canvas import with_glyphs
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import ProbeResults, probe_network
@@ -109,7 +110,8 @@ def read_run(files: Files, params: config.Params) -> Run:
     profiled_on = read_record(files.profile_metrics, RanOn, PROFILE_AGAIN).device
     times = [asdict(row) for row in read_rows(files.profile, LayerTime, PROFILE_AGAIN)]
     model, metadata = load_weights(files.weights)
-    classes, size = for_figure(metadata.classes), metadata.image_size
+    classes = for_figure(list(map(with_glyphs, metadata.classes)))
+    size = metadata.image_size
     predictions = read_predictions(files.predictions, metadata.classes)
     layers = summarize(model, size)
     if [row["layer"] for row in times] != [layer.name for layer in layers]:
