@@ -130,10 +130,8 @@ def _stages(lock: str) -> dict[str, "_Stage"]:
     try:
         values = YAML(typ="safe", pure=True).load(lock) or {}
         return TypeAdapter(dict[str, _Stage]).validate_python(values.get("stages", {}))
-    except (YAMLError, AttributeError, ValidationError) as error:
-        raise UserError(
-            f"{LOCK} is damaged, or has a conflict ({error}); run `dvc repro`"
-        ) from None
+    except (YAMLError, AttributeError, ValidationError):
+        raise UserError(f"{LOCK} is damaged, or has a merge conflict; run `dvc repro`") from None
 
 
 def _test_images(lock: str) -> str | None:
