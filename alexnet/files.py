@@ -1,30 +1,41 @@
-"""Atomic writes: a file or directory is complete, or it is not there.
+"""Atomic writes: a file or directory is complete, or it is not there. And checked reads.
 
 Everything is written to a temporary name beside its destination, synced to disk and then
 renamed, so a crash or a full disk never leaves half a file in place of a good one. Modes are
 those that the umask gives.
+What is read may have been edited since: it is checked against the dataclass that describes it.
 """
 
 import csv
 import hashlib
 import json
 import os
+import reprlib
 import stat
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from alexnet.errors import UserError
 from alexnet.scratch import naming_errors, replace_folder, scratch_path
 
 CHUNK_BYTES = 1 << 20
 
-Row = TypeVar("Row")  # a dataclass
+Record = TypeVar("Record")  # a dataclass
+
+# The types of its fields.
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, lt=2**53)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @contextmanager
@@ -111,16 +122,29 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Raises UserError if the file is missing or is not JSON."""
+def read_json(path: Path, advice: str = "run the stage that writes it again") -> Any:
+    """Raises UserError, with `advice`, if the file is missing or is not JSON; NaN is not."""
+    content = require_file(path).read_bytes()
     try:
-        return json.loads(require_file(path).read_text(encoding="utf-8"))
+        return from_json(content.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{path} is not valid JSON ({error}); run the stage that writes it"
-        ) from None
+        raise UserError(f"{path}: is not valid JSON ({error}); {advice}") from None
+
+
+def read_record(path: Path, kind: type[Record], advice: str) -> Record:
+    """The dataclass `kind` from a JSON object, of exact types, within its fields' bounds.
+
+    Raises UserError if the file is missing, or, with `advice`, one that names what is wrong in it.
+    """
+    return parse_record(require_file(path).read_bytes(), kind, str(path), advice)
+
+
+def parse_record(content: bytes, kind: type[Record], source: str, advice: str) -> Record:
+    """As `read_record`, of the content of a file; `source` says which."""
+    try:
+        return TypeAdapter(kind).validate_json(content.removeprefix(BOM_UTF8), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{source}: {_explain(error)}; {advice}") from None
 
 
 def write_rows(path: Path, kind: type, rows: Sequence[Any], sync: bool = True) -> None:
@@ -134,28 +158,58 @@ def write_rows(path: Path, kind: type, rows: Sequence[Any], sync: bool = True) -
             )
 
 
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows that `write_rows` wrote; an empty field is None.
+def read_rows(path: Path, kind: type[Record], advice: str) -> list[Record]:
+    """The rows that `write_rows` wrote, at least one; an empty field is None.
 
-    Raises UserError if the file is missing, or its columns are not those of `kind`.
+    Raises UserError if the file is missing, or, with `advice`, one that names line and column.
     """
-    with require_file(path).open(newline="") as file:
-        rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    adapter, rows = TypeAdapter(kind), []
     try:
-        return [TypeAdapter(kind).validate_python(row) for row in rows]
+        with require_file(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            if next(reader, None) != names:
+                raise ValueError(f"should have the columns {', '.join(names)}")
+            for cells in filter(None, reader):
+                if len(cells) != len(names):
+                    raise ValueError(f"line {reader.line_num}: should have {len(names)} cells")
+                row = dict(zip(names, (cell or None for cell in cells), strict=True))
+                rows.append(adapter.validate_python(row))
+            if not rows:
+                raise ValueError("holds no rows")
     except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(map(str, detail["loc"]))
-        raise UserError(
-            f"{path} is not a table of {kind.__name__} rows ({where}: {detail['msg']}); "
-            "run the stage that writes it"
-        ) from None
+        message = f"line {reader.line_num}: {_explain(error)}"
+    except UserError:
+        raise
+    except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
+        message = str(error)
+    else:
+        return rows
+    raise UserError(f"{path}: {message}; {advice}")
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing that is wrong, as `field: message (got value)`."""
+    detail = error.errors()[0]
+    match detail["type"]:
+        case "missing":
+            message = "is missing"
+        case "json_invalid":
+            message = f"is not valid JSON ({detail['ctx']['error']})"
+        case "value_error":  # of a class's own checks
+            message = str(detail["ctx"]["error"])
+        case _:
+            message = detail["msg"].replace("Input should", "should")
+            message += f" (got {reprlib.repr(detail['input'])})"
+    return ": ".join([*([".".join(map(str, detail["loc"]))] if detail["loc"] else []), message])
 
 
 def require_file(path: Path) -> Path:
-    """Return `path`. Raises UserError if it does not exist."""
+    """Return `path`. Raises UserError if it does not exist, or is a directory or a pipe."""
     if not path.exists():
         raise UserError(f"{path} does not exist; run the stage that writes it, or `dvc repro`")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; remove it and run the stage that writes it")
     return path
 
 
@@ -178,7 +232,7 @@ def read_small_text(path: Path, max_bytes: int) -> str:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's contents, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with require_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

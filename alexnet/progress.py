@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from alexnet.escape import for_terminal
+
 UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
@@ -53,15 +55,15 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     """
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with bar:
-        task = bar.add_task(title, total=total, completed=done, note="")
+        task = bar.add_task(for_terminal(title), total=total, completed=done, note="")
 
         def advance(num_done: int = 1, note: str = "") -> None:
             bar.update(task, advance=num_done)

@@ -1,16 +1,27 @@
 """compare: fails if the model is worse than that of the main branch."""
 
-import json
 import subprocess
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from alexnet.cli.app import fail, run
 from alexnet.errors import UserError
-from alexnet.files import read_json, read_small_text, sha256, write_json
+from alexnet.evaluation.gate import read_verdict
+from alexnet.evaluation.results import Metrics, read_metrics
+from alexnet.files import (
+    Share,
+    parse_record,
+    read_record,
+    read_small_text,
+    sha256,
+    write_json,
+)
 from stages import paths
 
 COMPARISON = Path("reports/comparison.json")
@@ -31,31 +42,46 @@ BASE = "origin/main"
 MAX_DROP = 0.005
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The contents of reports/comparison.json; `metrics` are those of `base`."""
+
+    passed: bool
+    base: str
+    max_drop: Share
+    same_test_images: bool
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class _Dependency:
+    path: str
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Of dvc.lock."""
+
+    deps: list[_Dependency] = field(default_factory=list)
+
+
 def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     """Check the gate, and this run's accuracy against the main branch's; fail if it is worse."""
     COMPARISON.unlink(missing_ok=True)  # of an earlier run
     _check_gate()
-    accuracy = read_json(paths.METRICS)["accuracy"]
+    accuracy = read_metrics(paths.METRICS).accuracy
     before = _metrics(base)
     if before is None:
         print(f"compare: {base} has no results yet to compare with; accuracy {accuracy:.4f}")
         return
-    drop = before["accuracy"] - accuracy
-    passed = drop <= max_drop  # in this order, NaN does not pass
-    same_images = _test_images(read_small_text(LOCK, MAX_LOCK_BYTES)) == _test_images(
-        _lock(base) or ""
-    )
-    write_json(
-        COMPARISON,
-        {
-            "passed": passed,
-            "base": base,
-            "max_drop": max_drop,
-            "same_test_images": same_images,
-            "metrics": before,
-        },
-    )
-    change = f"accuracy {accuracy:.4f}, on {base} {before['accuracy']:.4f}"
+    drop = before.accuracy - accuracy
+    passed = drop <= max_drop
+    own = _test_images(read_small_text(LOCK, MAX_LOCK_BYTES))
+    same_images = own == _test_images(_lock(base) or "")
+    comparison = Comparison(passed, base, max_drop, same_images, before)
+    write_json(COMPARISON, asdict(comparison) | {"metrics": before.as_dict()})
+    change = f"accuracy {accuracy:.4f}, on {base} {before.accuracy:.4f}"
     if not same_images:
         change += " of other test images"
     if not passed:
@@ -66,17 +92,22 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     print(f"compare: {change}; a drop of {max_drop:.4f} is allowed")
 
 
+def read_comparison() -> Comparison:
+    """Raises UserError if COMPARISON is missing or damaged."""
+    return read_record(COMPARISON, Comparison, "run ci.compare again")
+
+
 def _check_gate() -> None:
-    verdict = read_json(paths.GATE)
-    if not verdict["passed"]:
+    verdict = read_verdict(paths.GATE)
+    if not verdict.passed:
         raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is pushed")
-    if verdict["weights_sha256"] != sha256(paths.WEIGHTS):
+    if verdict.weights_sha256 != sha256(paths.WEIGHTS):
         raise UserError(
             f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; run `dvc repro`"
         )
 
 
-def _metrics(revision: str) -> dict[str, Any] | None:
+def _metrics(revision: str) -> Metrics | None:
     """The metrics of the evaluate stage at a revision; None if it has not run there."""
     if "evaluate" not in _stages(_lock(revision) or ""):
         return None
@@ -84,14 +115,14 @@ def _metrics(revision: str) -> dict[str, Any] | None:
     from dvc.exceptions import DvcException
 
     try:
-        text = dvc.api.read(paths.METRICS.as_posix(), rev=revision)
+        content = dvc.api.read(paths.METRICS.as_posix(), rev=revision, mode="rb")
     except (DvcException, OSError) as error:
         raise UserError(
             f"the metrics of {revision} are neither in the cache nor on the DVC remote; run "
             f"`dvc push` where they were computed ({error})"
         ) from None
-    metrics: dict[str, Any] = json.loads(text)
-    return metrics
+    source = f"{paths.METRICS} of {revision}"
+    return parse_record(content, Metrics, source, "run the stage evaluate there again, and push")
 
 
 def _lock(revision: str) -> str | None:
@@ -104,14 +135,18 @@ def _lock(revision: str) -> str | None:
     return _git("show", f"{revision}:./{LOCK}")
 
 
-def _stages(lock: str) -> dict[str, Any]:
-    return (YAML(typ="safe").load(lock) or {}).get("stages", {})
+def _stages(lock: str) -> dict[str, "_Stage"]:
+    try:
+        values = YAML(typ="safe", pure=True).load(lock) or {}
+        return TypeAdapter(dict[str, _Stage]).validate_python(values.get("stages", {}))
+    except (YAMLError, AttributeError, ValidationError):
+        raise UserError(f"{LOCK} is damaged, or has a merge conflict; run `dvc repro`") from None
 
 
 def _test_images(lock: str) -> str | None:
     """The digest of the test images in a dvc.lock."""
-    deps = _stages(lock).get("evaluate", {}).get("deps", [])
-    return next((dep["md5"] for dep in deps if dep["path"] == TEST_IMAGES), None)
+    stage = _stages(lock).get("evaluate", _Stage())
+    return next((dep.md5 for dep in stage.deps if dep.path == TEST_IMAGES), None)
 
 
 def _git(*arguments: str) -> str | None:

@@ -4,14 +4,16 @@ Such a page cannot show local pictures: it draws the curves from their numbers (
 the report's figures are kept with the artifact.
 """
 
-import csv
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from alexnet.cli.app import run
-from alexnet.files import read_json
-from ci.compare import COMPARISON
+from alexnet.escape import for_markdown
+from alexnet.evaluation.gate import read_verdict
+from alexnet.evaluation.results import ClassMetrics, Metrics, read_metrics
+from alexnet.files import read_rows
+from alexnet.training.history import Epoch
+from ci.compare import COMPARISON, Comparison, read_comparison
 from stages import paths
 
 TITLES = {  # of evaluate's metrics
@@ -29,35 +31,34 @@ def summary() -> None:
     if not paths.METRICS.exists():
         lines += ["No model was evaluated; the log says why.", ""]
     else:
-        metrics = read_json(paths.METRICS)
-        comparison = read_json(COMPARISON) if COMPARISON.exists() else None
+        metrics = read_metrics(paths.METRICS)
+        comparison = read_comparison() if COMPARISON.exists() else None
         lines += [*_verdicts(comparison), "", *_figures(metrics, comparison), ""]
-        lines += _classes(metrics["per_class"])
+        lines += _classes(metrics.per_class)
     if paths.HISTORY.exists():
-        with paths.HISTORY.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(paths.HISTORY, Epoch, "run the stage train again")
         lines += _curves("Accuracy", rows, "train_accuracy", "val_accuracy")
         lines += _curves("Loss", rows, "train_loss", "val_loss")
     print("\n".join(lines))
 
 
-def _verdicts(comparison: dict[str, Any] | None) -> list[str]:
+def _verdicts(comparison: Comparison | None) -> list[str]:
     lines = []
     if paths.GATE.exists():
-        gate = read_json(paths.GATE)
+        verdict = read_verdict(paths.GATE)
         checks = [
-            f"{check['metric']} {check['value']:.4f}, "
-            f"{'at least' if check['minimum'] else 'at most'} {check['threshold']:.4f}"
-            for check in gate["checks"]
+            f"{for_markdown(check.metric)} {check.value:.4f}, "
+            f"{'at least' if check.minimum else 'at most'} {check.threshold:.4f}"
+            for check in verdict.checks
         ]
-        lines.append(f"- Gate: **{_word(gate['passed'])}** ({'; '.join(checks)})")
+        lines.append(f"- Gate: **{_word(verdict.passed)}** ({'; '.join(checks)})")
     if comparison is None:
         return [*lines, "- Comparison: none was made"]
-    images = "" if comparison["same_test_images"] else ", on other test images"
+    images = "" if comparison.same_test_images else ", on other test images"
     return [
         *lines,
-        f"- Comparison with `{comparison['base']}`{images}: **{_word(comparison['passed'])}** "
-        f"(a drop of {comparison['max_drop']:.4f} is allowed)",
+        f"- Comparison with {for_markdown(comparison.base)}{images}: "
+        f"**{_word(comparison.passed)}** (a drop of {comparison.max_drop:.4f} is allowed)",
     ]
 
 
@@ -65,33 +66,34 @@ def _word(passed: bool) -> str:
     return "passed" if passed else "failed"
 
 
-def _figures(metrics: dict[str, Any], comparison: dict[str, Any] | None) -> list[str]:
-    before = comparison["metrics"] if comparison else {}
-    base = [f"`{comparison['base']}`"] if comparison else []
-    rows = [["test split", "this run", *base]]
+def _figures(metrics: Metrics, comparison: Comparison | None) -> list[str]:
+    columns = {"this run": metrics}
+    if comparison:
+        columns[comparison.base] = comparison.metrics
+    rows = [["test split", *columns]]
     rows += [
-        [name, *(_number(figures.get(key)) for figures in (metrics, before)[: 1 + len(base)])]
-        for key, name in TITLES.items()
-        if key in metrics
+        [title, *(_number(getattr(figures, key)) for figures in columns.values())]
+        for key, title in TITLES.items()
+        if getattr(metrics, key) is not None
     ]
     return _table(rows)
 
 
-def _classes(per_class: dict[str, dict[str, Any]]) -> list[str]:
+def _classes(per_class: Mapping[str, ClassMetrics]) -> list[str]:
     rows = [["class", "precision", "recall", "images"]]
     rows += [
-        [name, *(_number(figures[key]) for key in ("precision", "recall", "support"))]
+        [name, *map(_number, (figures.precision, figures.recall, figures.support))]
         for name, figures in per_class.items()
     ]
     title = f"<summary>Each of the {len(per_class)} classes</summary>"
     return ["<details>", title, "", *_table(rows), "", "</details>", ""]
 
 
-def _curves(title: str, rows: list[dict[str, str]], train: str, val: str) -> list[str]:
-    """Both curves over the epochs; empty for a single epoch, or if a value is not finite."""
-    curves = [[float(row[column]) for row in rows] for column in (train, val)]
-    if len(rows) < 2 or not all(map(math.isfinite, [*curves[0], *curves[1]])):
+def _curves(title: str, rows: Sequence[Epoch], train: str, val: str) -> list[str]:
+    """Both curves over the epochs; empty for a single epoch."""
+    if len(rows) < 2:
         return []
+    curves = [map(attrgetter(column), rows) for column in (train, val)]
     lines = [f"    line [{', '.join(f'{value:.4f}' for value in curve)}]" for curve in curves]
     return [
         f"## {title}",
@@ -99,7 +101,7 @@ def _curves(title: str, rows: list[dict[str, str]], train: str, val: str) -> lis
         "```mermaid",
         "xychart-beta",
         f'    title "{title}: training, validation"',
-        f'    x-axis "epoch" {rows[0]["epoch"]} --> {rows[-1]["epoch"]}',
+        f'    x-axis "epoch" {rows[0].epoch} --> {rows[-1].epoch}',
         *lines,
         "```",
         "",
@@ -107,12 +109,8 @@ def _curves(title: str, rows: list[dict[str, str]], train: str, val: str) -> lis
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    heading, *body = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    heading, *body = ["| " + " | ".join(map(for_markdown, row)) + " |" for row in rows]
     return [heading, "|" + "---|" * len(rows[0]), *body]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")  # a class may have any name
 
 
 def _number(value: float | None) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from alexnet import config
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from alexnet.files import read_json, remove_directory, sha256, write_json
+from alexnet.evaluation.gate import read_verdict
+from alexnet.evaluation.results import read_metrics
+from alexnet.files import remove_directory, sha256, write_json
 from stages import paths
 from stages.params import load, read_records
 from stages.paths import PARAMS, ParamsFile
@@ -18,15 +20,17 @@ logger = logging.getLogger("stages.export")
 def export(params: ParamsFile = PARAMS) -> None:
     """Write the model that passed the gate as ONNX and verify it against PyTorch."""
     values = load(params).export
-    verdict = read_json(paths.GATE)
-    if not verdict["passed"]:
+    verdict = read_verdict(paths.GATE)
+    if not verdict.passed:
         raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is exported")
     digest = sha256(paths.WEIGHTS)
-    if verdict["weights_sha256"] != digest:
+    if verdict.weights_sha256 != digest:
         raise UserError(
             f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; "
             "run evaluate and gate again"
         )
+    metrics = read_metrics(paths.METRICS).as_dict()
+    del metrics["weights_sha256"]  # it is in the provenance
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.evaluation.evaluate import read_predictions
@@ -42,7 +46,6 @@ def export(params: ParamsFile = PARAMS) -> None:
     images, labels = load_split(paths.PROCESSED, "test")
     calibration_images, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
-    metrics = {k: v for k, v in read_json(paths.METRICS).items() if k != "weights_sha256"}
     origin = provenance(
         Path(),
         {

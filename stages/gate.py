@@ -3,8 +3,9 @@
 import logging
 
 from alexnet.cli.app import fail, run
-from alexnet.evaluation.gate import check, report
-from alexnet.files import read_json, write_json
+from alexnet.evaluation.gate import judge
+from alexnet.evaluation.results import read_metrics
+from alexnet.files import write_json
 from stages import paths
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
@@ -14,18 +15,17 @@ logger = logging.getLogger("stages.gate")
 
 def gate(params: ParamsFile = PARAMS) -> None:
     """Check the test metrics against the thresholds in params.yaml; fail the run below them."""
-    paths.GATE.unlink(missing_ok=True)  # an earlier verdict would let a model pass that fails now
+    paths.GATE.unlink(missing_ok=True)  # first: whatever fails, no earlier verdict stays
     thresholds = load(params).gate
-    metrics = read_json(paths.METRICS)
-    checks = check(metrics, thresholds)
-    write_json(paths.GATE, report(checks, metrics["weights_sha256"]))
-    failed = [str(result) for result in checks if not result.passed]
+    verdict = judge(read_metrics(paths.METRICS), thresholds)
+    write_json(paths.GATE, verdict.as_dict())
+    failed = [str(check) for check in verdict.checks if not check.passed]
     if failed:
         fail(
             f"gate: {'; '.join(failed)}. Nothing is exported: train better, or change the "
             f"threshold under gate in {params}"
         )
-    logger.info("gate: " + "; ".join(map(str, checks)))
+    logger.info("gate: " + "; ".join(map(str, verdict.checks)))
 
 
 if __name__ == "__main__":

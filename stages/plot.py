@@ -12,9 +12,10 @@ logger = logging.getLogger("stages.plot")
 
 def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
-    values = as_recorded(load(params))
+    parameters = load(params)
 
-    from alexnet.files import atomic_directory, read_json, remove_directory
+    from alexnet.evaluation.results import read_metrics
+    from alexnet.files import atomic_directory, remove_directory
     from alexnet.report.draw import WRITTEN, draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
@@ -22,6 +23,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
 
     # DVC leaves this folder to us. If the stage fails, no earlier run's pictures are left.
     remove_directory(paths.FIGURES, WRITTEN.fullmatch)
+    values = as_recorded(parameters)
     configure_torch(values.train.deterministic)
     files = Files(
         processed=paths.PROCESSED,
@@ -33,6 +35,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         profile_metrics=paths.PROFILE_METRICS,
         predictions=paths.PREDICTIONS,
     )
+    metrics = read_metrics(paths.METRICS)
     data = read_run(files, values)
     with atomic_directory(paths.FIGURES, WRITTEN.fullmatch) as folder:
         names = draw_all(folder, data)
@@ -41,7 +44,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         title=data.title,
         conditions=data.conditions,
         settings=read_records(),
-        metrics=read_json(paths.METRICS),
+        metrics=metrics,
         layers=data.layers,
         input_shape=data.input_shape,
         history=data.history,

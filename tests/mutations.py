@@ -124,8 +124,8 @@ MUTATIONS = [
     Mutation(
         "skipped gate",
         "alexnet/evaluation/gate.py",
-        '"passed": all(check.passed for check in checks)',
-        '"passed": True',
+        "passed = all(check.passed for check in checks)",
+        "passed = True",
         "tests/evaluation/test_gate.py",
     ),
     Mutation(

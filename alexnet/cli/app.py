@@ -12,6 +12,7 @@ import typer
 
 from alexnet.cli.output import end_of_output, guard_output
 from alexnet.errors import UserError
+from alexnet.escape import message_for_terminal
 from alexnet.signals import StoppedBySignal, TrainingInterrupted, stopped_by_signals
 
 logger = logging.getLogger(__name__)
@@ -86,10 +87,11 @@ class TerminalHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        message = message_for_terminal(record.getMessage())
         if record.levelno < logging.WARNING:
-            print(record.getMessage(), flush=True)
+            print(message, flush=True)
         else:
-            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr, flush=True)
+            print(f"{record.levelname.lower()}: {message}", file=sys.stderr, flush=True)
 
 
 def configure_logging() -> None:
@@ -102,5 +104,5 @@ def configure_logging() -> None:
 
 
 def fail(message: str, code: int = 1) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {message_for_terminal(message)}", file=sys.stderr)
     sys.exit(code)

@@ -1,7 +1,6 @@
 """predict: classify image files with an exported model."""
 
 import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from alexnet.errors import UserError
+from alexnet.escape import for_csv, for_terminal
 
 if TYPE_CHECKING:  # the command line starts without onnxruntime
     from alexnet.inference.predictor import Prediction
@@ -47,8 +47,6 @@ def predict(
     paths = find_images(images)
     with progress("predict", len(paths)) as advance:
         predictions, failed = predictor.classify_all(paths, top, advance)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be valid text
-        sys.stdout.reconfigure(errors="surrogateescape")
     write = _write_json if as_json else _write_csv if as_csv else _write_text
     write(predictions)
     if failed:
@@ -58,10 +56,11 @@ def predict(
 
 
 def _write_text(predictions: Predictions) -> None:
-    width = max((len(str(path)) for path in predictions), default=0)
+    names = {path: for_terminal(str(path)) for path in predictions}
+    width = max(map(len, names.values()), default=0)
     for path, row in predictions.items():
-        classes = "   ".join(f"{best.label} {best.probability:.1%}" for best in row)
-        print(f"{path!s:<{width}}   {classes}")
+        classes = "   ".join(f"{for_terminal(best.label)} {best.probability:.1%}" for best in row)
+        print(f"{names[path]:<{width}}   {classes}")
 
 
 def _write_json(predictions: Predictions) -> None:
@@ -69,12 +68,14 @@ def _write_json(predictions: Predictions) -> None:
         {"file": str(path), "predictions": [vars(prediction) for prediction in row]}
         for path, row in predictions.items()
     ]
-    print(json.dumps(rows, indent=2, ensure_ascii=False))
+    for line in json.dumps(rows, indent=2, ensure_ascii=False).split("\n"):
+        print(for_terminal(line))  # its escapes are those of JSON, too
 
 
 def _write_csv(predictions: Predictions) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file", "rank", "label", "probability"])
     for path, row in predictions.items():
-        for rank, prediction in enumerate(row, start=1):
-            writer.writerow([path, rank, prediction.label, f"{prediction.probability:.6f}"])
+        for rank, best in enumerate(row, start=1):
+            label = for_csv(best.label)
+            writer.writerow([for_csv(str(path)), rank, label, f"{best.probability:.6f}"])

@@ -1,5 +1,6 @@
 """report: the path of a run's report; or open it."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,8 @@ import typer
 
 REPORT = Path("reports/report.html")
 METRICS = Path("reports/evaluate/metrics.json")
+
+logger = logging.getLogger(__name__)
 
 
 def report(
@@ -16,7 +19,7 @@ def report(
     import webbrowser
 
     from alexnet.errors import UserError
-    from alexnet.files import read_json
+    from alexnet.evaluation.results import read_metrics
 
     if not REPORT.exists():
         raise UserError(
@@ -24,7 +27,7 @@ def report(
             ".demo: go there first)"
         )
     page = REPORT.resolve()
-    metrics = read_json(METRICS)
-    print(f"{page}: accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images")
+    metrics = read_metrics(METRICS)
+    logger.info(f"{page}: accuracy {metrics.accuracy:.2%} on {metrics.n:,} test images")
     if show and not webbrowser.open(page.as_uri()):
         raise UserError(f"no browser could be started here; open {page} in one")

@@ -1,11 +1,14 @@
 """verify: check an exported artifact against its manifest, samples and signature."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alexnet.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 def verify(
@@ -25,7 +28,7 @@ def verify(
         raise UserError("--signature: give the sender's public key, too (--key)")
     result = verify(folder)
     differences = ", ".join(f"{name} {value:.1e}" for name, value in result.max_difference.items())
-    print(
+    logger.info(
         f"{folder} is verified: {result.num_files} files match the manifest, the model matches its "
         f"metadata, {result.num_samples} samples reproduce (largest difference of a probability: "
         f"{differences})\n"
@@ -35,4 +38,4 @@ def verify(
         from alexnet.inference.signature import signature_path, verify_signature
 
         verify_signature(folder, key, signature or signature_path(folder))
-        print(f"signature verified: made with the private key of {key}")
+        logger.info(f"signature verified: made with the private key of {key}")

@@ -11,19 +11,30 @@ Preprocessing must not load torch, so this module does not import it: safetensor
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from alexnet.data.images import Pixels
 from alexnet.errors import UserError
-from alexnet.files import preallocate, read_json, require_file, write_json
+from alexnet.escape import ClassName
+from alexnet.files import (
+    Count,
+    Sha256,
+    Share,
+    preallocate,
+    read_record,
+    require_file,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Number = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -35,18 +46,29 @@ class Meta:
     duplicates: for a pair of splits such as `train-test`, the number of images of the
         second that are also in the first, pixel by pixel.
     source, source_sha256: the origin and the digest that data/raw/source.json records.
+
+    Raises ValueError if these do not fit each other.
     """
 
     name: str
-    classes: tuple[str, ...]
-    image_size: int
-    channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    counts: dict[str, dict[str, int]]
-    duplicates: dict[str, int]
+    classes: tuple[ClassName, ...]
+    image_size: Count
+    channels: Literal[1, 3]
+    mean: tuple[Share, ...]
+    std: tuple[Annotated[Share, Field(gt=0)], ...]
+    counts: dict[str, dict[str, Number]]
+    duplicates: dict[str, Number]
     source: str
-    source_sha256: str
+    source_sha256: Sha256
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: should be two or more different names")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean, std: should have {self.channels} values, one for each channel")
+        for split, numbers in self.counts.items():
+            if tuple(numbers) != self.classes:
+                raise ValueError(f"counts.{split}: should be of the classes, in their order")
 
     @property
     def num_classes(self) -> int:
@@ -68,14 +90,8 @@ def save_meta(folder: Path, meta: Meta) -> None:
 
 
 def load_meta(folder: Path) -> Meta:
-    """Raises UserError if meta.json is missing or lacks a field of Meta."""
-    path = folder / "meta.json"
-    try:
-        return TypeAdapter(Meta).validate_python(read_json(path))
-    except ValidationError as error:
-        detail = error.errors()[0]
-        key = ".".join(str(part) for part in detail["loc"])
-        raise UserError(f"{path}: {key}: {detail['msg']}; preprocess again") from None
+    """Raises UserError if meta.json is missing, or a field of Meta is missing or impossible."""
+    return read_record(folder / "meta.json", Meta, "run the stage preprocess again")
 
 
 def load_split(folder: Path, split: str) -> tuple["Tensor", "Tensor"]:

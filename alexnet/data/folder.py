@@ -10,6 +10,7 @@ from alexnet.data.archive import abbreviate, iter_members
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
+from alexnet.escape import check_class_name
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,8 @@ def read_folder(files: Path) -> DatasetIndex:
 
     Classes are sorted by name and images by path, so the index does not depend on the order
     in an archive or a file system. A single folder around everything is skipped. Raises
-    UserError that names the misplaced files, a class without images, a single class, or the
-    classes that are not in all splits.
+    UserError that names the misplaced files, a class without images, a single class, the
+    classes that are not in all splits, or one whose name is not a line of text.
     """
     root = _root(files)
     paths, folders = _list_members(root)
@@ -124,6 +125,11 @@ def _check_classes(
             f"{root}: {abbreviate(empty)} holds no images; add some or remove the folder"
         )
     classes = {name for split, name in filled if split == "train"}
+    try:
+        for name in sorted(classes):
+            check_class_name(name)
+    except ValueError as error:
+        raise UserError(f"{root}: {error}; rename its folder") from None
     if len(classes) < 2:
         raise UserError(
             f"{root}: holds only the class {abbreviate(sorted(classes))}; two are needed"

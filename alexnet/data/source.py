@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from alexnet import files
 from alexnet.data.archive import abbreviate
 from alexnet.errors import UserError
@@ -85,8 +83,4 @@ def load_source(raw: Path) -> Source:
 
 
 def _read_list(raw: Path) -> Source:
-    path = raw / "source.json"
-    try:
-        return TypeAdapter(Source).validate_python(files.read_json(path))
-    except ValidationError as error:
-        raise UserError(f"{path} is not a valid list of files ({error}); download again") from None
+    return files.read_record(raw / "source.json", Source, "run the stage download again")

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.errors import UserError
+from alexnet.escape import for_csv
 from alexnet.evaluation import metrics
-from alexnet.files import atomic_write, require_file
+from alexnet.evaluation.results import ADVICE, PredictionRow
+from alexnet.files import atomic_write, read_rows
 from alexnet.network.inputs import normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
@@ -119,36 +121,31 @@ def compute_metrics(
     return results, Predictions(actual, predicted, confidence)
 
 
-COLUMNS = ["index", "actual", "predicted", "confidence"]
-
-
 def write_predictions(path: Path, predictions: Predictions, classes: tuple[str, ...]) -> None:
     """Write a CSV with a row for each test image, in the split's order, with class names."""
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([field.name for field in fields(PredictionRow)])
+        cells = list(map(for_csv, classes))
         rows = zip(predictions.actual, predictions.predicted, predictions.confidence, strict=True)
         for index, (actual, predicted, confidence) in enumerate(rows):
-            writer.writerow([index, classes[actual], classes[predicted], f"{confidence:.6f}"])
+            writer.writerow([index, cells[actual], cells[predicted], f"{confidence:.6f}"])
 
 
 def read_predictions(path: Path, classes: tuple[str, ...]) -> Predictions:
     """The predictions that `write_predictions` wrote.
 
-    Raises UserError if the file is missing or empty, or its classes are not `classes`.
+    Raises UserError if the file is missing, empty or damaged, or its classes are not `classes`.
     """
-    numbers = {name: k for k, name in enumerate(classes)}
-    with require_file(path).open(newline="", encoding="utf-8") as file:
-        try:
-            rows = [
-                (numbers[row["actual"]], numbers[row["predicted"]], float(row["confidence"]))
-                for row in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path} does not fit the data set's classes ({error}); run evaluate again"
-            ) from None
-    if not rows:
-        raise UserError(f"{path} holds no predictions; run evaluate again")
-    actual, predicted, confidence = zip(*rows, strict=True)
-    return Predictions(np.array(actual), np.array(predicted), np.array(confidence))
+    numbers = {for_csv(name): k for k, name in enumerate(classes)}
+    rows = read_rows(path, PredictionRow, ADVICE)
+    for number, row in enumerate(rows):
+        unknown = {row.actual, row.predicted} - numbers.keys()
+        if unknown or row.index != number:
+            what = f"{unknown.pop()} is no class of the data set" if unknown else "is missing"
+            raise UserError(f"{path}: image {number}: {what}; {ADVICE}")
+    return Predictions(
+        np.array([numbers[row.actual] for row in rows]),
+        np.array([numbers[row.predicted] for row in rows]),
+        np.array([row.confidence for row in rows]),
+    )

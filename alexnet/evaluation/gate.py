@@ -1,9 +1,14 @@
 """The gate: thresholds that the metrics must meet before the model is exported."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from alexnet import config
+from alexnet.evaluation.results import Metrics
+from alexnet.files import Finite, Sha256, read_record
 
 
 @dataclass(frozen=True)
@@ -11,8 +16,8 @@ class Check:
     """One metric checked against its threshold."""
 
     metric: str
-    value: float
-    threshold: float
+    value: Finite
+    threshold: Finite
     minimum: bool  # whether the threshold is a minimum, else a maximum
 
     @property
@@ -28,29 +33,44 @@ class Check:
         return f"{self.metric} {self.value:.4f} {verdict} the threshold of {self.threshold:.4f}"
 
 
-def check(metrics: dict[str, Any], thresholds: config.Gate) -> list[Check]:
-    """The checks of `thresholds` on the metrics of the evaluate stage.
+@dataclass(frozen=True)
+class Verdict:
+    """The contents of reports/gate.json; the digest ties the verdict to one file of weights.
 
-    metrics: as `evaluate.compute_metrics` returns them. A threshold of None is not checked.
+    Raises ValueError if it says to have passed although a check has not, or the reverse.
     """
-    checks = [Check("accuracy", metrics["accuracy"], thresholds.min_accuracy, minimum=True)]
+
+    passed: bool
+    weights_sha256: Sha256
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        if self.passed != all(check.passed for check in self.checks):
+            raise ValueError(f"passed: the checks do not give {self.passed}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in the file."""
+        checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
+        return asdict(self) | {"checks": checks}
+
+
+def judge(metrics: Metrics, thresholds: config.Gate) -> Verdict:
+    """The verdict on the metrics; a threshold of None is not checked."""
+    checks = [Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True)]
     if thresholds.min_class_recall is not None:
-        name, worst = min(metrics["per_class"].items(), key=lambda item: item[1]["recall"])
+        name, worst = min(metrics.per_class.items(), key=lambda item: item[1].recall)
         checks.append(
-            Check(f"recall of {name}", worst["recall"], thresholds.min_class_recall, minimum=True)
+            Check(f"recall of {name}", worst.recall, thresholds.min_class_recall, minimum=True)
         )
     if thresholds.max_calibration_error is not None:
-        value = metrics["calibration_error"]
+        value = metrics.calibration_error
         checks.append(
             Check("calibration error", value, thresholds.max_calibration_error, minimum=False)
         )
-    return checks
+    passed = all(check.passed for check in checks)
+    return Verdict(passed, metrics.weights_sha256, tuple(checks))
 
 
-def report(checks: list[Check], weights_sha256: str) -> dict[str, Any]:
-    """The content of reports/gate.json; the digest ties the verdict to one file of weights."""
-    return {
-        "passed": all(check.passed for check in checks),
-        "weights_sha256": weights_sha256,
-        "checks": [asdict(check) | {"passed": check.passed} for check in checks],
-    }
+def read_verdict(path: Path) -> Verdict:
+    """Raises UserError if the file is missing, damaged or contradicts itself."""
+    return read_record(path, Verdict, "run the stage gate again")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from alexnet.evaluation.timer import DeviceTimer
+from alexnet.files import NotNegative
 from alexnet.network.model import AlexNet
 from alexnet.training.device import DeviceConfig
 
@@ -22,8 +23,8 @@ class LayerTime:
     """A row of the table: seconds for one image of a batch, the median of the rounds."""
 
     layer: str
-    forward_seconds: float
-    backward_seconds: float
+    forward_seconds: NotNegative
+    backward_seconds: NotNegative
 
 
 def time_layers(

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from alexnet import config
+from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
 from alexnet.export import graph
 from alexnet.export.agreement import check_against_evaluation, describe
@@ -212,10 +213,14 @@ def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of alexnet/export/templates, filled in; a missing value is an error."""
+    """A template of alexnet/export/templates, filled in; a missing value is an error.
+
+    Texts are escaped for Markdown, but for those that the template marks as safe.
+    """
     environment = Environment(
         loader=PackageLoader("alexnet.export", "templates"),
         undefined=StrictUndefined,
+        finalize=lambda value: for_markdown(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

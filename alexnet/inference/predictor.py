@@ -3,24 +3,41 @@
 The preprocessing of an image and the names of the classes are read from the model file.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field, TypeAdapter
+from pydantic_core import from_json
 
 from alexnet.data.images import MAX_IMAGE_BYTES, decode_image
 from alexnet.errors import UserError
+from alexnet.escape import ClassName
 
 BATCH_SIZE = 64
 # In an exported artifact, by precision.
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+
+Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image is prepared, in pixels: the middle square resized, then its centre cropped."""
+
+    resize: Pixels
+    crop: Pixels
+    channels: Literal[1, 3]
+
+    def __post_init__(self) -> None:
+        if self.crop > self.resize:
+            raise ValueError("crop: is larger than resize")
 
 
 @dataclass(frozen=True)
@@ -54,17 +71,19 @@ class Predictor:
         try:
             self.variant: str = properties["variant"]
             self.precision: str = properties["precision"]
-            self.classes: list[str] = json.loads(properties["classes"])
-            self.preprocessing: dict[str, Any] = json.loads(properties["preprocessing"])
-            self.provenance: dict[str, Any] = json.loads(properties["provenance"])
-            self.resize = int(self.preprocessing["resize"])
-            self.crop = int(self.preprocessing["crop"])
-            self.channels = int(self.preprocessing["channels"])
-        except (KeyError, TypeError, ValueError):
+            self.classes = TypeAdapter(list[ClassName]).validate_json(properties["classes"])
+            self.preprocessing: dict[str, Any] = from_json(properties["preprocessing"])
+            self.provenance: dict[str, Any] = from_json(properties["provenance"])
+            prepared = TypeAdapter(Preprocessing).validate_python(self.preprocessing)
+            outputs = {output.name: output.shape for output in self.session.get_outputs()}
+            if outputs["probabilities"][1:] != [len(self.classes)]:
+                raise ValueError("the classes do not fit the probabilities")
+        except (KeyError, ValueError):
             raise UserError(
-                f"{model} has no metadata of classes and preprocessing; was it exported by "
+                f"{model} has no valid metadata of classes and preprocessing; was it exported by "
                 "this project?"
             ) from None
+        self.resize, self.crop, self.channels = prepared.resize, prepared.crop, prepared.channels
 
     def prepare(self, path: Path) -> NDArray[np.uint8]:
         """An image file of any size and mode as uint8 (crop, crop, channels), as in training.

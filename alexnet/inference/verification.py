@@ -5,7 +5,6 @@ other file, and SHA256SUMS that of the manifest too: no byte of the folder can c
 unnoticed, and `sha256sum --check SHA256SUMS` detects it without this package.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from alexnet.errors import UserError
-from alexnet.files import sha256
+from alexnet.files import read_json, sha256
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
+ADVICE = "ask its sender for it again"
 # Tolerance for the probabilities of the samples. Processors round differently, and a
 # probability changes at most half as much as a logit. Lower precisions round more coarsely.
 MAX_DIFFERENCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 5e-2}
@@ -56,7 +56,7 @@ def verify(folder: Path) -> VerificationResult:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder}: its metadata is incomplete or damaged ({type(error).__name__}: {error}); "
-            "ask its sender for it again"
+            f"{ADVICE}"
         ) from None
     return VerificationResult(
         variant=manifest["variant"],
@@ -76,7 +76,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise UserError(f"{path} does not exist; without it nothing can be verified")
-    manifest = _json(path)
+    manifest = read_json(path, ADVICE)
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if type(schema) is not int or schema < 1:
         raise UserError(
@@ -88,13 +88,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
             "install a newer version of this package"
         )
     return dict(manifest)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is one too
-        raise UserError(f"{path} is damaged: it is not valid JSON ({error})") from None
 
 
 def _raise_if_any(folder: Path, errors: list[str]) -> None:
@@ -145,7 +138,7 @@ def _metadata_errors(
     values = {
         "variant": (predictor.variant, manifest["variant"]),
         "precision": (predictor.precision, precision),
-        "classes": (predictor.classes, _json(folder / "labels.json")),
+        "classes": (predictor.classes, read_json(folder / "labels.json", ADVICE)),
         "preprocessing": (predictor.preprocessing, manifest["preprocessing"]),
         "provenance": (predictor.provenance, manifest["provenance"]),
         "input": (
@@ -178,7 +171,7 @@ def _differences(folder: Path, predictor: Predictor) -> list[float]:
 
     Raises UserError for a difference above the tolerance or another label.
     """
-    expected = _json(folder / expected_outputs_path(predictor.precision))
+    expected = read_json(folder / expected_outputs_path(predictor.precision), ADVICE)
     allowed = MAX_DIFFERENCE[predictor.precision]
     if not expected:
         raise UserError(f"{folder} has no samples to check its model against")

@@ -7,13 +7,16 @@ the file is usable on its own. Reading it never runs code.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from alexnet.errors import UserError
-from alexnet.files import atomic_write, require_file
+from alexnet.escape import ClassName
+from alexnet.files import Count, Share, atomic_write, parse_record, require_file
 from alexnet.network.model import VARIANTS, AlexNet
 
 
@@ -22,10 +25,16 @@ class ModelMetadata:
     """The network that the weights belong to. mean and std are of pixel / 255, per channel."""
 
     variant: str
-    classes: tuple[str, ...]
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
+    image_size: Count
+    mean: Annotated[tuple[Share, ...], Field(min_length=1)]
+    std: tuple[Annotated[Share, Field(gt=0)], ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: should be different names")
+        if len(self.mean) != len(self.std):
+            raise ValueError("mean, std: should have a value for each channel")
 
     @property
     def channels(self) -> int:
@@ -83,20 +92,14 @@ def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
     require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["card"])
+            card = (file.metadata() or {})["card"].encode()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = ModelMetadata(
-            variant=header["variant"],
-            classes=tuple(header["classes"]),
-            image_size=header["image_size"],
-            mean=tuple(header["mean"]),
-            std=tuple(header["std"]),
-        )
+        metadata = parse_record(card, ModelMetadata, "its header", "train again")
         model = build(metadata, dropout=0.0)
         model.load_state_dict(tensors)
-    except UserError as error:  # of `build`
+    except UserError as error:  # of the header, or of `build`
         raise UserError(f"{path}: {error}") from None
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, RuntimeError) as error:
         raise UserError(
             f"{path} does not hold weights of this project's networks ({error}); train again"
         ) from None

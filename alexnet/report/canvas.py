@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
@@ -80,6 +80,15 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72 * HINTING
+
+
+def with_glyphs(text: str) -> str:
+    """`text`, with an escape such as \\u732b for each character that the font cannot draw."""
+    font = get_font(findfont(FontProperties(family=FONT)))
+    return "".join(
+        character if font.get_char_index(ord(character)) else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def fit(text: str, size: float, width: float, bold: bool = False) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from alexnet.escape import for_terminal
+from alexnet.evaluation.results import Metrics
 from alexnet.files import require_file, write_text
 from alexnet.network.summary import Layer, totals
 from alexnet.report.arithmetic import layer_arithmetic
@@ -24,7 +26,7 @@ def write_report(
     title: str,
     conditions: Mapping[str, str],
     settings: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     layers: list[Layer],
     input_shape: tuple[int, int, int],
     history: History,
@@ -33,13 +35,14 @@ def write_report(
     """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
 
     `conditions` of the run: data set, variant, device. `settings`: its nested parameters.
-    `metrics`: accuracy, loss, calibration_error, n, per_class ({class: {precision, recall,
-    support}}) and, with more than five classes, top5_accuracy. Raises UserError if a picture
-    is missing, ValueError for a layer of a kind that the report does not know.
+    Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
+    does not know.
     """
     environment = Environment(
         loader=PackageLoader("alexnet.report", "."),
         autoescape=True,
+        # Names come as str, what a macro has made as Markup.
+        finalize=lambda value: for_terminal(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -52,7 +55,7 @@ def write_report(
         title=title,
         conditions=conditions,
         settings=flatten(settings),
-        metrics={"top5_accuracy": None, **metrics},
+        metrics=metrics,
         layers=layers,
         totals=totals(layers),
         history=history,

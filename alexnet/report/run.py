@@ -13,13 +13,16 @@ from torch import Tensor
 from alexnet import config
 from alexnet.data.dataset import load_meta, load_split
 from alexnet.errors import UserError
+from alexnet.escape import for_figure
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.evaluation.layer_profile import LayerTime
-from alexnet.files import read_json, read_rows
+from alexnet.evaluation.results import ADVICE
+from alexnet.files import read_record, read_rows
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
+from alexnet.report.canvas import with_glyphs
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import ProbeResults, probe_network
@@ -30,6 +33,7 @@ from alexnet.training.whitening import whiten_first_layer
 
 NUM_AUGMENTED = 4
 CPU = torch.device("cpu")
+RETRAIN, PROFILE_AGAIN = "run the stage train again", "run the stage profile again"
 Ints = NDArray[np.int64]
 
 
@@ -48,8 +52,17 @@ class Files:
 
 
 @dataclass(frozen=True)
+class RanOn:
+    """Of a stage's metrics, what the pictures name."""
+
+    device: str
+
+
+@dataclass(frozen=True)
 class Run:
     """The data that the pictures are drawn from.
+
+    `classes`: their names as `escape.for_figure` shortens them.
 
     `actual`, `predicted` (indices into `classes`) and `confidence` (of the prediction) are (N),
     one for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
@@ -91,12 +104,23 @@ def read_run(files: Files, params: config.Params) -> Run:
     Raises UserError if a file is missing, damaged or of another run.
     """
     meta = load_meta(files.processed)
+    epochs = [asdict(row) for row in read_rows(files.history, Epoch, RETRAIN)]
+    layer_rows = [asdict(row) for row in read_rows(files.layers, LayerEpoch, RETRAIN)]
+    trained_on = read_record(files.train_metrics, RanOn, RETRAIN).device
+    profiled_on = read_record(files.profile_metrics, RanOn, PROFILE_AGAIN).device
+    times = [asdict(row) for row in read_rows(files.profile, LayerTime, PROFILE_AGAIN)]
     model, metadata = load_weights(files.weights)
-    classes, size = list(metadata.classes), metadata.image_size
+    classes = for_figure(list(map(with_glyphs, metadata.classes)))
+    size = metadata.image_size
     predictions = read_predictions(files.predictions, metadata.classes)
     layers = summarize(model, size)
+    if [row["layer"] for row in times] != [layer.name for layer in layers]:
+        raise UserError(f"{files.profile}: is of other layers than the network's; {PROFILE_AGAIN}")
     images, labels = load_split(files.processed, "train")
-    test_images = centre_crop(load_split(files.processed, "test")[0], size)
+    test_images, test_labels = load_split(files.processed, "test")
+    test_images = centre_crop(test_images, size)
+    if not np.array_equal(predictions.actual, test_labels):
+        raise UserError(f"{files.predictions}: is of other images than the test split; {ADVICE}")
     torch.manual_seed(params.train.seed)
     initial = build(metadata, params.model.dropout)  # the weights before training
     whitened = params.train.init == "whitened"
@@ -116,7 +140,6 @@ def read_run(files: Files, params: config.Params) -> Run:
         classes,
     )
     model.to(CPU)
-    epochs = [asdict(epoch) for epoch in read_rows(files.history, Epoch)]
     return Run(
         title=f"AlexNet on {meta.title}",
         conditions={
@@ -125,7 +148,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             "training images": f"{len(images):,}",
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
-            "trained on": read_device(files.train_metrics, "train"),
+            "trained on": trained_on,
         },
         classes=classes,
         variant=metadata.variant,
@@ -133,9 +156,9 @@ def read_run(files: Files, params: config.Params) -> Run:
         layers=layers,
         trained_layers=summarize(collapse_for_inference(model), size) if collapses else layers,
         history=epochs,
-        layer_rows=[asdict(row) for row in read_rows(files.layers, LayerEpoch)],
-        times=read_profile(files.profile, layers),
-        profiled_on=read_device(files.profile_metrics, "profile"),
+        layer_rows=layer_rows,
+        times=times,
+        profiled_on=profiled_on,
         weights={
             name: layer.weight.detach().numpy()
             for name, layer in model.named_children()
@@ -165,26 +188,3 @@ def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> ND
         x = augmentation(images[chosen], sampled)
         epochs.append(denormalise(x, augmentation.mean, augmentation.std))
     return torch.stack(epochs).numpy()
-
-
-def read_device(metrics: Path, stage: str) -> str:
-    """The device that a stage ran on. Raises UserError if its metrics do not name it."""
-    values = read_json(metrics)
-    if "device" not in values:
-        raise UserError(
-            f"{metrics} has no 'device': another version wrote it; run the stage {stage} again"
-        )
-    return str(values["device"])
-
-
-def read_profile(path: Path, layers: Sequence[Layer]) -> list[dict[str, Any]]:
-    """Rows of layer, forward_seconds and backward_seconds.
-
-    Raises UserError if the file is missing, damaged or of other layers than these.
-    """
-    rows = [asdict(row) for row in read_rows(path, LayerTime)]
-    if [row["layer"] for row in rows] != [layer.name for layer in layers]:
-        raise UserError(
-            f"{path} is of other layers than the network's; run the stage profile again"
-        )
-    return rows

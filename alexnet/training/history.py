@@ -6,26 +6,28 @@ times are logged, and lie in a file of their own.
 
 from dataclasses import dataclass
 
+from alexnet.files import Count, NotNegative, Share
+
 
 @dataclass(frozen=True)
 class Epoch:
     """A row of history.csv. Training figures are of augmented images, while weights change."""
 
-    epoch: int  # from 1
-    learning_rate: float  # of the last step
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    epoch: Count
+    learning_rate: NotNegative  # of the last step
+    train_loss: NotNegative
+    train_accuracy: Share
+    val_loss: NotNegative
+    val_accuracy: Share
 
 
 @dataclass(frozen=True)
 class LayerEpoch:
     """A row of layers.csv: a layer's weights at the last step of an epoch (`layer_monitor`)."""
 
-    epoch: int  # from 1
+    epoch: Count
     layer: str
-    gradient_norm: float  # of the step's mean loss, before clipping
-    weight_norm: float  # before the step
-    update_ratio: float  # norm of the step's update / weight_norm
-    dead_relus: float | None  # fraction of the channels or units; None: no ReLU follows
+    gradient_norm: NotNegative  # of the step's mean loss, before clipping
+    weight_norm: NotNegative  # before the step
+    update_ratio: NotNegative  # norm of the step's update / weight_norm
+    dead_relus: Share | None  # fraction of the channels or units; None: no ReLU follows

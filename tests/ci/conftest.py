@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.reports import GATE, METRICS, write_report
+
 PIPELINE = {
     "stages": {
         "evaluate": {
@@ -76,7 +78,7 @@ def on_main(project: Path) -> Callable[..., Path]:
     """Give the main branch a model of some accuracy, whose metrics are on the remote alone."""
 
     def on_main(accuracy: float, pushed: bool = True) -> Path:
-        content = json.dumps({"accuracy": accuracy, "n": 100}).encode()
+        content = json.dumps(METRICS | {"accuracy": accuracy}).encode()
         remote = project.parent / ("remote" if pushed else "nowhere")
         dump(project / "dvc.lock", lock(store(remote, content), len(content)))
         git(project, "add", "dvc.lock")
@@ -91,14 +93,13 @@ def here(project: Path) -> Callable[..., Path]:
     """Write the results of a run with some accuracy."""
 
     def here(accuracy: float, passed: bool = True, of_these_weights: bool = True) -> Path:
-        for name in ("models", "reports/evaluate"):
-            (project / name).mkdir(parents=True, exist_ok=True)
+        (project / "models").mkdir(exist_ok=True)
         (project / "models/weights.safetensors").write_bytes(b"weights")
         digest = hashlib.sha256(b"weights" if of_these_weights else b"other").hexdigest()
-        metrics = {"accuracy": accuracy, "n": 100}
-        (project / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
-        verdict = {"passed": passed, "weights_sha256": digest}
-        (project / "reports/gate.json").write_text(json.dumps(verdict))
+        write_report(project / "reports/evaluate/metrics.json", METRICS | {"accuracy": accuracy})
+        check = GATE["checks"][0] | {"value": 0.75 if passed else 0.5}
+        verdict = {"passed": passed, "weights_sha256": digest, "checks": [check]}
+        write_report(project / "reports/gate.json", verdict)
         if not (project / "dvc.lock").exists():
             dump(project / "dvc.lock", lock("b" * 32, 1))
         return project

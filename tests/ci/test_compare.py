@@ -27,7 +27,7 @@ def test_a_model_within_the_allowed_drop_passes(accuracy, before, on_main, here,
     assert (written["passed"], written["metrics"]["accuracy"]) == (True, before)
 
 
-@pytest.mark.parametrize("accuracy", [0.8949, 0.1, float("nan")])
+@pytest.mark.parametrize("accuracy", [0.8949, 0.1])
 def test_a_worse_model_fails_and_is_not_pushed(accuracy, on_main, here, capsys, monkeypatch):
     on_main(0.9)
     project = here(accuracy)
@@ -97,6 +97,25 @@ def test_an_unknown_revision_is_an_error(here):
     here(0.9)
     with pytest.raises(UserError, match="git knows no revision origin/main; `git fetch` it, or"):
         compare()
+
+
+def test_damaged_metrics_of_the_base_are_an_error(on_main, here):
+    on_main(2.0)
+    here(0.9)
+    message = "metrics.json of main: accuracy: should be less than .*; run the stage evaluate there"
+    with pytest.raises(UserError, match=message):
+        compare("main")
+
+
+@pytest.mark.parametrize(
+    "lock", ["<<<<<<< HEAD\nstages:\n", "[1]", "stages: {evaluate: {deps: 1}}"]
+)
+def test_a_damaged_lock_is_an_error(lock, on_main, here):
+    """Such as one in the middle of a merge."""
+    on_main(0.9)
+    (here(0.9) / "dvc.lock").write_text(lock)
+    with pytest.raises(UserError, match=r"dvc\.lock is damaged, or has a merge conflict; run"):
+        compare("main")
 
 
 def test_metrics_that_were_not_pushed_are_an_error(on_main, here):

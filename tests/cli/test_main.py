@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import alexnet
 from alexnet.cli.main import app
 from tests.conftest import ROOT, STAGES
+from tests.reports import METRICS, write_report
 
 TOOLS = ["summary", "diagram", "report", "checkpoints", "predict", "verify"]
 
@@ -133,14 +134,12 @@ def test_report_prints_the_path_of_the_page_and_opens_it(run, tmp_path, monkeypa
     missing = run("report")
     assert missing.returncode == 1
     assert missing.stderr.startswith("error: reports/report.html does not exist; `dvc repro plot`")
-    (tmp_path / "reports/evaluate").mkdir(parents=True)
-    (tmp_path / "reports/report.html").write_text("<title>a page</title>")
-    metrics = {"accuracy": 0.875, "n": 1000}
-    (tmp_path / "reports/evaluate/metrics.json").write_text(json.dumps(metrics))
+    write_report(tmp_path / "reports/report.html", "<title>a page</title>")
+    write_report(tmp_path / "reports/evaluate/metrics.json", METRICS)
     # A browser that writes the address (%s) to a file.
     monkeypatch.setenv("BROWSER", f"sh -c 'echo %s > {tmp_path}/opened'")
     page = tmp_path / "reports/report.html"
-    assert run("report").stdout == f"{page}: accuracy 87.50% on 1,000 test images\n"
+    assert run("report").stdout == f"{page}: accuracy 75.00% on 2,000 test images\n"
     assert not (tmp_path / "opened").exists()
     assert run("report", "--open").returncode == 0
     assert (tmp_path / "opened").read_text().strip() == page.as_uri()

@@ -34,7 +34,9 @@ def test_a_changed_removed_or_added_file_is_named(raw, name, content):
 
 def test_an_invalid_or_missing_list_is_an_error(raw):
     (raw / "source.json").write_text('{"name": "folder"}')
-    with pytest.raises(UserError, match="not a valid list of files"):
+    with pytest.raises(
+        UserError, match=r"source\.json: source: is missing; run the stage download"
+    ):
         load_source(raw)
     (raw / "source.json").unlink()
     with pytest.raises(UserError, match=r"source.json does not exist; run the stage"):

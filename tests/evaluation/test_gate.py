@@ -3,18 +3,22 @@
 import pytest
 
 from alexnet.config import Gate
-from alexnet.evaluation.gate import check, report
+from alexnet.evaluation.gate import Check, judge
+from alexnet.evaluation.results import ClassMetrics, Metrics
 
-METRICS = {
-    "accuracy": 0.9,
-    "calibration_error": 0.05,
-    "per_class": {"cat": {"recall": 0.95}, "dog": {"recall": 0.85}},
-}
+METRICS = Metrics(
+    n=2,
+    accuracy=0.9,
+    loss=1.0,
+    calibration_error=0.05,
+    per_class={"cat": ClassMetrics(1.0, 0.95, 1), "dog": ClassMetrics(1.0, 0.85, 1)},
+    weights_sha256="abc",
+)
 
 
-def checks(minimum, recall=None, calibration=None, **metrics):
+def judged(minimum, recall=None, calibration=None):
     gate = Gate(min_accuracy=minimum, min_class_recall=recall, max_calibration_error=calibration)
-    return check(METRICS | metrics, gate)
+    return judge(METRICS, gate)
 
 
 @pytest.mark.parametrize(
@@ -29,12 +33,12 @@ def checks(minimum, recall=None, calibration=None, **metrics):
     ],
 )
 def test_verdict(thresholds, passed):
-    verdict = report(checks(*thresholds), "abc")
-    assert (verdict["passed"], verdict["weights_sha256"]) == (passed, "abc")
+    verdict = judged(*thresholds)
+    assert (verdict.passed, verdict.weights_sha256) == (passed, "abc")
 
 
 def test_a_check_prints_its_metric_and_threshold():
-    assert [str(result) for result in checks(0.95, recall=0.8, calibration=0.01)] == [
+    assert [str(check) for check in judged(0.95, recall=0.8, calibration=0.01).checks] == [
         "accuracy 0.9000 is below the threshold of 0.9500",
         "recall of dog 0.8500 meets the threshold of 0.8000",
         "calibration error 0.0500 is above the threshold of 0.0100",
@@ -43,5 +47,5 @@ def test_a_check_prints_its_metric_and_threshold():
 
 def test_nan_does_not_pass():
     nan = float("nan")
-    results = checks(0, calibration=1, accuracy=nan, calibration_error=nan)
-    assert [result.passed for result in results] == [False, False]
+    assert not Check("accuracy", nan, 0.0, minimum=True).passed
+    assert not Check("calibration error", nan, 1.0, minimum=False).passed

@@ -18,6 +18,7 @@ from sklearn.datasets import load_sample_images
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from tests.artifacts import LAX, export_small
 from tests.conftest import ROOT
+from tests.names import REQUESTING
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = ROOT / "deploy" / "browser"
@@ -116,6 +117,24 @@ def test_the_other_precisions(site, use, precision, tolerance):
     shown = {row["label"]: row["probability"] for row in results[1]["predictions"]}
     for label, probability in shown.items():
         assert probability == pytest.approx(row["probabilities"][label], abs=tolerance)
+
+
+def test_names_are_not_executed(site, use):
+    """Of classes, and of the data set."""
+    hostile = shutil.copytree(site / "artifacts", site / "hostile")
+    names = json.loads((hostile / "labels.json").read_text())
+    names = dict(zip(names, [*REQUESTING, "<b>", "&amp;", "\\u001b"], strict=True))
+    for path in (hostile / "labels.json", hostile / "samples/expected.json"):
+        text = path.read_text()
+        for name, other in names.items():
+            text = text.replace(json.dumps(name), json.dumps(other))
+        path.write_text(text)
+    manifest = json.loads((hostile / "manifest.json").read_text())
+    manifest["data"]["name"] = "".join(REQUESTING)
+    (hostile / "manifest.json").write_text(json.dumps(manifest))
+    results, requests = use(("sample", 0), query="?artifact=../../hostile")
+    assert_shows(results[0], json.loads((hostile / "samples/expected.json").read_text())[0])
+    assert not [url for url in requests if "stolen" in url]
 
 
 def images():

@@ -9,15 +9,18 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from alexnet.errors import UserError
+from alexnet.escape import for_csv, for_terminal
 from alexnet.inference.image_paths import find_images
 from alexnet.inference.predictor import Predictor
 from tests.artifacts import export_small
 from tests.conftest import ROOT
+from tests.names import unsafe_in
 
 PHOTO = Image.fromarray(load_sample_images().images[0])  # 640x427
 
@@ -125,6 +128,56 @@ def test_no_model(tmp_path):
         Predictor(tmp_path)
 
 
+def with_metadata(artifact, path, **changes):
+    """The model of an artifact with other metadata, as its sender may have written it."""
+    model = onnx.load(artifact / "model.onnx")
+    properties = {entry.key: entry.value for entry in model.metadata_props} | changes
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": "[" * 100_000},
+        {"classes": json.dumps(["a", "b"])},
+        {"classes": json.dumps(["\x1b[2J", *"bcdefghij"])},
+        {"preprocessing": json.dumps({"resize": 10**9, "crop": 32, "channels": 3})},
+        {"preprocessing": json.dumps({"resize": 16, "crop": 32, "channels": 3})},
+        {"preprocessing": "[]"},
+    ],
+)
+def test_impossible_metadata_is_refused(artifact, tmp_path, changes):
+    path = with_metadata(artifact, tmp_path / "model.onnx", **changes)
+    with pytest.raises(UserError, match=r"has no valid metadata of classes and preprocessing"):
+        Predictor(path)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
+def test_names_of_files_and_classes_are_text(run, artifact, tmp_path, options):
+    """JSON holds each name exactly; in text and CSV it is one line, and no formula."""
+    classes = ["=1+1", "-a", "[red]b", "@c", "'d", "e,f", '"g', "h\\", "$i$", "</j>"]
+    model = with_metadata(artifact, tmp_path / "model.onnx", classes=json.dumps(classes))
+    names = ["=1.png", "\x1b[31m.png", "a\nb.png", "\u202egnp.exe.png"]
+    for name in names:
+        PHOTO.save(tmp_path / name)
+    result = run("predict", model, *names, "--top", 10, *options)
+    assert result.returncode == 0, result.stderr
+    assert not unsafe_in(result.stdout + result.stderr)
+    if options == ["--json"]:
+        rows = json.loads(result.stdout)
+        assert [row["file"] for row in rows] == names
+        assert {best["label"] for row in rows for best in row["predictions"]} == set(classes)
+    elif options == ["--csv"]:
+        rows = list(csv.DictReader(io.StringIO(result.stdout), strict=True))
+        assert {row["file"] for row in rows} == {f"'{names[0]}", *map(for_terminal, names[1:])}
+        assert {row["label"] for row in rows} == set(map(for_csv, classes))
+        assert all(row["rank"].isdigit() and float(row["probability"]) >= 0 for row in rows)
+    else:
+        assert len(result.stdout.splitlines()) == len(names)
+
+
 @pytest.mark.parametrize("output", ["text", "--json", "--csv"])
 def test_readable_images_are_printed_and_the_others_listed(run, artifact, images, output):
     content = (images / "a.png").read_bytes()
@@ -173,6 +226,7 @@ def test_wrong_arguments(run, artifact, images, model, arguments, message):
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
 def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
+    """JSON holds it exactly, as every other name; text and CSV show it."""
     path = os.fsencode(tmp_path) + b"/photo\xff.png"
     with open(path, "wb") as file:
         PHOTO.save(file, "PNG")
@@ -183,4 +237,6 @@ def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
         capture_output=True,
     )
     assert (result.returncode, result.stderr) == (0, b"")
-    assert b"/photo\xff.png" in result.stdout
+    assert rb"/photo\udcff.png" in result.stdout
+    if options == ["--json"]:
+        assert os.fsencode(json.loads(result.stdout)[0]["file"]) == path

@@ -1,6 +1,7 @@
 """Weights on disk."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -58,6 +59,24 @@ def test_a_damaged_file(path, saved):
             load_weights(path)
     save_file({"x": torch.zeros(3)}, path)
     with pytest.raises(UserError, match=r"does not hold weights.*card"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": []}, "classes: Tuple should have at least 1 item"),
+        ({"classes": ["a"] * 10}, "classes: should be different names"),
+        ({"classes": ["\x1b[31m"] * 10}, r"classes.0: the class name '\\u001b\[31m' has"),
+        ({"mean": ["0.5"] * 3}, "mean.0: should be a valid number"),
+        ({"std": [0.2, 0.0, 0.2]}, "std.1: should be greater than 0"),
+        ({"std": [0.2]}, "mean, std: should have a value for each channel"),
+        ({"image_size": -1}, "image_size: should be greater than or equal to 1"),
+    ],
+)
+def test_a_header_of_impossible_values(path, saved, metadata, changes, message):
+    save_file(load_file(path), path, {"card": json.dumps(asdict(metadata) | changes)})
+    with pytest.raises(UserError, match=rf"safetensors: its header: {message}.*; train again"):
         load_weights(path)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from alexnet.evaluation.results import ClassMetrics, Metrics
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import summarize
 from alexnet.network.weights import ModelMetadata
@@ -126,16 +127,17 @@ def of_unknown_kind(layers: list) -> list:
     return [*layers[:-1], replace(layers[-1], name="head", kind="attention")]
 
 
-METRICS = {
-    "accuracy": 0.8793,
-    "loss": 0.4123,
-    "calibration_error": 0.0213,
-    "n": 10000,
-    "per_class": {
-        "<b>&": {"precision": 0.75, "recall": 0.5, "support": 1000},
-        "never predicted": {"precision": None, "recall": 0.0, "support": 12},
+METRICS = Metrics(
+    n=10000,
+    accuracy=0.8793,
+    loss=0.4123,
+    calibration_error=0.0213,
+    per_class={
+        "<b>&": ClassMetrics(0.75, 0.5, 1000),
+        "never predicted": ClassMetrics(0.0, 0.0, 12),
     },
-}
+    weights_sha256="0" * 64,
+)
 
 
 def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:

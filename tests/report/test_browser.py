@@ -5,11 +5,15 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from .conftest import write_page
+from alexnet.evaluation.results import ClassMetrics
+from tests.names import REQUESTING
+
+from .conftest import METRICS, write_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -80,6 +84,32 @@ def test_the_page_loads_silently_and_fits(page, tmp_path, width, scheme):
     dark = sum(map(int, re.findall(r"\d+", found["ground"]))) < 3 * 128
     assert dark == (scheme == "dark")
     assert addresses(tmp_path / "net.json") == set()
+
+
+def test_names_are_not_executed(run, drawn, tmp_path):
+    """In each place of the page where a name stands."""
+    share = ClassMetrics(0.5, 0.5, 1)
+    page = tmp_path / "names.html"
+    changes = {
+        "title": "".join(REQUESTING),
+        "conditions": {name: name for name in REQUESTING},
+        "settings": {name: {name: name} for name in REQUESTING},
+        "metrics": replace(METRICS, per_class=dict.fromkeys(REQUESTING, share)),
+    }
+    write_page(page, run, drawn, **changes)
+    done = visit(page, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr
+    assert addresses(tmp_path / "net.json") == set()
+
+
+@pytest.mark.parametrize("name", REQUESTING)
+def test_names_would_be_executed_as_markup(tmp_path, name):
+    """The test above can fail: for each name but the one that needs a click."""
+    page = tmp_path / "names.html"
+    page.write_text(f'<title>{name}</title>{name}<p title="{name}"></p>')
+    visit(page, tmp_path)
+    assert bool(addresses(tmp_path / "net.json")) is not name.startswith("javascript:")
 
 
 def visit(page: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from alexnet.report.canvas import fit, text_width, wrap
+from alexnet.report.canvas import fit, text_width, with_glyphs, wrap
 from alexnet.report.style import TEXT, percent
 
 from .layout import assert_legible
@@ -28,6 +28,11 @@ def test_wrap_keeps_every_word_in_order():
     assert len(lines) > 1
     assert " ".join(lines) == words
     assert all(text_width(line, TEXT) <= 1.0 for line in lines)
+
+
+def test_only_what_the_font_lacks_is_escaped():
+    """Where nothing were drawn but a box, all such names would look alike."""
+    assert with_glyphs("cafe\u0301 $x^2$ \u732b") == "cafe\u0301 $x^2$ \\u732b"
 
 
 def test_percent():

@@ -54,7 +54,7 @@ def in_forks(scenario: Callable[..., dict], **arguments: object) -> dict:
         [sys.executable, "-c", script, *named, json.dumps(arguments), "result.json"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=550,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(Path("result.json").read_text())

@@ -18,6 +18,7 @@ from sklearn.datasets import load_sample_images
 from alexnet.cli import app as command
 from alexnet.files import sha256, write_json
 from tests.conftest import ROOT, write_params
+from tests.reports import GATE, METRICS
 
 GOOD = "the output of an earlier run"
 
@@ -207,8 +208,8 @@ def test_damaged_weights_are_not_exported(tmp_path, run, passed_gate, message):
     earlier = tmp_path / "artifacts" / "model.onnx"
     earlier.parent.mkdir()
     earlier.write_text(GOOD)
-    verdict = {"passed": True, "weights_sha256": digest}
-    write_json(tmp_path / "reports" / "gate.json", verdict)
+    write_json(tmp_path / "reports/gate.json", GATE | {"weights_sha256": digest})
+    write_json(tmp_path / "reports/evaluate/metrics.json", METRICS)
     result = run("export")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")

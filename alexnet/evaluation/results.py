@@ -1,0 +1,55 @@
+"""What evaluate writes: its metrics, and a row for each test image."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from alexnet.escape import ClassName
+from alexnet.files import Count, NotNegative, Sha256, Share, read_record
+
+ADVICE = "run the stage evaluate again"
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Of one class; `support` is the number of its images."""
+
+    precision: Share
+    recall: Share
+    support: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """The contents of reports/evaluate/metrics.json; None: not measured."""
+
+    n: Count
+    accuracy: Share
+    loss: NotNegative
+    calibration_error: Share
+    top5_accuracy: Share | None = None  # with more than five classes
+    per_class: Annotated[dict[ClassName, ClassMetrics], Field(min_length=1)]
+    accuracy_mirrored: Share | None = None  # evaluate.views
+    accuracy_ten_crop: Share | None = None
+    weights_sha256: Sha256
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in the file."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Raises UserError if the file is missing, or a metric is missing or impossible."""
+    return read_record(path, Metrics, ADVICE)
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """A row of reports/evaluate/predictions.csv; the classes as `escape.for_csv` writes them."""
+
+    index: Annotated[int, Field(ge=0)]  # of the image in the test split
+    actual: str
+    predicted: str
+    confidence: Share  # probability of the predicted class
