@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from tests.chaos.faults import Missed, strike
-from tests.chaos.project import Project, undisturbed
+from tests.chaos.project import Project, mount_disks, undisturbed
 
 FAULTS_A_ROUND = 8  # then the run is left alone until its end
 
@@ -60,7 +60,10 @@ def chaos(
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
     tally = Tally(faults, time.monotonic() + 60 * minutes)
     try:
-        all_projects = [Project(base / str(number)) for number in range(projects)]
+        folders = [base / str(number) for number in range(projects)]
+        for folder in folders:
+            mount_disks(folder)
+        all_projects = [Project(folder) for folder in folders]
         undisturbed(all_projects[0])
         for project in all_projects[1:]:
             first = all_projects[0]
@@ -131,10 +134,8 @@ def in_peace(project: Project) -> None:
     code = project.run()
     assert code == 0, "a run that nothing disturbs fails"
     check(project)
-    outputs = project.outputs()
-    names = project.expected.keys() | outputs.keys()
-    differ = [name for name in names if outputs.get(name) != project.expected.get(name)]
-    assert not differ, f"other bytes than an undisturbed run: {sorted(differ)}"
+    differ = project.differences()
+    assert not differ, f"other bytes than an undisturbed run: {differ}"
 
 
 def report(tally: Tally, seed: int) -> None:

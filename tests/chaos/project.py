@@ -1,4 +1,4 @@
-"""The project that the faults hit: this checkout's code, a user's images, small disks."""
+"""The project that the faults hit: this checkout's code, and a user's images and notes."""
 
 import os
 import re
@@ -37,19 +37,20 @@ TIMED_FIGURES = ("reports/figures/costs.*",)
 
 @dataclass
 class Project:
-    """A folder of disks. `expected`: the digests of the outputs of an undisturbed run."""
+    """Below `base`: the project, DVC's cache, the checkpoints, TMPDIR.
+
+    expected: the digests of the outputs of an undisturbed run. lock: dvc.lock's stages after it.
+    seconds: how long each stage took in it.
+    """
 
     base: Path
     expected: dict[str, str] = field(default_factory=dict)
-    lock: dict[str, Any] = field(default_factory=dict)  # dvc.lock's stages after that run
-    seconds: dict[str, float] = field(default_factory=dict)  # the time of each stage in it
+    lock: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, size in MEGABYTES.items():
-            disk = self.base / name
-            disk.mkdir(parents=True)
-            mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "chaos", str(disk)]
-            subprocess.run(mount, check=True)
+        for name in MEGABYTES:
+            (self.base / name).mkdir(parents=True, exist_ok=True)
         copy_code(self.folder)
         shutil.copytree(ROOT / "ci", self.folder / "ci")
         shutil.copy(ROOT / "Makefile", self.folder)
@@ -186,6 +187,16 @@ class Project:
                     digests[name.as_posix()] = sha256(path)
         return digests
 
+    def compare_with(self, other: "Project") -> None:
+        """Take another project's undisturbed run for this one's."""
+        self.expected, self.lock, self.seconds = other.expected, other.lock, other.seconds
+
+    def differences(self) -> list[str]:
+        """The outputs that are not byte for byte those of the undisturbed run."""
+        outputs = self.outputs()
+        names = self.expected.keys() | outputs.keys()
+        return sorted(name for name in names if outputs.get(name) != self.expected.get(name))
+
     def reset(self) -> None:
         """As if nothing had ever run: no outputs, no lock, no cache, no checkpoints."""
         for path in (*self.base.glob("cache/*"), *self.base.glob("checkpoints/*")):
@@ -199,6 +210,15 @@ class Project:
                     path.rmdir()
                 elif path.is_file() and path.relative_to(self.folder) not in self.own:
                     path.unlink()
+
+
+def mount_disks(base: Path) -> None:
+    """Make the folders of a project disks of their own, which can be filled."""
+    for name, size in MEGABYTES.items():
+        disk = base / name
+        disk.mkdir(parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "chaos", str(disk)]
+        subprocess.run(mount, check=True)
 
 
 def is_timed(name: Path) -> bool:
