@@ -19,6 +19,7 @@ demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute 
 	@demo/run
 
 repro: $(READY) ## The whole pipeline on params.yaml as it stands
+	@python -m stages.runtime.recover
 	dvc repro
 
 repro-container: ## The same inside one container; the machine needs an engine alone
@@ -53,6 +54,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	hadolint Dockerfile
 
 bench: $(READY) ## Training and inference speed against baselines (10 minutes on 2 cores)
+	@python -m stages.runtime.recover
 	dvc repro preprocess
 	python -m bench.training
 	python -m bench.inference

@@ -11,6 +11,7 @@ from pathlib import Path
 from alexnet.cli.output import guard_output
 from alexnet.errors import UserError
 from stages.runtime.engine import check_writable, print_hint, resolve_runtime
+from stages.runtime.recover import recover
 from stages.runtime.supervise import supervise
 
 
@@ -21,6 +22,7 @@ def container(command: list[str]) -> int:
     """
     folder = Path.cwd()
     check_writable(folder)
+    recover()
     wanted = os.environ.get("STAGE_RUNTIME") or "auto"
     engine, reason = resolve_runtime(wanted, host_allowed=False)
     assert engine, "the host is not allowed"
