@@ -12,6 +12,7 @@ from pathlib import Path
 from alexnet.errors import UserError
 
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
+CHECKPOINTS = ".checkpoints"  # of a stage in a container, in the project's folder
 PROJECT = "/project"  # the project's folder in the container, the same for every stage
 ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
@@ -61,7 +62,7 @@ class Engine:
             if self.rootless:  # without it the caller would be root in the container
                 options += ["--userns=keep-id"]
         options += self._gpus()
-        options += [f"--env=ALEXNET_CHECKPOINTS={PROJECT}/.checkpoints"]
+        options += [f"--env=ALEXNET_CHECKPOINTS={PROJECT}/{CHECKPOINTS}"]
         options += [f"--env=ALEXNET_IMAGE_DIGEST={self.digest}"]
         if expected := os.environ.get(PARAMS_SHA256):
             options += [f"--env={PARAMS_SHA256}={expected}"]

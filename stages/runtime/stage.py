@@ -9,16 +9,21 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.errors import UserError
 from alexnet.files import sha256
+from alexnet.training.checkpoint_store import checkpoint_root, remove_recorded
 from stages import paths
 from stages.params import load
+from stages.runtime.dvc_files import recorded_outs
 from stages.runtime.dvc_process import DvcProcess
 from stages.runtime.engine import (
+    CHECKPOINTS,
     PARAMS_SHA256,
     PROJECT,
     Engine,
@@ -57,6 +62,7 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
     inputs = Inputs(os.environ["DVC_STAGE"]) if dvc else None
     if inputs:
         inputs.check_intact()
+        _clear_checkpoints(engine)
         os.environ[PARAMS_SHA256] = inputs.params_sha256
     look = inputs.warn_of_changes if inputs else None
     oom_kills = count_oom_kills()
@@ -69,6 +75,16 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
     if code == 0 and inputs:
         inputs.require_unchanged()
     return code
+
+
+def _clear_checkpoints(engine: Engine | None) -> None:
+    """Remove those of trainings whose results dvc.lock has recorded by now."""
+    recorded = {out.md5 for out in recorded_outs()}
+    if engine:
+        remove_recorded(Path(CHECKPOINTS), Path(PROJECT), recorded)
+        return
+    with suppress(UserError):  # there is no place for checkpoints, which is for train to say
+        remove_recorded(checkpoint_root(), Path.cwd(), recorded)
 
 
 def _run_in_container(
