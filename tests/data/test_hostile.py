@@ -79,6 +79,13 @@ def many_members(path: Path) -> None:
     tar(path, *((member(f"cat/{number}.png"), b"") for number in range(1001)))
 
 
+def sparse_by_pax(path: Path) -> None:
+    """The map of a sparse file is read up to a line's end, which never comes."""
+    info = member("cat/0.png")
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    tar(path, (info, 1 << 20))
+
+
 def deep_tar(path: Path) -> None:
     tar(path, (member("d/" * 10_000 + "0.png"), b""))
 
@@ -101,6 +108,7 @@ INPUTS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: tar(path, (member("cat/0.png", tarfile.GNUTYPE_SPARSE), b"")),
         "it has sparse files",
     ),
+    "sparse by pax": (sparse_by_pax, "it has sparse files"),
     "large file": (large_file, "too many for an image; the limit is 268,435,456"),
     "large image": (large_image, "30,000 x 5,000 pixels; at most 134,217,728"),
     "many members": (many_members, "holds more than 1,000 files and folders"),
