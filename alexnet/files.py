@@ -144,7 +144,7 @@ def parse_record(content: bytes, kind: type[Record], source: str, advice: str) -
     try:
         return TypeAdapter(kind).validate_json(content.removeprefix(BOM_UTF8), strict=True)
     except ValidationError as error:
-        raise UserError(f"{source}: {_explain(error)}; {advice}") from None
+        raise UserError(f"{source}: {explain_validation(error)}; {advice}") from None
 
 
 def write_rows(path: Path, kind: type, rows: Sequence[Any], sync: bool = True) -> None:
@@ -178,7 +178,7 @@ def read_rows(path: Path, kind: type[Record], advice: str) -> list[Record]:
             if not rows:
                 raise ValueError("holds no rows")
     except ValidationError as error:
-        message = f"line {reader.line_num}: {_explain(error)}"
+        message = f"line {reader.line_num}: {explain_validation(error)}"
     except UserError:
         raise
     except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
@@ -188,7 +188,7 @@ def read_rows(path: Path, kind: type[Record], advice: str) -> list[Record]:
     raise UserError(f"{path}: {message}; {advice}")
 
 
-def _explain(error: ValidationError) -> str:
+def explain_validation(error: ValidationError) -> str:
     """The first thing that is wrong, as `field: message (got value)`."""
     detail = error.errors()[0]
     match detail["type"]:

@@ -5,11 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1  # prctl(2)
+# Names a file with which the main process tells its launcher that it has said why it stops.
+REPORTED = "ALEXNET_STOP_REPORTED"
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 (not an error)
@@ -72,6 +75,16 @@ def handled_signals() -> list[signal.Signals]:
     by_torchrun = os.environ.get("TORCHELASTIC_SIGNALS_TO_HANDLE", "").split(",")
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and "SIGHUP" not in by_torchrun
     return [number for number in SIGNALS if number != signal.SIGHUP or not ignored]
+
+
+def reports_stop() -> bool:
+    """Whether this process says why it stops: of those that torchrun has started, one does."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0":
+        return False
+    if path := os.environ.get(REPORTED):
+        with suppress(OSError):  # the launcher was killed, and its folder is gone
+            Path(path).touch()
+    return True
 
 
 def terminate_with_parent(parent: int | None = None) -> None:

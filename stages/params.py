@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from alexnet import config
 from alexnet.errors import UserError
-from alexnet.files import read_json, write_json
+from alexnet.files import explain_validation, read_record, write_json
 from stages import paths
 from stages.inputs import check_inputs
 from stages.runtime.engine import PARAMS_SHA256
@@ -51,27 +51,35 @@ def record(path: Path, values: config.Params) -> None:
 
 
 def read_records() -> dict[str, Any]:
-    """The recorded sections. Raises UserError if a stage has not written its record."""
-    return {name: section for path in RECORDED for name, section in read_json(path).items()}
+    """The recorded sections. Raises UserError if a record is missing or damaged."""
+    return {name: section for path in RECORDED for name, section in _read(path).items()}
 
 
 def as_recorded(values: config.Params) -> config.Params:
     """The parameters with the sections that train and evaluate have recorded in place of theirs.
 
     evaluate.device, where to compute, stays that of `values`. Raises UserError if a record is
-    missing or of another version.
+    missing, damaged or of another version.
     """
     sections = {}
     for path in (paths.TRAIN_PARAMS, paths.EVALUATE_PARAMS):
-        try:
-            for name, left_out in RECORDED[path].items():
-                present = getattr(values, name)
-                found = present.model_dump(include=left_out) | read_json(path)[name]
-                sections[name] = type(present).model_validate(found)
-        except (KeyError, TypeError, ValidationError) as error:
-            raise UserError(
-                f"{path} was written by another version ({error}); run the stage that writes it"
-            ) from None
+        found = _read(path)
+        for name, left_out in RECORDED[path].items():
+            present = getattr(values, name)
+            section = present.model_dump(include=left_out) | found.get(name, {})
+            try:
+                sections[name] = type(present).model_validate(section)
+            except ValidationError as error:
+                what = f"{name}.{explain_validation(error)}"
+                raise UserError(f"{path}: {what}; {_advice(path)}") from None
     device = {"device": values.evaluate.device}
     sections["evaluate"] = sections["evaluate"].model_copy(update=device)
     return values.model_copy(update=sections)
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    return read_record(path, dict[str, dict[str, Any]], _advice(path))
+
+
+def _advice(path: Path) -> str:
+    return f"run the stage {path.parent.name} again"

@@ -2,14 +2,12 @@
 
 import logging
 import math
-import os
 import resource
 import statistics
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from alexnet import config
 from alexnet.cli.app import run
@@ -33,27 +31,7 @@ logger = logging.getLogger("stages.train")
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = load(params)  # first: a wrong value fails before torch is imported
-    try:
-        _train_distributed(values, params)
-    except StoppedBySignal as stopped:  # while it imports, loads or compiles
-        _report(TrainingInterrupted(stopped.signum, "before the first step"))
-    except TrainingInterrupted as stopped:
-        _report(stopped)
 
-
-def _report(stopped: TrainingInterrupted) -> NoReturn:
-    """End with the signal's code; the main process alone says why."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        if os.environ["RANK"] != "0":
-            sys.exit(128 + stopped.signum)
-        from alexnet.training.launcher import mark_reported
-
-        mark_reported()
-    raise stopped
-
-
-def _train_distributed(values: config.Params, params: Path) -> None:
-    """As one of the processes that torchrun has started, as their launcher, or alone."""
     from alexnet.training.compiler import can_compile
     from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
     from alexnet.training.distributed import (
@@ -247,4 +225,4 @@ def _checkpoints(
 
 
 if __name__ == "__main__":
-    run(train)
+    run(train, when_stopped="before the first step")

@@ -6,26 +6,34 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from alexnet.cli.output import end_of_output, guard_output
 from alexnet.errors import UserError
 from alexnet.escape import message_for_terminal
-from alexnet.signals import StoppedBySignal, TrainingInterrupted, stopped_by_signals
+from alexnet.signals import (
+    StoppedBySignal,
+    TrainingInterrupted,
+    reports_stop,
+    stopped_by_signals,
+)
 
 logger = logging.getLogger(__name__)
 
 
-def run(command: Callable[..., Any]) -> None:
-    """Run a single command, as `python -m stages.<name>` does."""
+def run(command: Callable[..., Any], when_stopped: str = "") -> None:
+    """Run a single command, as `python -m stages.<name>` does.
+
+    when_stopped: where it is when a signal stops it that it does not handle itself.
+    """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    run_app(app)
+    run_app(app, when_stopped=when_stopped)
 
 
-def run_app(app: typer.Typer, is_product: bool = False) -> None:
+def run_app(app: typer.Typer, is_product: bool = False, when_stopped: str = "") -> None:
     """Run an app; a user's mistake ends in its message and exit code 1.
 
     is_product: its stdout is its product, so that one that cannot be written is an error. The
@@ -53,9 +61,16 @@ def run_app(app: typer.Typer, is_product: bool = False) -> None:
             "install the package with its extra: pip install '.[train]'"
         )
     except TrainingInterrupted as stopped:
-        fail(f"stopped by {signal.Signals(stopped.signum).name} {stopped}", 128 + stopped.signum)
+        _end_by_signal(stopped.signum, str(stopped))
     except StoppedBySignal as stopped:
-        fail(f"stopped by {signal.Signals(stopped.signum).name}", 128 + stopped.signum)
+        _end_by_signal(stopped.signum, when_stopped)
+
+
+def _end_by_signal(signum: int, where: str) -> NoReturn:
+    if reports_stop():
+        name = signal.Signals(signum).name
+        fail(f"stopped by {name} {where}".rstrip(), 128 + signum)
+    sys.exit(128 + signum)
 
 
 def ignore_relative_folders() -> None:

@@ -32,6 +32,7 @@ from alexnet.training.checkpoint_store import (
     lock_folder,
     remove_files,
     step_of,
+    temporary_files,
 )
 
 NUM_KEPT = 2
@@ -67,7 +68,7 @@ class Checkpoints:
                     "wait for it or stop it"
                 )
             self._lock = lock
-            for temporary in self.folder.glob(".*.tmp"):
+            for temporary in temporary_files(self.folder):
                 temporary.unlink()
             # From here on it is not complete, until its results are written.
             (self.folder / COMPLETE).unlink(missing_ok=True)

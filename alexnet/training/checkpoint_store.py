@@ -226,11 +226,16 @@ def remove_recorded(root: Path, project: Path, recorded: Collection[str]) -> lis
     return removed
 
 
+def temporary_files(folder: Path) -> list[Path]:
+    """What interrupted writes have left: `.NAME.tmp` of ours, `.tmpXXXXXX` of safetensors."""
+    return [*folder.glob(".*.tmp"), *folder.glob(".tmp*")]
+
+
 def _own_files(folder: Path) -> Iterator[Path]:
-    """Checkpoints, their digests, and what an interrupted write has left."""
-    for path in folder.iterdir():
-        temporary = path.name.startswith(".") and path.name.endswith(".tmp")
-        if temporary or (path.suffix in (".safetensors", ".sha256") and STEP.fullmatch(path.stem)):
+    """Checkpoints, their digests, and what is temporary."""
+    yield from temporary_files(folder)
+    for path in folder.glob("step-*"):
+        if path.suffix in (".safetensors", ".sha256") and STEP.fullmatch(path.stem):
             yield path
 
 

@@ -12,11 +12,8 @@ from typing import NoReturn
 import torch
 
 from alexnet.errors import UserError
-from alexnet.signals import SIGNALS, TrainingInterrupted, handled_signals
+from alexnet.signals import REPORTED, SIGNALS, TrainingInterrupted, handled_signals
 from alexnet.training.distributed import LAUNCHER_PID
-
-# Names a file with which the main process tells its launcher that it has said why it stops.
-REPORTED = "ALEXNET_STOP_REPORTED"
 
 
 def resolve_world_size(wanted: int | str, device: torch.device) -> int:
@@ -90,12 +87,6 @@ def launch(num_processes: int, command: Sequence[str]) -> None:
             raise UserError(
                 f"process {rank} of {num_processes} {why}, and the others were stopped"
             ) from None
-
-
-def mark_reported() -> None:
-    """For the main process, which says why it stops: a launcher then says nothing."""
-    if path := os.environ.get(REPORTED):
-        Path(path).touch()
 
 
 def _stop(signum: int, num_processes: int, reported: Path) -> NoReturn:

@@ -160,7 +160,7 @@ def outcome() -> list[str]:
         "the last checkpoint alone is kept"
     )
     assert remove_run(note.parent)
-    assert not list(CHECKPOINTS.iterdir()), "checkpoints are left"
+    assert not (left := list(CHECKPOINTS.rglob("*"))), f"checkpoints are left: {left}"
     return [sha256(path) for path in OUTCOME]
 
 

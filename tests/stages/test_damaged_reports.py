@@ -20,6 +20,7 @@ from ci.summary import summary
 from stages import paths
 from stages.export import export
 from stages.gate import gate
+from stages.params import RECORDED, load, record
 from tests.conftest import ROOT
 from tests.reports import FILES, GATE, HISTORY, LAYERS, META, METRICS, PREDICTIONS, write_report
 
@@ -69,6 +70,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     shutil.copy(ROOT / "demo/params.yaml", tmp_path)
     write_text(tmp_path / paths.REPORT, "a page")
     monkeypatch.chdir(tmp_path)
+    for path in RECORDED:
+        record(path, load(paths.PARAMS))
     return tmp_path
 
 

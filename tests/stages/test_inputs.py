@@ -11,7 +11,7 @@ from alexnet.errors import UserError
 from alexnet.export.bundle import WRITTEN
 from alexnet.inference.predictor import MODEL_FILENAMES
 from stages import inputs, params
-from stages.runtime.runner import local_sources
+from stages.runtime.stage import local_sources
 from tests.conftest import ROOT, write_params
 from tests.data.making import make_files, read_files, write_folder
 from tests.stages.projects import call, copy_code, dvc

@@ -141,8 +141,10 @@ def test_processes_that_do_not_stop_are_reported_as_such(project):
     """One hangs, so that no checkpoint can be written; torchrun kills them after 30 s."""
     write_params(project, **FULL | NEVER | {"train__epochs": 1000}, train__num_processes=2)
     process = start()
-    assert process.stdout.readline().startswith("device cpu")
+    while not process.stdout.readline().startswith("initial loss"):
+        assert process.poll() is None
     os.kill(max(children_of(process)), signal.SIGSTOP)
+    time.sleep(2)  # the main process waits for it by now
     process.terminate()
     _, errors = end(process, code=143)
     assert errors == (

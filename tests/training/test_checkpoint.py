@@ -81,11 +81,13 @@ def test_a_run_without_a_checkpoint_leaves_no_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_partial_files_are_removed(tmp_path):
+@pytest.mark.parametrize("name", [".step-000000002.safetensors.123.tmp", ".tmpGXRmNl"])
+def test_partial_files_are_removed(tmp_path, name):
+    """Those of ours, and those of safetensors, which writes to a name of its own."""
     first = Checkpoints(tmp_path, {})
     first.save(state(1))
     first.close()
-    left_over = first.folder / ".step-000000002.safetensors.123.tmp"
+    left_over = first.folder / name
     left_over.write_bytes(bytes(1000))
     second = Checkpoints(tmp_path, {})
     assert not left_over.exists()
