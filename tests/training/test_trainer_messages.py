@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from alexnet import config
 from alexnet.errors import UserError
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import device
@@ -55,13 +56,18 @@ def test_a_batch_larger_than_the_data_set_is_an_error():
 
 
 def test_the_error_of_a_divergence_names_the_step():
-    losses, params = [], settings(learning_rate=1e12)
+    losses, params = [], diverging(settings())
     trainer = trainer_of(seeded(), params, criterion=recording(params, losses))
     with pytest.raises(UserError, match=r"lower train\.learning_rate") as error:
         trainer.fit(ignore)
     first = next(step for step, loss in enumerate(losses) if not math.isfinite(loss))
     assert f"not finite at step {first}:" in str(error.value)
     assert 0 < first < 5
+
+
+def diverging(params: config.Train) -> config.Train:
+    """With a learning rate that params.yaml may not ask for."""
+    return params.model_copy(update={"learning_rate": 1e30})
 
 
 def diverge(at_step, on_epoch=ignore, **options):
@@ -80,8 +86,7 @@ def diverge(at_step, on_epoch=ignore, **options):
 
 def test_a_divergence_in_the_last_step_is_noticed():
     """No loss is computed after it but that of the validation."""
-    params = settings(epochs=1, batch_size=76)
-    params = params.model_copy(update={"learning_rate": 1e30})  # beyond what a file may ask for
+    params = diverging(settings(epochs=1, batch_size=76))
     trainer = trainer_of(seeded(), params)
     with pytest.raises(UserError, match="not finite at step 1:"):
         trainer.fit(ignore)
