@@ -224,24 +224,32 @@ def strike(project: Project, chance: random.Random, only: str = "") -> str:
     """
     weights = {fault: weight for fault, weight in WEIGHTS.items() if only in fault.__name__}
     fault = chance.choices(list(weights), list(weights.values()))[0]
-    done = set(project.recorded())
-    ahead = [stage for stage in STAGES if stage not in done] or [None]
-    stage = chance.choice([None, *ahead[:3]])  # None: a moment of DVC's own start
     make = project.start()
-    begun = re.compile(rf"Running stage '{stage}'")
-    while stage and make.poll() is None and not begun.search(project.output()):
-        time.sleep(0.02)
-    seconds = project.seconds[stage] * 1.2 if stage else 2.0
-    if fault in (edit_params, edit_code):
-        while make.poll() is None and not project.current_stage():
-            time.sleep(0.02)
-        seconds = min(seconds, 1.0)
-    end = time.monotonic() + chance.uniform(0, seconds)
-    while make.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
+    _wait_for_the_moment(project, chance, make, in_stage=fault in (edit_params, edit_code))
     if make.poll() is not None:
         raise Missed
     now = project.current_stage() or "between stages"
     what = fault(project, chance, make)
     make.wait(PATIENCE_SECONDS)
     return f"{what}, {now}"
+
+
+def _wait_for_the_moment(
+    project: Project, chance: random.Random, make: subprocess.Popen[bytes], in_stage: bool
+) -> None:
+    """At any time in a stage that has not run yet, or before it, or in DVC's own start."""
+    ahead = [stage for stage in STAGES if stage not in project.recorded()]
+    if not ahead or (not in_stage and chance.random() < 0.1):
+        seconds = 2.0
+    else:
+        stage = ahead[min(chance.randrange(len(ahead)), chance.randrange(len(ahead)))]
+        announced = f"Running stage '{stage}'"
+        while make.poll() is None and announced not in project.output():
+            time.sleep(0.05)
+        if in_stage or chance.random() < 0.8:  # its process, which its runner starts
+            while make.poll() is None and project.current_stage() != stage:
+                time.sleep(0.05)
+        seconds = project.seconds[stage] * (0.3 if in_stage else 1.1)
+    end = time.monotonic() + chance.uniform(0, seconds)
+    while make.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
