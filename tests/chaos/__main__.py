@@ -17,7 +17,7 @@ import typer
 from tests.chaos.faults import Missed, strike
 from tests.chaos.project import Project, mount_disks, undisturbed
 
-FAULTS_A_ROUND = 8  # then the run is left alone until its end
+FAULTS_A_ROUND = 10  # then the run is left alone until its end
 
 
 @dataclass

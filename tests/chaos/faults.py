@@ -249,7 +249,7 @@ def _wait_for_the_moment(
         if in_stage or chance.random() < 0.8:  # its process, which its runner starts
             while make.poll() is None and project.current_stage() != stage:
                 time.sleep(0.05)
-        seconds = project.seconds[stage] * (0.3 if in_stage else 1.1)
+        seconds = project.seconds[stage] * (0.3 if in_stage else 1.2)
     end = time.monotonic() + chance.uniform(0, seconds)
     while make.poll() is None and time.monotonic() < end:
         time.sleep(0.02)

@@ -40,7 +40,7 @@ class Project:
     """Below `base`: the project, DVC's cache, the checkpoints, TMPDIR.
 
     expected: the digests of the outputs of an undisturbed run. lock: dvc.lock's stages after it.
-    seconds: how long each stage took in it.
+    seconds: how long the process of each stage lived in it.
     """
 
     base: Path
@@ -238,16 +238,15 @@ def undisturbed(project: Project) -> None:
     """Run the pipeline once in peace; its bytes and its times are what is compared with."""
     process = project.start()
     begun: dict[str, float] = {}
+    seen: dict[str, float] = {}
     while process.poll() is None:
         stage = project.current_stage()
-        if stage and stage not in begun:
-            begun[stage] = time.monotonic()
+        if stage:
+            seen[stage] = time.monotonic()
+            begun.setdefault(stage, seen[stage])
         time.sleep(0.02)
     if process.returncode:
         sys.exit(f"the undisturbed run failed:\n{project.output()}")
-    ends = [*list(begun.values())[1:], time.monotonic()]
-    project.seconds = {
-        stage: end - start for (stage, start), end in zip(begun.items(), ends, strict=True)
-    }
+    project.seconds = {stage: seen[stage] - begun[stage] for stage in begun}
     project.expected = project.outputs()
     project.lock = project.recorded()
