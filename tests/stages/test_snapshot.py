@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
 from stages.params import load
+from stages.runtime.damage import explain_damage
+from stages.runtime.dvc_files import Out
 from stages.runtime.engine import PARAMS_SHA256
 from stages.runtime.snapshot import Inputs
 from tests.conftest import ROOT
@@ -202,6 +204,27 @@ def test_a_file_too_many_or_too_few_is_damage(project):
     first, second, *_ = str(caught.value).splitlines()
     assert first.startswith("data/sub/a.bin is not what make wrote")
     assert second.startswith("data/sub/b.bin is no part of data")
+
+
+def test_many_damaged_files_are_mended_as_a_whole(project):
+    wrong = {Path(f"data/{number}"): md5(b"") for number in range(1000)}
+    lines = explain_damage(Out("make", Path("data"), "0.dir"), wrong).splitlines()
+    assert lines[10:12] == ["and 990 more files", "These commands mend it:"]
+    assert lines[12] == "  rm -rf data"
+
+
+def test_without_its_list_the_files_of_a_download_are_removed_too(project):
+    """It would refuse to replace them: they may be a person's."""
+    source = Path("data/raw/source.json")
+    text = explain_damage(Out("download", source, md5(b"")), {source: md5(b"")})
+    assert "rm -rf data/raw/source.json data/raw/files\n  dvc repro download" in text
+
+
+def test_what_a_renamed_stage_wrote_is_not_compared(project):
+    """DVC leaves it in dvc.lock for ever."""
+    edit("dvc.lock", "  make:", "  before:")
+    flip_a_bit(Path("single"))
+    Inputs("train").check_intact()
 
 
 def test_without_dvc_lock_nothing_is_compared(project):
