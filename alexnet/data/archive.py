@@ -43,12 +43,6 @@ class ArchiveMember:
     read: Callable[[], bytes]
 
 
-def abbreviate(names: list[str]) -> str:
-    """The first three names, and the number of the others."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
-
-
 def iter_members(root: Path) -> Iterator[ArchiveMember]:
     """Every file and folder in a folder, tar, tar.gz, tar.xz, tar.bz2 or zip.
 

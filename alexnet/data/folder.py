@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.archive import abbreviate, iter_members
+from alexnet.data.archive import iter_members
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
+from alexnet.files import abbreviate
 
 log = logging.getLogger(__name__)
 
