@@ -54,7 +54,7 @@ def read_folder(files: Path) -> DatasetIndex:
     index_of = {path: index for index, path in enumerate(places)}
 
     def items() -> Iterator[Item]:
-        for member in iter_members(root):
+        for member in iter_members(root, follow_links=True):
             if member.path in index_of:
                 yield Item(index_of[member.path], str(member.path), member.read())
 
@@ -77,7 +77,8 @@ def _list_members(root: Path) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
     paths: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     num_skipped = 0
-    for member in iter_members(root):
+    # Links are DVC's, to its cache (cache.type): download lets none of the source in.
+    for member in iter_members(root, follow_links=True):
         if is_system_file(member.path):
             num_skipped += not member.is_folder
         elif member.is_folder:

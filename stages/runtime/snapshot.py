@@ -70,7 +70,8 @@ class Inputs:
             return
         try:
             found = self.changes()
-        except OSError:  # a file is just being replaced; no reason to stop a training
+        # A file is just being replaced, .dvcignore edited; no reason to stop a training.
+        except (OSError, ValueError):
             return
         if found and found != self._reported:
             logger.warning(

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from alexnet.errors import UserError
 from stages.params import load
 from stages.runtime.damage import explain_damage
-from stages.runtime.dvc_files import Out
+from stages.runtime.dvc_files import Out, cache_folder
 from stages.runtime.engine import PARAMS_SHA256
 from stages.runtime.snapshot import Inputs
 from tests.conftest import ROOT
@@ -146,6 +146,9 @@ def test_a_file_that_cannot_be_read_just_then_stops_nothing(project, monkeypatch
         raise PermissionError(path)
 
     inputs = Inputs("train")
+    Path(".dvcignore").write_text("!\n")  # which is no pattern
+    inputs.warn_of_changes()
+    Path(".dvcignore").unlink()
     os.utime("data/big.bin")
     monkeypatch.setattr("stages.runtime.snapshot.md5_of", deny)
     inputs.warn_of_changes()
@@ -231,6 +234,18 @@ def test_without_dvc_lock_nothing_is_compared(project):
     Path("dvc.lock").unlink()
     flip_a_bit(Path("single"))
     Inputs("train").check_intact()
+
+
+def test_a_dvc_outside_of_this_python_is_asked_for_its_cache(tmp_path, monkeypatch):
+    """Such as one that pipx has installed."""
+    monkeypatch.setattr("stages.runtime.dvc_files.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    (tmp_path / "dvc").write_text("#!/bin/sh\necho /shared/$1\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="put it on the PATH"):
+        cache_folder()
+    (tmp_path / "dvc").chmod(0o755)
+    assert cache_folder() == Path("/shared/cache")
 
 
 def test_a_stage_reads_the_params_for_which_it_was_started(project, monkeypatch):

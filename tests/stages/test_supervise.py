@@ -87,6 +87,15 @@ def test_a_signal_is_passed_on_and_the_child_awaited(signum, started, tmp_path):
     assert (tmp_path / "received").read_text() == str(int(signum))
 
 
+def test_under_nohup_a_terminal_that_closes_reaches_no_child(started, tmp_path):
+    """An engine's client listens to SIGHUP all the same, and passes it into the container."""
+    process = started(["nohup", *supervised(sys.executable, "-c", STAGE)])
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+
+
 def test_a_killed_supervisor_ends_its_stage(started, tmp_path):
     process = started(supervised(sys.executable, "-c", STAGE))
     process.kill()
