@@ -115,7 +115,7 @@ def put_time_back(name: str) -> None:
         (lambda: edit("params.yaml", "min_accuracy", "other_name"), []),
         (lambda: put_back("params.yaml"), []),
         (lambda: put_back("data/big.bin"), []),
-        (lambda: [Path("code", name).touch() for name in (".a.py.swp", "a.py~", "#a.py#")], []),
+        (lambda: [Path("code", name).touch() for name in (".a.py.swp", ".#a.py")], []),
         (lambda: (Path("code/__pycache__").mkdir(), Path("code/__pycache__/a.pyc").touch()), []),
     ],
 )
