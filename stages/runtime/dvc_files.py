@@ -83,7 +83,7 @@ def recorded_outs() -> list[Out]:
         Out(name, Path(out.path), out.md5)
         for name, values in _pipeline().items()
         for out in stages.get(name, LockedStage()).outs
-        if out.md5 is not None and out.path in _declared_outs(values)
+        if out.md5 is not None and Path(out.path) in _declared_outs(values)
     ]
 
 
@@ -108,9 +108,10 @@ def _pipeline() -> dict[str, Any]:
     return values
 
 
-def _declared_outs(stage: Mapping[str, Any]) -> set[str]:
+def _declared_outs(stage: Mapping[str, Any]) -> set[Path]:
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
-    return {name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)}
+    names = [[entry] if isinstance(entry, str) else entry for entry in entries]
+    return {Path(name) for several in names for name in several}
 
 
 def _parse(content: bytes | str) -> Any:

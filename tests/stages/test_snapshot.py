@@ -13,8 +13,6 @@ from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
 from stages.params import load
-from stages.runtime.damage import explain_damage
-from stages.runtime.dvc_files import Out, cache_folder
 from stages.runtime.engine import PARAMS_SHA256
 from stages.runtime.snapshot import Inputs
 from tests.conftest import ROOT
@@ -210,20 +208,6 @@ def test_a_file_too_many_or_too_few_is_damage(project):
     assert second.startswith("data/sub/b.bin is no part of data")
 
 
-def test_many_damaged_files_are_mended_as_a_whole(project):
-    wrong = {Path(f"data/{number}"): md5(b"") for number in range(1000)}
-    lines = explain_damage(Out("make", Path("data"), "0.dir"), wrong).splitlines()
-    assert lines[10:12] == ["and 990 more files", "These commands mend it:"]
-    assert lines[12] == "  rm -rf data"
-
-
-def test_without_its_list_the_files_of_a_download_are_removed_too(project):
-    """It would refuse to replace them: they may be a person's."""
-    source = Path("data/raw/source.json")
-    text = explain_damage(Out("download", source, md5(b"")), {source: md5(b"")})
-    assert "rm -rf data/raw/source.json data/raw/files\n  dvc repro download" in text
-
-
 def test_what_a_renamed_stage_wrote_is_not_compared(project):
     """DVC leaves it in dvc.lock for ever."""
     edit("dvc.lock", "  make:", "  before:")
@@ -235,18 +219,6 @@ def test_without_dvc_lock_nothing_is_compared(project):
     Path("dvc.lock").unlink()
     flip_a_bit(Path("single"))
     Inputs("train").check_intact()
-
-
-def test_a_dvc_outside_of_this_python_is_asked_for_its_cache(tmp_path, monkeypatch):
-    """Such as one that pipx has installed."""
-    monkeypatch.setattr("stages.runtime.dvc_files.find_spec", lambda name: None)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    (tmp_path / "dvc").write_text("#!/bin/sh\necho /shared/$1\n")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="put it on the PATH"):
-        cache_folder()
-    (tmp_path / "dvc").chmod(0o755)
-    assert cache_folder() == Path("/shared/cache")
 
 
 def test_a_stage_reads_the_params_for_which_it_was_started(project, monkeypatch):
