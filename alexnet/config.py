@@ -6,20 +6,18 @@ not imported, so the error comes in a fraction of a second.
 """
 
 import os
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
-from alexnet.files import read_small_text
+from alexnet.files import message_of, read_small_text, shorten
 
 MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
 MAX_MISTAKES = 10  # in one message
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 # Every number has both limits. Where the meaning sets none, the limit is one that no run comes
 # near: beyond it, a mistake would end in an overflow or in all of the memory.
@@ -256,7 +254,7 @@ def parse(text: str, path: Path) -> Params:
         values = YAML(typ="safe", pure=True).load(text)
     # Of a bad date or number, or deep nesting, ruamel raises exceptions of many other types.
     except Exception as error:
-        raise UserError(f"{path} is not valid YAML: {_shorten(str(error), 400)}") from None
+        raise UserError(f"{path} is not valid YAML: {shorten(str(error), 400)}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold the sections {', '.join(Params.model_fields)}")
     try:
@@ -269,10 +267,10 @@ def parse(text: str, path: Path) -> Params:
         raise UserError("\n".join(lines)) from None
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: ErrorDetails) -> str:
     """One pydantic error as `section.key: message (got value)`."""
     kind = detail["type"]
-    keys = [_shorten(str(part), 60) for part in detail["loc"]]
+    keys = [shorten(str(part), 60) for part in detail["loc"]]
     if kind == "extra_forbidden":
         section: Any = Params
         for part in keys[:-1]:
@@ -280,20 +278,5 @@ def _explain(detail: Any) -> str:
         return f"{'.'.join(keys)}: no such key; there are {', '.join(section.model_fields)}"
     # pydantic reports each branch of a union that it tried, as further parts of the key.
     key = ".".join(part for part in keys if part.isidentifier() and part not in {"str", "list"})
-    if kind == "missing":
-        return f"{key}: is missing"
-    if kind == "value_error":  # the validators above name the key themselves
-        return f"{key}.{detail['ctx']['error']}".lstrip(".")
-    message = detail["msg"].replace("Input should", "should")
-    return f"{key}: {message} (got {_show(detail['input'])})".removeprefix(": ")
-
-
-def _show(value: object) -> str:
-    try:
-        return _shorten(_SHORT.repr(value), 100)
-    except ValueError:  # Python refuses to write an integer of thousands of digits
-        return "a number of thousands of digits"
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}..."
+    # The validators above name the key themselves.
+    return f"{key}{'.' if kind == 'value_error' else ': '}{message_of(detail)}".lstrip(".: ")

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from alexnet.errors import UserError
 from alexnet.scratch import naming_errors, replace_folder, scratch_path
 
 CHUNK_BYTES = 1 << 20
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 Record = TypeVar("Record")  # a dataclass
 
@@ -96,12 +98,16 @@ def refuse_strangers(path: Path, is_ours: Callable[[str], object]) -> None:
         # DVC writes .gitignore beside what it tracks.
         strangers += [name for name in inside if name != ".gitignore" and not is_ours(name)]
     if strangers:
-        shown = ", ".join(sorted(strangers)[:3])
-        more = f" and {len(strangers) - 3:,} more" if len(strangers) > 3 else ""
         raise UserError(
-            f"{path} holds {shown}{more}, not written by the pipeline, which replaces this folder "
-            "as a whole: move what is yours to another folder, then run again"
+            f"{path} holds {abbreviate(sorted(strangers))}, not written by the pipeline, which "
+            "replaces this folder as a whole: move what is yours to another folder, then run again"
         )
+
+
+def abbreviate(names: Sequence[str]) -> str:
+    """The first three names, and the number of the others."""
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"
 
 
 def fsync(path: Path) -> None:
@@ -191,17 +197,27 @@ def read_rows(path: Path, kind: type[Record], advice: str) -> list[Record]:
 def explain_validation(error: ValidationError) -> str:
     """The first thing that is wrong, as `field: message (got value)`."""
     detail = error.errors()[0]
+    return f"{'.'.join(map(str, detail['loc']))}: {message_of(detail)}".removeprefix(": ")
+
+
+def message_of(detail: ErrorDetails) -> str:
+    """One error of pydantic's as `message (got value)`, short whatever the value."""
     match detail["type"]:
         case "missing":
-            message = "is missing"
+            return "is missing"
         case "json_invalid":
-            message = f"is not valid JSON ({detail['ctx']['error']})"
+            return f"is not valid JSON ({detail['ctx']['error']})"
         case "value_error":  # of a class's own checks
-            message = str(detail["ctx"]["error"])
-        case _:
-            message = detail["msg"].replace("Input should", "should")
-            message += f" (got {reprlib.repr(detail['input'])})"
-    return ": ".join([*([".".join(map(str, detail["loc"]))] if detail["loc"] else []), message])
+            return str(detail["ctx"]["error"])
+    try:
+        value = shorten(_SHORT.repr(detail["input"]), 100)
+    except ValueError:  # Python refuses to write an integer of thousands of digits
+        value = "a number of thousands of digits"
+    return f"{detail['msg'].replace('Input should', 'should')} (got {value})"
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def require_file(path: Path) -> Path:

@@ -1,31 +1,21 @@
 """compare: fails if the model is worse than that of the main branch."""
 
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from alexnet.cli.app import fail, run
 from alexnet.errors import UserError
-from alexnet.evaluation.gate import read_verdict
+from alexnet.evaluation.gate import require_passed
 from alexnet.evaluation.results import Metrics, read_metrics
-from alexnet.files import (
-    Share,
-    parse_record,
-    read_record,
-    read_small_text,
-    sha256,
-    write_json,
-)
+from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
 from stages import paths
+from stages.runtime.dvc_files import LOCK, LockedStage, parse_lock
 
 COMPARISON = Path("reports/comparison.json")
-LOCK = Path("dvc.lock")
 MAX_LOCK_BYTES = 1_000_000  # the project's own has 20,000
 TEST_IMAGES = (paths.PROCESSED / "test.safetensors").as_posix()
 
@@ -53,23 +43,10 @@ class Comparison:
     metrics: Metrics
 
 
-@dataclass(frozen=True)
-class _Dependency:
-    path: str
-    md5: str | None = None
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """Of dvc.lock."""
-
-    deps: list[_Dependency] = field(default_factory=list)
-
-
 def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     """Check the gate, and this run's accuracy against the main branch's; fail if it is worse."""
     COMPARISON.unlink(missing_ok=True)  # of an earlier run
-    _check_gate()
+    require_passed(paths.GATE, paths.WEIGHTS, "nothing is pushed")
     accuracy = read_metrics(paths.METRICS).accuracy
     before = _metrics(base)
     if before is None:
@@ -97,19 +74,9 @@ def read_comparison() -> Comparison:
     return read_record(COMPARISON, Comparison, "run ci.compare again")
 
 
-def _check_gate() -> None:
-    verdict = read_verdict(paths.GATE)
-    if not verdict.passed:
-        raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is pushed")
-    if verdict.weights_sha256 != sha256(paths.WEIGHTS):
-        raise UserError(
-            f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; run `dvc repro`"
-        )
-
-
 def _metrics(revision: str) -> Metrics | None:
     """The metrics of the evaluate stage at a revision; None if it has not run there."""
-    if "evaluate" not in _stages(_lock(revision) or ""):
+    if "evaluate" not in parse_lock(_lock(revision) or ""):
         return None
     import dvc.api
     from dvc.exceptions import DvcException
@@ -135,17 +102,9 @@ def _lock(revision: str) -> str | None:
     return _git("show", f"{revision}:./{LOCK}")
 
 
-def _stages(lock: str) -> dict[str, "_Stage"]:
-    try:
-        values = YAML(typ="safe", pure=True).load(lock) or {}
-        return TypeAdapter(dict[str, _Stage]).validate_python(values.get("stages", {}))
-    except (YAMLError, AttributeError, ValidationError):
-        raise UserError(f"{LOCK} is damaged, or has a merge conflict; run `dvc repro`") from None
-
-
 def _test_images(lock: str) -> str | None:
     """The digest of the test images in a dvc.lock."""
-    stage = _stages(lock).get("evaluate", _Stage())
+    stage = parse_lock(lock).get("evaluate", LockedStage())
     return next((dep.md5 for dep in stage.deps if dep.path == TEST_IMAGES), None)
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from alexnet import config
 from alexnet.cli.app import run
-from alexnet.errors import UserError
-from alexnet.evaluation.gate import read_verdict
+from alexnet.evaluation.gate import require_passed
 from alexnet.evaluation.results import read_metrics
 from alexnet.files import remove_directory, sha256, write_json
 from stages import paths
@@ -20,15 +19,7 @@ logger = logging.getLogger("stages.export")
 def export(params: ParamsFile = PARAMS) -> None:
     """Write the model that passed the gate as ONNX and verify it against PyTorch."""
     values = load(params).export
-    verdict = read_verdict(paths.GATE)
-    if not verdict.passed:
-        raise UserError(f"the model did not pass the gate ({paths.GATE}); nothing is exported")
-    digest = sha256(paths.WEIGHTS)
-    if verdict.weights_sha256 != digest:
-        raise UserError(
-            f"{paths.GATE} belongs to other weights than {paths.WEIGHTS}; "
-            "run evaluate and gate again"
-        )
+    digest = require_passed(paths.GATE, paths.WEIGHTS, "nothing is exported")
     metrics = read_metrics(paths.METRICS).as_dict()
     del metrics["weights_sha256"]  # it is in the provenance
 

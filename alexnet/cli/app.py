@@ -118,6 +118,6 @@ def configure_logging() -> None:
             logger.addHandler(TerminalHandler())
 
 
-def fail(message: str, code: int = 1) -> None:
+def fail(message: str, code: int = 1) -> NoReturn:
     print(f"error: {message_for_terminal(message)}", file=sys.stderr)
     sys.exit(code)

@@ -43,34 +43,29 @@ class ArchiveMember:
     read: Callable[[], bytes]
 
 
-def abbreviate(names: list[str]) -> str:
-    """The first three names, and the number of the others."""
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
-
-
-def iter_members(root: Path) -> Iterator[ArchiveMember]:
+def iter_members(root: Path, follow_links: bool = False) -> Iterator[ArchiveMember]:
     """Every file and folder in a folder, tar, tar.gz, tar.xz, tar.bz2 or zip.
 
-    A folder is sorted by name; an archive keeps its order. Raises UserError that names
+    A folder is sorted by name; an archive keeps its order. follow_links: of a folder, take a link
+    to a file for that file. Raises UserError that names
     the archive if it is damaged or has too many members, or the member if it is a link, a
     device, outside, too deep or too long a name.
     """
-    for number, member in enumerate(_walk(root), start=1):
+    for number, member in enumerate(_walk(root, follow_links), start=1):
         if number > MAX_MEMBERS:
             raise UserError(f"{root.name}: holds more than {MAX_MEMBERS:,} files and folders")
         yield member
 
 
-def _walk(root: Path) -> Iterator[ArchiveMember]:
+def _walk(root: Path, follow_links: bool) -> Iterator[ArchiveMember]:
     if root.is_dir():
-        return _walk_folder(root, PurePosixPath())
+        return _walk_folder(root, PurePosixPath(), follow_links)
     with root.open("rb") as file:
         is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
     return _walk_zip(root) if is_zip else _walk_tar(root)
 
 
-def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[ArchiveMember]:
+def _walk_folder(root: Path, inside: PurePosixPath, follow_links: bool) -> Iterator[ArchiveMember]:
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
         path = _checked_path(root, str(inside / entry.name))
         is_folder = entry.is_dir(follow_symlinks=False)
@@ -78,8 +73,8 @@ def _walk_folder(root: Path, inside: PurePosixPath) -> Iterator[ArchiveMember]:
             yield ArchiveMember(path, is_folder, lambda: b"")  # a system folder is not entered
         elif is_folder:
             yield ArchiveMember(path, is_folder, lambda: b"")
-            yield from _walk_folder(root, path)
-        elif entry.is_file(follow_symlinks=False):
+            yield from _walk_folder(root, path, follow_links)
+        elif entry.is_file(follow_symlinks=follow_links):
 
             def read(path: PurePosixPath = path) -> bytes:
                 _check_size(root, str(path), (root / path).stat().st_size)

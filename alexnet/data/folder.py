@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.archive import abbreviate, iter_members
+from alexnet.data.archive import iter_members
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import SPLITS, DatasetIndex, Item
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
+from alexnet.files import abbreviate
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def read_folder(files: Path) -> DatasetIndex:
     index_of = {path: index for index, path in enumerate(places)}
 
     def items() -> Iterator[Item]:
-        for member in iter_members(root):
+        for member in iter_members(root, follow_links=True):
             if member.path in index_of:
                 yield Item(index_of[member.path], str(member.path), member.read())
 
@@ -76,7 +77,8 @@ def _list_members(root: Path) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
     paths: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     num_skipped = 0
-    for member in iter_members(root):
+    # Links are DVC's, to its cache (cache.type): download lets none of the source in.
+    for member in iter_members(root, follow_links=True):
         if is_system_file(member.path):
             num_skipped += not member.is_folder
         elif member.is_folder:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alexnet import files
-from alexnet.data.archive import abbreviate
 from alexnet.errors import UserError
 
 
@@ -76,7 +75,7 @@ def load_source(raw: Path) -> Source:
     if found != recorded:
         changed = {file.path for file in set(found.files) ^ set(recorded.files)}
         raise UserError(
-            f"{raw / 'files'}: changed since the download: {abbreviate(sorted(changed))}; "
+            f"{raw / 'files'}: changed since the download: {files.abbreviate(sorted(changed))}; "
             "download again"
         )
     return recorded

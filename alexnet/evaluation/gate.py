@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from alexnet import config
+from alexnet.errors import UserError
 from alexnet.evaluation.results import Metrics
-from alexnet.files import Finite, Sha256, read_record
+from alexnet.files import Finite, Sha256, read_record, sha256
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,14 @@ def judge(metrics: Metrics, thresholds: config.Gate) -> Verdict:
 def read_verdict(path: Path) -> Verdict:
     """Raises UserError if the file is missing, damaged or contradicts itself."""
     return read_record(path, Verdict, "run the stage gate again")
+
+
+def require_passed(path: Path, weights: Path, otherwise: str) -> str:
+    """The digest of the weights, which the gate at `path` has passed. Raises UserError if not."""
+    verdict = read_verdict(path)
+    if not verdict.passed:
+        raise UserError(f"the model did not pass the gate ({path}); {otherwise}")
+    digest = sha256(weights)
+    if verdict.weights_sha256 != digest:
+        raise UserError(f"{path} belongs to other weights than {weights}; run `dvc repro`")
+    return digest

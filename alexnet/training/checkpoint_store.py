@@ -98,8 +98,7 @@ def lock_folder(folder: Path) -> IO[str] | None:
             file = (folder / LOCK).open("w")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Another process may have removed the folder meanwhile, and the lock with it.
-                if os.fstat(file.fileno()).st_ino == (folder / LOCK).stat().st_ino:
+                if _is_still_there(file):
                     return file
             except BaseException:
                 file.close()
@@ -186,6 +185,8 @@ def remove_run(folder: Path, only_complete: bool = False) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        if not _is_still_there(lock):
+            return False
         if only_complete and not (folder / COMPLETE).exists():
             return False  # since it was found, it has started again and was interrupted
         remove_files(folder)
@@ -237,6 +238,14 @@ def _own_files(folder: Path) -> Iterator[Path]:
     for path in folder.glob("step-*"):
         if path.suffix in (".safetensors", ".sha256") and STEP.fullmatch(path.stem):
             yield path
+
+
+def _is_still_there(lock: IO[str]) -> bool:
+    """Or another process has removed it with its folder, before it was locked here."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
+    except FileNotFoundError:
+        return False
 
 
 def _size(path: Path) -> int:

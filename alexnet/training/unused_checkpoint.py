@@ -67,6 +67,8 @@ def describe_differences(differences: Mapping[str, tuple[Any, Any]]) -> str:
             missing = "without" if theirs is MISSING else "with another"
             made.append(f"with {file}, which is gone" if ours is MISSING else f"{missing} {file}")
         else:
+            if MISSING in (theirs, ours):
+                return "it was made by another version of the project, with other parameters"
             was, remedy = WORDS.get(path, (f"{path} {{}}", f"{path}: {{}}"))
             made.append(f"with {was.format(theirs)} (now {ours})")
             remedies.append(remedy.format(theirs))

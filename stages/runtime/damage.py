@@ -5,9 +5,10 @@ pushes it, and finds everything up to date.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from stages import paths
 from stages.runtime.dvc_files import Out, cache_folder, md5_of, object_in, read_listing
 
 MAX_LISTED = 10
@@ -21,14 +22,12 @@ def explain_damage(out: Out, wrong: Mapping[Path, str | None]) -> str:
     found = {path: _describe_copy(path, md5, out) for path, md5 in wrong.items()}
     lines = [line for line, _ in found.values()]
     if len(lines) > MAX_LISTED:
-        lines[MAX_LISTED:] = [f"and {len(lines) - MAX_LISTED} more files"]
+        lines[MAX_LISTED:] = [f"and {len(lines) - MAX_LISTED:,} more files"]
+    here = wrong if len(wrong) <= MAX_LISTED else [out.path]
     copies = [copy for _, copy in found.values() if copy is not None]
-    remove = shlex.join(["rm", "-rf", *map(str, [*wrong, *(c for c in copies if c.exists())])])
-    if copies:
-        again = f"dvc repro {out.stage}    # or, if a remote has it: dvc pull {out.path}"
-    else:
-        again = f"dvc checkout {out.path}"
-    return "\n".join([*lines, "These commands mend it:", f"  {remove}", f"  {again}"])
+    if not copies:
+        return _with_cure(lines, here, f"dvc checkout {out.path}")
+    return _with_cure(lines, [*here, *filter(Path.exists, copies)], _make_again(out))
 
 
 def _describe_copy(path: Path, md5: str | None, out: Out) -> tuple[str, Path | None]:
@@ -67,12 +66,21 @@ def explain_damaged_copies(out: Out, damaged: Mapping[Path, Path]) -> str:
     lines = [
         f"{copy} in DVC's cache, the copy of {path}, is damaged" for path, copy in damaged.items()
     ]
-    remove = list(map(str, damaged.values()))
-    if out.path.exists() and md5_of(out.path) == out.md5:
-        again = f"dvc commit --force {out.stage}"  # the workspace has it
-    else:
-        remove += [str(path) for path in damaged if path.exists()]
-        again = f"dvc repro {out.stage}    # or, if a remote has it: dvc pull {out.path}"
+    if out.path.exists() and md5_of(out.path) == out.md5:  # the workspace has it
+        return _with_cure(lines, damaged.values(), f"dvc commit --force {out.stage}")
+    here = [path for path in damaged if path.exists()]
+    return _with_cure(lines, [*damaged.values(), *here], _make_again(out))
+
+
+def _make_again(out: Out) -> str:
+    return f"dvc repro {out.stage}    # or, if a remote has it: dvc pull {out.stage}"
+
+
+def _with_cure(lines: Iterable[str], remove: Iterable[Path], again: str) -> str:
+    names = list(map(str, remove))
+    if str(paths.RAW / "source.json") in names:
+        # Without this list of them, download takes the files for a person's, and keeps them.
+        names.append(str(paths.RAW / "files"))
     return "\n".join(
-        [*lines, "These commands mend it:", f"  {shlex.join(['rm', '-rf', *remove])}", f"  {again}"]
+        [*lines, "These commands mend it:", f"  {shlex.join(['rm', '-rf', *names])}", f"  {again}"]
     )

@@ -9,12 +9,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pathspec import GitIgnoreSpec
+from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -43,14 +45,28 @@ class Out:
     md5: str
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder in dvc.lock."""
+
+    path: str
+    md5: str | None = None  # None in a stage that has not been recorded as a whole
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """A stage in dvc.lock, as it was last run."""
+
+    deps: list[Entry] = field(default_factory=list)
+    outs: list[Entry] = field(default_factory=list)
+
+
 def declared(stage: str) -> Declared:
     """What dvc.yaml declares for a stage, named as in DVC_STAGE. Raises UserError without it."""
     name = stage.rpartition(":")[2]
-    try:
-        values = _load(PIPELINE)["stages"][name]
-    except KeyError:
-        raise UserError(f"{PIPELINE} has no stage {name}") from None
-    params, deps = values.get("params", []), values.get("deps", [])
+    if name not in (stages := _pipeline()):
+        raise UserError(f"{PIPELINE} has no stage {name}")
+    params, deps = stages[name].get("params", []), stages[name].get("deps", [])
     others = [file for entry in params if isinstance(entry, dict) for file in entry]
     return Declared(
         [entry for entry in params if isinstance(entry, str)], list(map(Path, [*deps, *others]))
@@ -58,31 +74,60 @@ def declared(stage: str) -> Declared:
 
 
 def recorded_outs() -> list[Out]:
-    """Every output in dvc.lock that DVC caches; none without dvc.lock."""
-    stages = _load(LOCK).get("stages", {}) if LOCK.exists() else {}
+    """The outputs in dvc.lock; none without dvc.lock.
+
+    DVC leaves there what a stage that was renamed or removed has written, by another one now.
+    """
+    stages = parse_lock(LOCK.read_bytes()) if LOCK.exists() else {}
     return [
-        Out(stage, Path(out["path"]), out["md5"])
-        for stage, values in stages.items()
-        for out in values.get("outs", [])
-        if "md5" in out
+        Out(name, Path(out.path), out.md5)
+        for name, values in _pipeline().items()
+        for out in stages.get(name, LockedStage()).outs
+        if out.md5 is not None and Path(out.path) in _declared_outs(values)
     ]
 
 
-def _load(path: Path) -> Any:
+def parse_lock(content: bytes | str) -> dict[str, LockedStage]:
+    """The stages in a dvc.lock. Raises UserError if it is damaged."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
+        values = _parse(content) or {}
+        return TypeAdapter(dict[str, LockedStage]).validate_python(values.get("stages", {}))
+    except (YAMLError, AttributeError, ValidationError):
+        raise UserError(
+            f"{LOCK} is damaged, or has a merge conflict; put it back with git, then run "
+            "`dvc repro`"
+        ) from None
 
 
-def files_in(path: Path) -> list[Path]:
-    """The files that DVC sees at `path`: that file, or those in that folder, sorted."""
+def _pipeline() -> dict[str, Any]:
+    """The stages in dvc.yaml."""
+    try:
+        values: dict[str, Any] = _parse(PIPELINE.read_bytes())["stages"]
+    except (YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{PIPELINE} is no valid pipeline: {error}") from None
+    return values
+
+
+def _declared_outs(stage: Mapping[str, Any]) -> set[Path]:
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    names = [[entry] if isinstance(entry, str) else entry for entry in entries]
+    return {Path(name) for several in names for name in several}
+
+
+def _parse(content: bytes | str) -> Any:
+    return YAML(typ="safe", pure=True).load(content)
+
+
+def files_in(path: Path) -> Iterator[Path]:
+    """The files that DVC sees at `path`: that file, or those in that folder."""
     if not path.is_dir():
-        return [path]
+        yield path
+        return
     lines = IGNORED.read_text(encoding="utf-8").splitlines() if IGNORED.exists() else []
     ignored = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
-    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return sorted(file for file in found if not ignored.match_file(file))
+    for folder, _, names in os.walk(path):
+        files = (os.path.join(folder, name) for name in names)
+        yield from (Path(file) for file in files if not ignored.match_file(file))
 
 
 def md5_of(path: Path) -> str:
@@ -134,7 +179,14 @@ def cache_folder() -> Path:
 
 @functools.cache
 def _cache_folder_of(project: Path) -> Path:
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    dvc = [sys.executable, "-m", "dvc"] if find_spec("dvc") else ["dvc"]  # pipx has its own Python
+    try:
+        done = subprocess.run(
+            [*dvc, "cache", "dir"], cwd=project, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(
+            f"DVC does not say where its cache is: {error}; put it on the PATH"
+        ) from None
     folder = Path(done.stdout.strip())
     return folder.relative_to(project) if folder.is_relative_to(project) else folder

@@ -14,6 +14,7 @@ from alexnet.errors import UserError
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
 CHECKPOINTS = ".checkpoints"  # of a stage in a container, in the project's folder
 PROJECT = "/project"  # the project's folder in the container, the same for every stage
+HOME = "/tmp"  # in the image, whoever the user is
 ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
 TIMEOUT_SECONDS = 60.0  # an answer takes long on a busy machine

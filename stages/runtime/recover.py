@@ -29,12 +29,12 @@ def recover() -> None:
         )
 
 
-def is_cut(path: Path, is_whole: Callable[[str], bool]) -> bool:
+def is_cut(path: Path, is_whole: Callable[[bytes], bool]) -> bool:
     """Whether the file is there, and stays for a second as no writer would leave it."""
     end = time.monotonic() + WRITING_SECONDS
     while time.monotonic() < end:
         try:
-            if is_whole(path.read_text(encoding="utf-8")):
+            if is_whole(path.read_bytes()):
                 return False
         except FileNotFoundError:
             return False
@@ -42,16 +42,16 @@ def is_cut(path: Path, is_whole: Callable[[str], bool]) -> bool:
     return True
 
 
-def _is_json(text: str) -> bool:
+def _is_json(content: bytes) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        json.loads(content)
+    except ValueError:  # UnicodeDecodeError too
         return False
     return True
 
 
-def _ends_a_line(text: str) -> bool:
-    return text.endswith("\n")
+def _ends_a_line(content: bytes) -> bool:
+    return content.endswith(b"\n")
 
 
 def _say(message: str) -> None:

@@ -57,9 +57,8 @@ class Inputs:
             if before.get(key) != now.get(key) or (key in before) != (key in now)
         ]
         old, new = self.digests, self._hash_files()
-        changes += [
-            str(path) for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)
-        ]
+        differing = (path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+        changes += map(str, sorted(differing))
         if len(changes) > MAX_LISTED:
             changes[MAX_LISTED:] = [f"and {len(changes) - MAX_LISTED} more"]
         return changes
@@ -71,7 +70,8 @@ class Inputs:
             return
         try:
             found = self.changes()
-        except OSError:  # a file is just being replaced; no reason to stop a training
+        # A file is just being replaced, .dvcignore edited; no reason to stop a training.
+        except (OSError, ValueError):
             return
         if found and found != self._reported:
             logger.warning(
@@ -121,10 +121,8 @@ class Inputs:
             try:
                 status = path.stat()
                 # The change time too: a modification time can be set back.
-                identity = (
-                    *(status.st_ino, status.st_size),
-                    *(status.st_mtime_ns, status.st_ctime_ns),
-                )
+                times = status.st_mtime_ns, status.st_ctime_ns
+                identity = (status.st_ino, status.st_size, *times)
                 if path not in self._known or self._known[path][0] != identity:
                     self._known[path] = identity, md5_of(path)
             except FileNotFoundError:
@@ -134,18 +132,20 @@ class Inputs:
 
     def _differing(self, out: Out) -> dict[Path, str | None]:
         """What the stage reads of an output and is another than recorded: {path: its digest}."""
-        found = {path: md5 for path, md5 in self.digests.items() if _is_in(path, [out.path])}
-        if not found and not any(_is_in(dep, [out.path]) for dep in self._declared.deps):
+        deps = self._declared.deps
+        if not _is_in(out.path, deps) and not any(_is_in(dep, [out.path]) for dep in deps):
             return {}
+        found = {path: md5 for path, md5 in self.digests.items() if _is_in(path, [out.path])}
         if not out.md5.endswith(".dir"):
             expected = {out.path: out.md5}
         elif (listing := read_listing(out.md5)) is not None:
             every = {out.path / path: md5 for path, md5 in listing.items()}
-            expected = {p: md5 for p, md5 in every.items() if _is_in(p, self._declared.deps)}
+            expected = {path: md5 for path, md5 in every.items() if _is_in(path, deps)}
         else:  # nobody knows the digest of a single file
             return {} if md5_of(out.path) == out.md5 else {out.path: out.md5}
-        names = sorted(found.keys() | expected.keys())
-        return {name: expected.get(name) for name in names if found.get(name) != expected.get(name)}
+        names = found.keys() | expected.keys()
+        wrong = sorted(name for name in names if found.get(name) != expected.get(name))
+        return {name: expected.get(name) for name in wrong}
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

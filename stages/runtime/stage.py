@@ -24,6 +24,7 @@ from stages.runtime.dvc_files import recorded_outs
 from stages.runtime.dvc_process import DvcProcess
 from stages.runtime.engine import (
     CHECKPOINTS,
+    HOME,
     PARAMS_SHA256,
     PROJECT,
     Engine,
@@ -112,6 +113,8 @@ def local_sources(folder: Path) -> dict[str, str]:
     """
     mounts = {}
     for source in load(paths.PARAMS).data.sources:
-        if "://" not in source and (folder / source).exists():
-            mounts[str((folder / source).resolve())] = os.path.normpath(Path(PROJECT) / source)
+        here = folder / os.path.expanduser(source)
+        if "://" not in source and here.exists():
+            there = f"{HOME}{source[1:]}" if source.startswith("~/") else source
+            mounts[str(here.resolve())] = os.path.normpath(Path(PROJECT) / there)
     return mounts

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from alexnet.signals import terminate_with_parent
+from alexnet.signals import handled_signals, terminate_with_parent
 from stages.runtime.dvc_process import DvcProcess
 
 LOOK_SECONDS = 3.0
@@ -38,7 +38,7 @@ def supervise(
     def pass_on(signum: int, frame: FrameType | None) -> None:
         child.send_signal(signum)
 
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for signum in handled_signals():  # not SIGHUP under nohup: an engine's client would pass it on
         signal.signal(signum, pass_on)
     poller = select.poll()
     poller.register(os.pidfd_open(child.pid), select.POLLIN)

@@ -114,7 +114,9 @@ def test_a_damaged_lock_is_an_error(lock, on_main, here):
     """Such as one in the middle of a merge."""
     on_main(0.9)
     (here(0.9) / "dvc.lock").write_text(lock)
-    with pytest.raises(UserError, match=r"dvc\.lock is damaged, or has a merge conflict; run"):
+    with pytest.raises(
+        UserError, match=r"dvc\.lock is damaged, or has a merge conflict; put it back"
+    ):
         compare("main")
 
 

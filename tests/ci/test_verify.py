@@ -36,6 +36,8 @@ def cached(project, monkeypatch) -> Path:
     }
     stages = {name: {"cmd": "true", "outs": [out]} for name, out in outs.items()}
     dump(project / "dvc.lock", {"schema": "2.0", "stages": stages})
+    stages = {name: {"cmd": "true", "outs": [out["path"]]} for name, out in outs.items()}
+    dump(project / "dvc.yaml", {"stages": stages})
     return project
 
 

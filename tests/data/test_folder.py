@@ -28,6 +28,14 @@ def test_splits_of_the_folder_are_kept(folder):
     assert {item.name: item.content for item in index.items()} == SPLIT
 
 
+def test_files_may_be_links_as_dvc_makes_them_to_its_cache(folder, tmp_path):
+    write_folder(folder, FLAT)
+    for number, name in enumerate(FLAT):
+        (folder / name).rename(tmp_path / str(number))
+        (folder / name).symlink_to(tmp_path / str(number))
+    assert {item.name: item.content for item in read_folder(folder).items()} == FLAT
+
+
 @pytest.mark.parametrize("classes", [("cat", "dog"), ("bus", "train")])
 def test_a_folder_of_classes_is_all_train(folder, classes):
     index = read_folder(write_folder(folder, make_files(2, classes=classes)))

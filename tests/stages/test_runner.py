@@ -79,12 +79,17 @@ def test_local_sources_are_mounted_where_params_yaml_names_them(tmp_path, monkey
     project.mkdir(parents=True)
     (tmp_path / "a" / "images.tar").touch()
     (tmp_path / "more").mkdir()
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"ENV HOME={engines.HOME} " in (ROOT / "Dockerfile").read_text()
     given = ["../images.tar", str(tmp_path / "more"), "https://example.org/x.tar", "missing"]
+    given += ["~/mine"]
     write_params(project, data__name="folder", data__source=given)
     monkeypatch.chdir(project)
     assert local_sources(project) == {
         str(tmp_path / "a" / "images.tar"): "/images.tar",
         str(tmp_path / "more"): str(tmp_path / "more"),
+        str(tmp_path / "mine"): f"{engines.HOME}/mine",
     }
 
 

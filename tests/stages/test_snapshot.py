@@ -113,6 +113,7 @@ def put_time_back(name: str) -> None:
         (lambda: edit("params.yaml", "min_accuracy", "other_name"), []),
         (lambda: put_back("params.yaml"), []),
         (lambda: put_back("data/big.bin"), []),
+        (lambda: [Path("code", name).touch() for name in (".a.py.swp", ".#a.py")], []),
         (lambda: (Path("code/__pycache__").mkdir(), Path("code/__pycache__/a.pyc").touch()), []),
     ],
 )
@@ -144,6 +145,9 @@ def test_a_file_that_cannot_be_read_just_then_stops_nothing(project, monkeypatch
         raise PermissionError(path)
 
     inputs = Inputs("train")
+    Path(".dvcignore").write_text("!\n")  # which is no pattern
+    inputs.warn_of_changes()
+    Path(".dvcignore").unlink()
     os.utime("data/big.bin")
     monkeypatch.setattr("stages.runtime.snapshot.md5_of", deny)
     inputs.warn_of_changes()
@@ -202,6 +206,13 @@ def test_a_file_too_many_or_too_few_is_damage(project):
     first, second, *_ = str(caught.value).splitlines()
     assert first.startswith("data/sub/a.bin is not what make wrote")
     assert second.startswith("data/sub/b.bin is no part of data")
+
+
+def test_what_a_renamed_stage_wrote_is_not_compared(project):
+    """DVC leaves it in dvc.lock for ever."""
+    edit("dvc.lock", "  make:", "  before:")
+    flip_a_bit(Path("single"))
+    Inputs("train").check_intact()
 
 
 def test_without_dvc_lock_nothing_is_compared(project):

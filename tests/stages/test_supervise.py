@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
+from tests.stages.projects import wait_until
 
 PATIENCE = 60.0
 # Writes a file when it starts and when a signal arrives, and takes a moment to end.
@@ -43,13 +44,6 @@ def supervised(*command: str) -> list[str]:
     return [sys.executable, "-c", SUPERVISE, *command]
 
 
-def wait_for(happened, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end, f"{what} did not happen"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def started(tmp_path):
     """Start a command in `tmp_path`; what is left of it is killed in the end."""
@@ -59,7 +53,7 @@ def started(tmp_path):
         env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         process = subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
         processes.append(process)
-        wait_for((tmp_path / "started").exists, "the start")
+        wait_until((tmp_path / "started").exists, "the start")
         return process
 
     yield start
@@ -87,10 +81,19 @@ def test_a_signal_is_passed_on_and_the_child_awaited(signum, started, tmp_path):
     assert (tmp_path / "received").read_text() == str(int(signum))
 
 
+def test_under_nohup_a_terminal_that_closes_reaches_no_child(started, tmp_path):
+    """An engine's client listens to SIGHUP all the same, and passes it into the container."""
+    process = started(["nohup", *supervised(sys.executable, "-c", STAGE)])
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+
+
 def test_a_killed_supervisor_ends_its_stage(started, tmp_path):
     process = started(supervised(sys.executable, "-c", STAGE))
     process.kill()
-    wait_for((tmp_path / "received").exists, "the end of the stage")
+    wait_until((tmp_path / "received").exists, "the end of the stage")
     assert (tmp_path / "received").read_text() == str(int(signal.SIGTERM))
 
 
@@ -106,7 +109,7 @@ def test_a_stage_ends_with_the_dvc_that_ran_it(signum, shell, started, tmp_path)
     process = started([sys.executable, "-c", DVC, shell, "-c", line], **environment)
     process.send_signal(signum)
     process.wait(PATIENCE)
-    wait_for((tmp_path / "received").exists, "the end of the stage")
+    wait_until((tmp_path / "received").exists, "the end of the stage")
     assert (tmp_path / "received").read_text() == str(int(signal.SIGTERM))
 
 
@@ -121,4 +124,4 @@ def test_without_dvc_a_stage_outlives_the_shell_that_started_it(started, tmp_pat
     time.sleep(0.5)
     assert not (tmp_path / "received").exists()
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
-    wait_for((tmp_path / "received").exists, "the end of the stage")
+    wait_until((tmp_path / "received").exists, "the end of the stage")

@@ -115,6 +115,13 @@ def test_a_parameter_that_is_edited_meanwhile_is_not_recorded_for_the_result(pro
     assert values["train.learning_rate"] == 0.07
 
 
+def follow_advice(folder: Path, message: str) -> None:
+    """Run the commands in an error's message."""
+    commands = [line for line in message.splitlines() if line.startswith(("  rm ", "  dvc "))]
+    assert len(commands) == 2
+    call(folder, "bash", "-ec", "\n".join(commands))
+
+
 @pytest.mark.parametrize(("name", "copy"), [("data/sub/b", "damaged"), ("single", "intact")])
 def test_the_commands_for_a_damaged_input_mend_it(name, copy, finished):
     """It has its former size and times, so that DVC does not notice."""
@@ -132,10 +139,7 @@ def test_the_commands_for_a_damaged_input_mend_it(name, copy, finished):
     assert failed.returncode != 0
     assert f"error: {name} is not what download wrote (dvc.lock)" in failed.stderr
     before = recorded(finished)
-    remove, again = [
-        line for line in failed.stderr.splitlines() if line.startswith(("  rm ", "  dvc "))
-    ]
-    call(finished, "bash", "-ec", f"{remove}\n{again}")
+    follow_advice(finished, failed.stderr)
     assert path.read_text() == cached.read_text() == name
     call(finished, *train)
     assert recorded(finished) == before
@@ -150,8 +154,7 @@ def test_a_copy_that_alone_is_damaged_is_mended_from_the_workspace(finished):
     assert "up to date" in call(finished, "dvc", "repro").stdout
     failed = call(finished, sys.executable, "-m", "ci.verify", check=False)
     assert failed.returncode == 1
-    commands = [line for line in failed.stderr.splitlines() if line.startswith("  ")]
-    call(finished, "bash", "-ec", "\n".join(commands))
+    follow_advice(finished, failed.stderr)
     call(finished, sys.executable, "-m", "ci.verify")
     assert "up to date" in call(finished, "dvc", "repro").stdout
 

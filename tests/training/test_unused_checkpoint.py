@@ -59,6 +59,10 @@ def interrupt(root, key, step=120, project=None, minutes=3):
             "data/processed/meta.json; it resumes with those files as they were",
         ),
         (
+            KEY | {"compiled": False},
+            "it was made by another version of the project, with other parameters",
+        ),
+        (
             changed(code={f"{n}.py": "n" for n in range(9)}),
             "it was made with alexnet/0.py, which is gone, with alexnet/1.py, which is gone, "
             "with alexnet/2.py, which is gone, with alexnet/3.py, which is gone "
