@@ -66,12 +66,8 @@ def chaos(
         all_projects = [Project(folder) for folder in folders]
         undisturbed(all_projects[0])
         for project in all_projects[1:]:
-            first = all_projects[0]
-            project.expected, project.lock, project.seconds = (
-                first.expected, first.lock, first.seconds,
-            )  # fmt: skip
-        print(f"{len(first_outputs := all_projects[0].expected)} files to be the same each time")
-        assert first_outputs
+            project.compare_with(all_projects[0])
+        print(f"{len(all_projects[0].expected)} files have to be the same each time", flush=True)
         threads = [
             threading.Thread(
                 target=rounds, args=(project, random.Random(f"{seed} {n}"), tally, only)
@@ -95,7 +91,7 @@ def rounds(project: Project, chance: random.Random, tally: Tally, only: str) -> 
         while not tally.is_over():
             project.reset()
             for _ in range(FAULTS_A_ROUND):
-                if tally.is_over():
+                if tally.is_over() or not project.ahead():
                     break
                 try:
                     tally.count(strike(project, chance, only))

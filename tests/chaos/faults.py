@@ -13,7 +13,6 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from tests.chaos.project import PATIENCE_SECONDS, Project
-from tests.conftest import STAGES
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EDITS = {  # of params.yaml: each changes the output of the stage that it belongs to
@@ -238,7 +237,7 @@ def _wait_for_the_moment(
     project: Project, chance: random.Random, make: subprocess.Popen[bytes], in_stage: bool
 ) -> None:
     """At any time in a stage that has not run yet, or before it, or in DVC's own start."""
-    ahead = [stage for stage in STAGES if stage not in project.recorded()]
+    ahead = project.ahead()
     if not ahead or (not in_stage and chance.random() < 0.1):
         seconds = 2.0
     else:

@@ -177,6 +177,10 @@ class Project:
             if not (self.folder / path).is_file() or (self.folder / path).read_bytes() != content
         ]
 
+    def ahead(self) -> list[str]:
+        """The stages that dvc.lock does not record yet."""
+        return [stage for stage in STAGES if stage not in self.recorded()]
+
     def outputs(self) -> dict[str, str]:
         """The digest of every file that the pipeline has written, but those that hold a time."""
         digests = {}
