@@ -127,6 +127,7 @@ assert 0.05 < is_gray.float().mean() < 0.15
     assert "train.grayscale_prob" in listed
 
 
+@pytest.mark.slow
 def test_a_variant(copy):
     summary = ("-m", "alexnet.cli.main", "summary", "--variant", "small-kernel", "--json")
     layers = json.loads(run(copy("A variant"), *summary))

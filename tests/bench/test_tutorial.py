@@ -21,6 +21,7 @@ def loader(digits, metadata, num_images, batch_size):
     return tutorial.make_loader(images, labels, metadata, batch_size, CPU)
 
 
+@pytest.mark.slow
 def test_it_trains_on_every_image_in_every_epoch(digits, metadata):
     torch.manual_seed(0)
     model, seen = build(metadata, dropout=0.0), []

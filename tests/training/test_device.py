@@ -156,6 +156,7 @@ print(before, faults_of_ten_tensors())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_freed_memory_is_reused_without_page_faults():
     """Of ten tensors one or two may still be new: a small object can split the freed block."""
