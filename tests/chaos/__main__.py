@@ -16,8 +16,9 @@ import typer
 
 from tests.chaos.faults import Missed, strike
 from tests.chaos.project import Project, mount_disks, undisturbed
+from tests.conftest import STAGES
 
-FAULTS_A_ROUND = 10  # then the run is left alone until its end
+FAULTS_A_ROUND = 8  # then the run is left alone until its end
 
 
 @dataclass
@@ -89,7 +90,7 @@ def rounds(project: Project, chance: random.Random, tally: Tally, only: str) -> 
     """Some faults, then a run in peace, whose outputs have to be the expected ones."""
     try:
         while not tally.is_over():
-            project.reset()
+            project.reset(chance.randrange(len(STAGES)))
             for _ in range(FAULTS_A_ROUND):
                 if tally.is_over() or not project.ahead():
                     break

@@ -23,7 +23,7 @@ EDITS = {  # of params.yaml: each changes the output of the stage that it belong
     "plot": ("plot", "num_samples", 3),
     "export": ("export", "num_samples", 2),
 }
-FULL_DISK_SECONDS = 8.0  # then there is room again: a run that goes on does not wait for it
+FULL_DISK_SECONDS = 5.0
 
 
 class Missed(Exception):  # noqa: N818 (not an error)
@@ -63,7 +63,7 @@ def kill(project: Project, chance: random.Random, make: subprocess.Popen[bytes])
 
 
 def fill_disk(project: Project, chance: random.Random, make: subprocess.Popen[bytes]) -> str:
-    """Leave a few kilobytes, or none, until the run ends."""
+    """Leave a few kilobytes, or none, for some seconds; then the run is killed, if it goes on."""
     disk = chance.choice(("project", "cache", "checkpoints", "tmp"))
     balloon = project.base / disk / ".balloon"
     left = chance.choice((0, 0, 8192, 65536, 262144))
@@ -75,6 +75,7 @@ def fill_disk(project: Project, chance: random.Random, make: subprocess.Popen[by
     with suppress(subprocess.TimeoutExpired):
         make.wait(FULL_DISK_SECONDS)
     balloon.unlink()
+    stop(make)
     return f"full disk {disk}"
 
 
@@ -177,7 +178,8 @@ def lose_reader(project: Project, chance: random.Random, make: subprocess.Popen[
 
 def stop(make: subprocess.Popen[bytes]) -> None:
     """Kill a run, for a fault that needs it stopped."""
-    os.killpg(make.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(make.pid, signal.SIGKILL)
     make.wait()
 
 
@@ -241,7 +243,7 @@ def _wait_for_the_moment(
     if not ahead or (not in_stage and chance.random() < 0.1):
         seconds = 2.0
     else:
-        stage = ahead[min(chance.randrange(len(ahead)), chance.randrange(len(ahead)))]
+        stage = chance.choices(ahead, [8, 2, *[0.5] * 6][: len(ahead)])[0]  # mostly the next one
         announced = f"Running stage '{stage}'"
         while make.poll() is None and announced not in project.output():
             time.sleep(0.05)

@@ -22,6 +22,7 @@ MEGABYTES = {"project": 400, "cache": 400, "checkpoints": 100, "tmp": 200}  # it
 PATIENCE_SECONDS = 300.0  # far more than a whole run takes
 IMAGES = Path("data/own")  # the user's, and data.source
 NOTES = (Path("reports/notes.md"), Path("models/older.bin"), Path("data/raw.txt"))
+OUTPUTS = ("data", "models", "reports", "artifacts")
 CHANGES = {
     "data__name": "folder", "data__source": str(IMAGES), "data__channels": 1,
     "data__val_fraction": 0.2, "data__test_fraction": 0.2,
@@ -40,13 +41,14 @@ class Project:
     """Below `base`: the project, DVC's cache, the checkpoints, TMPDIR.
 
     expected: the digests of the outputs of an undisturbed run. lock: dvc.lock's stages after it.
-    seconds: how long the process of each stage lived in it.
+    seconds: how long the process of each stage lived in it. saved: a copy of what it left.
     """
 
     base: Path
     expected: dict[str, str] = field(default_factory=dict)
     lock: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    saved: Path = Path()
 
     def __post_init__(self) -> None:
         for name in MEGABYTES:
@@ -184,7 +186,7 @@ class Project:
     def outputs(self) -> dict[str, str]:
         """The digest of every file that the pipeline has written, but those that hold a time."""
         digests = {}
-        for folder in ("data/raw", "data/processed", "models", "reports", "artifacts"):
+        for folder in OUTPUTS:
             for path in sorted((self.folder / folder).rglob("*")):
                 name = path.relative_to(self.folder)
                 if path.is_file() and name not in self.own and not is_timed(name):
@@ -194,6 +196,7 @@ class Project:
     def compare_with(self, other: "Project") -> None:
         """Take another project's undisturbed run for this one's."""
         self.expected, self.lock, self.seconds = other.expected, other.lock, other.seconds
+        self.saved = other.saved
 
     def differences(self) -> list[str]:
         """The outputs that are not byte for byte those of the undisturbed run."""
@@ -201,14 +204,36 @@ class Project:
         names = self.expected.keys() | outputs.keys()
         return sorted(name for name in names if outputs.get(name) != self.expected.get(name))
 
-    def reset(self) -> None:
-        """As if nothing had ever run: no outputs, no lock, no cache, no checkpoints."""
-        for path in (*self.base.glob("cache/*"), *self.base.glob("checkpoints/*")):
-            shutil.rmtree(path)
-        shutil.rmtree(self.folder / ".dvc/tmp", ignore_errors=True)
-        shutil.rmtree(self.base / "tmp/dvc", ignore_errors=True)
-        (self.folder / "dvc.lock").unlink(missing_ok=True)
-        for folder in ("data", "models", "reports", "artifacts"):
+    def reset(self, num_done: int = 0) -> None:
+        """As after an undisturbed run that ended with its first `num_done` stages."""
+        for folder in (self.base / "cache", self.base / "checkpoints"):
+            for path in folder.iterdir():
+                self.remove(path)
+        self.remove(self.folder / ".dvc/tmp")
+        self.remove(self.base / "tmp/dvc")
+        self._remove_outputs()
+        stages = {name: entry for name, entry in self.lock.items() if name in STAGES[:num_done]}
+        self.remove(self.folder / "dvc.lock")
+        if stages:
+            shutil.copytree(self.saved / "cache", self.base / "cache", dirs_exist_ok=True)
+            self.remove(self.base / "cache/runs")  # else DVC takes the other stages from there
+            with (self.folder / "dvc.lock").open("w") as file:
+                YAML().dump({"schema": "2.0", "stages": stages}, file)
+        for out in (out["path"] for entry in stages.values() for out in entry["outs"]):
+            saved, here = self.saved / out, self.folder / out
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(saved, here) if saved.is_dir() else shutil.copy2(saved, here)
+
+    def save(self) -> None:
+        """Keep the outputs and the cache of an undisturbed run, for `reset`."""
+        self.expected, self.lock = self.outputs(), self.recorded()
+        self.saved = self.base / "saved"
+        shutil.copytree(self.base / "cache", self.saved / "cache")
+        for folder in OUTPUTS:
+            shutil.copytree(self.folder / folder, self.saved / folder)
+
+    def _remove_outputs(self) -> None:
+        for folder in OUTPUTS:
             for path in sorted((self.folder / folder).rglob("*"), reverse=True):
                 if path.is_dir() and not any(path.iterdir()):
                     path.rmdir()
@@ -252,5 +277,4 @@ def undisturbed(project: Project) -> None:
     if process.returncode:
         sys.exit(f"the undisturbed run failed:\n{project.output()}")
     project.seconds = {stage: seen[stage] - begun[stage] for stage in begun}
-    project.expected = project.outputs()
-    project.lock = project.recorded()
+    project.save()
