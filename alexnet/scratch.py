@@ -114,7 +114,7 @@ def _remove_leftovers(path: Path) -> None:
 def _lock(descriptor: int, otherwise: bool) -> bool:
     """Whether the lock was free; `otherwise` on a file system that has no locks.
 
-    There, leftovers stay: they cannot be told from what is in use.
+    There, leftovers stay: they cannot be distinguished from what is in use.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

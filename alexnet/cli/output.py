@@ -2,7 +2,7 @@
 
 The reader of a pipe leaves (`| head -1`), a terminal is closed, the disk of a log is full: from
 then on stdout or stderr is /dev/null, for this process and its children, and the work goes on.
-Of a command whose product is its stdout, the failure is told at the end.
+Of a command whose product is its stdout, the failure is reported at the end.
 """
 
 import errno

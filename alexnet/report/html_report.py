@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from alexnet.config import dotted_keys
 from alexnet.escape import for_terminal
 from alexnet.evaluation.results import Metrics
 from alexnet.files import require_file, write_text
@@ -96,20 +97,10 @@ def flatten(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     sections: dict[str, dict[str, str]] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            sections[key] = _dotted_keys(value)
+            sections[key] = {name: _format(leaf) for name, leaf in dotted_keys(value)}
         else:
             sections.setdefault("", {})[key] = _format(value)
     return sections
-
-
-def _dotted_keys(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _dotted_keys(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = _format(value)
-    return flat
 
 
 def _format(value: Any) -> str:

@@ -5,13 +5,12 @@ of: parameters, buffers, momentum, averages. Tensors are read and restored in pl
 everything that holds them (a recorded CUDA graph, the moving average) still does.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from alexnet.config import dotted_keys
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoint
 from alexnet.training.distributed import DistributedContext
@@ -62,7 +61,10 @@ class TrainingState:
             "average": self.average.state_dict() if self.average else {},
             "monitor": self.monitor.state_dict(),
         }
-        return dict(_flatten(parts))
+        tensors = dict(dotted_keys(parts))  # optimizer.0.momentum_buffer
+        for name, value in tensors.items():
+            assert isinstance(value, Tensor), f"{name} is no tensor: it cannot be restored"
+        return tensors
 
     def to_checkpoint(self, metrics: Tensor) -> Checkpoint:
         """A copy on the CPU. metrics: (world_size, 4), the sums of every process."""
@@ -100,13 +102,3 @@ class TrainingState:
         (self.epoch,) = distributed.all_reduce_max(len(self.rows))
         self.metrics.sums.copy_(tensors[METRICS][distributed.rank])
         return True
-
-
-def _flatten(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of nested dictionaries by their path: optimizer.0.momentum_buffer."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            assert isinstance(value, Tensor), f"{prefix}{name} is no tensor: it cannot be restored"
-            yield f"{prefix}{name}", value

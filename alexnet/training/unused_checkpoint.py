@@ -5,10 +5,11 @@ another run; whoever interrupted the first one wants to know, and what would res
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from alexnet.config import dotted_keys
 from alexnet.progress import format_seconds
 from alexnet.training.checkpoint_store import find_runs
 
@@ -51,7 +52,7 @@ def find_differences(
     theirs: Mapping[str, Any], ours: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
     """Where two keys differ, by the path in them: (their value, ours), MISSING if there is none."""
-    a, b = dict(_flatten(theirs)), dict(_flatten(ours))
+    a, b = dict(dotted_keys(theirs)), dict(dotted_keys(ours))
     pairs = {path: (a.get(path, MISSING), b.get(path, MISSING)) for path in a | b}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -60,7 +61,7 @@ def describe_differences(differences: Mapping[str, tuple[Any, Any]]) -> str:
     """What the checkpoint was made with, and what would resume it."""
     made, remedies, files = [], [], 0
     for path, (theirs, ours) in list(differences.items())[:NUM_NAMED]:
-        room, _, name = path.partition("/")
+        room, _, name = path.partition(".")
         if room in ("code", "data"):
             file = f"alexnet/{name}" if room == "code" else f"data/processed/{name}"
             files += 1
@@ -77,12 +78,3 @@ def describe_differences(differences: Mapping[str, tuple[Any, Any]]) -> str:
     if len(differences) > NUM_NAMED:
         return f"it was made {', '.join(made)} and {len(differences) - NUM_NAMED} more differences"
     return f"it was made {', '.join(made)}; it resumes with {' and '.join(remedies)}"
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Values by their path: train.epochs; of files with a slash: code/training/loader.py."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}{'/' if name in ('code', 'data') else '.'}")
-        else:
-            yield f"{prefix}{name}", value

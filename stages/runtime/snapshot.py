@@ -105,7 +105,7 @@ class Inputs:
     def _tracked(self, content: bytes) -> dict[str, Any]:
         """The declared parameters by dotted key; none if that is no valid file of parameters."""
         try:
-            values = _leaves(YAML(typ="safe", pure=True).load(content.decode()))
+            values = dict(config.dotted_keys(YAML(typ="safe", pure=True).load(content.decode())))
         except Exception:  # in the middle of an edit; ruamel raises many types
             return {}
         sections = [f"{key}." for key in self._declared.params]
@@ -146,17 +146,6 @@ class Inputs:
         names = found.keys() | expected.keys()
         wrong = sorted(name for name in names if found.get(name) != expected.get(name))
         return {name: expected.get(name) for name in wrong}
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted key."""
-    leaves: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
 
 
 def _text(params: Mapping[str, Any], key: str) -> str:

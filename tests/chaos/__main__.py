@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from tests.chaos.faults import Missed, strike
-from tests.chaos.project import Project, mount_disks, undisturbed
+from tests.chaos.project import Project, mount_disks, undisturbed, unmount_disks
 from tests.conftest import STAGES
 
 FAULTS_A_ROUND = 8  # then the run is left alone until its end
@@ -59,9 +59,9 @@ def chaos(
         os.environ["CHAOS_MOUNTS"] = "own"
         os.execvp("unshare", ["unshare", "--mount", *user, *again])
     base = Path(tempfile.mkdtemp(prefix="chaos-"))
+    folders = [base / str(number) for number in range(projects)]
     tally = Tally(faults, time.monotonic() + 60 * minutes)
     try:
-        folders = [base / str(number) for number in range(projects)]
         for folder in folders:
             mount_disks(folder)
         all_projects = [Project(folder) for folder in folders]
@@ -81,7 +81,8 @@ def chaos(
             thread.join()
     finally:
         if not keep:
-            shutil.rmtree(base, ignore_errors=True)
+            unmount_disks(folders)
+            shutil.rmtree(base)
     report(tally, seed)
     sys.exit(1 if tally.failures or tally.num_faults < faults else 0)
 

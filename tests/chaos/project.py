@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,12 @@ def mount_disks(base: Path) -> None:
         disk.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "chaos", str(disk)]
         subprocess.run(mount, check=True)
+
+
+def unmount_disks(bases: Sequence[Path]) -> None:
+    """Unmount them, in use or not, so that their folders can be removed."""
+    disks = [str(base / name) for base in bases for name in MEGABYTES]
+    subprocess.run(["umount", "--lazy", "--quiet", *disks], check=False)
 
 
 def is_timed(name: Path) -> bool:

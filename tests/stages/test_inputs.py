@@ -77,7 +77,7 @@ def test_an_output_behind_a_link_and_parameters_among_the_outputs(project, tmp_p
 
 
 def test_all_outputs_are_in_the_places_that_are_checked_and_their_folders_persist():
-    """DVC removes an out before the command: a single file, or it is told not to."""
+    """DVC removes an out before the command: a single file, or the out persists."""
     files = (".json", ".csv", ".html", ".safetensors", ".yaml")
     for stage in PIPELINE.values():
         for out in stage.get("outs", []) + stage.get("metrics", []):

@@ -68,7 +68,7 @@ def test_there_is_one_process_by_default(monkeypatch):
 
 
 def test_a_process_ends_with_its_launcher(monkeypatch):
-    """Also if that has ended before this process could ask to be told."""
+    """Also if that has ended before this process could ask for a signal."""
     found = {}
 
     def elastic_launch(config, python):  # starts the process in this one
