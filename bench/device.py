@@ -1,7 +1,9 @@
 """What only a GPU can show, by one command: is it right, how fast is it, what trains best?
 
     python3 -m bench.device right --out DIR --images ARCHIVE    # 260 seconds at most
-    python3 -m bench.device fast --out DIR --images ARCHIVE     # 280 seconds at most
+    python3 -m bench.device fast --out DIR --images ARCHIVE     # 230 seconds at most
+    python3 -m bench.device tune --out DIR --images ARCHIVE     # 400 seconds at most
+    python3 -m bench.device final --out DIR --images ARCHIVE    # 120 seconds at most
 
 It is made for a machine that is lent for minutes. It needs a GPU, a C compiler, Python 3.12 and
 torch 2.11 with torchvision, but neither a network nor DVC. Beside them it imports:
@@ -22,9 +24,9 @@ Wheels of what is missing travel beside the checkout:
     pip install --no-index --no-deps --target site wheels/*.whl    # there
     export PYTHONPATH=$PWD/site
 
-Each part runs in a child process within a deadline, and everything is written as it goes:
-`right.json` and `fast.json` hold the figures, `right.txt` and `fast.txt` the same to read,
-`tests.txt` and `stages.txt` the output of commands. A part that fails is recorded, and the next one
+Each part runs in a child process within a deadline, and everything is written as it goes: a suite's
+figures to `right.json` and so on, the same to read to `right.txt`, the output of commands to
+`tests.txt` and `stages.txt`. A part that fails is recorded, and the next one
 runs. The exit code is 1 if a part failed or a check did not pass.
 
 `--rehearse` makes everything small, for a machine that stands in for a GPU and computes nothing:
@@ -52,9 +54,11 @@ WORK = Path(tempfile.gettempdir()) / "alexnet-bench-device"
 class Suite(enum.StrEnum):
     right = "right"
     fast = "fast"
+    tune = "tune"
+    final = "final"
 
 
-SECONDS = {Suite.right: 260.0, Suite.fast: 280.0}  # together less than 9 minutes
+SECONDS = {Suite.right: 260.0, Suite.fast: 230.0, Suite.tune: 400.0, Suite.final: 120.0}
 REHEARSAL_SLACK = 5  # times as long: it compiles on a few cores
 
 
@@ -76,13 +80,16 @@ def parts_of(suite: Suite) -> list[Part]:
             Part("stages", checks.stages, 120, is_alone=True),
             Part("tests", checks.gpu_tests, 150, is_alone=True),
         ]
+    if suite is Suite.tune:
+        return [*first, Part("sweep", sweep.sweep, 400)]
+    if suite is Suite.final:
+        return [*first, Part("final", sweep.final, 120)]
     return [
         *first,
         Part("cold run", device_speed.cold_run, 90, is_alone=True),
         Part("warm run", device_speed.whole_run, 60, is_alone=True),
         Part("compilation", device_speed.compile_sizes, 60, is_alone=True),
         Part("growth", device_speed.growth, 60),
-        Part("sweep", sweep.sweep, 300),
     ]
 
 

@@ -26,6 +26,8 @@ from alexnet.training.trainer import StepFn, Trainer
 from bench.device_setup import Bench, Setup, first_line, fit, gpu_state, rows_of
 from bench.measure import processor
 from bench.parts import Recorder
+from stages.params import record
+from stages.paths import PREPROCESS_PARAMS
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("train", "profile", "evaluate", "gate", "export")
@@ -126,6 +128,7 @@ def stages(setup: Setup, recorder: Recorder) -> None:
     values = setup.params.model_dump()
     values["train"]["epochs"], values["gate"]["min_accuracy"] = EPOCHS, 0.0
     (project / "params.yaml").write_text(json.dumps(values))  # JSON is YAML
+    record(PREPROCESS_PARAMS, setup.params, project)  # the stage itself ran as the part `data`
     # What trains and judges needs values, which a rehearsal does not have.
     names = ("profile",) if setup.is_rehearsal else STAGES
     with (setup.out / "stages.txt").open("w") as log:

@@ -192,4 +192,5 @@ TEXTS: dict[str, Callable[[Figures], list[str]]] = {
     "tests": tests,
     "growth": growth,
     "sweep": sweep,
+    "final": sweep,
 }

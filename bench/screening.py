@@ -19,14 +19,14 @@ Change = dict[str, Any]  # of the parameters of `train`, and the model's dropout
 
 # The first level, a second one, and a third to try where the second is better.
 FACTORS: dict[str, tuple[Any, Any, Any]] = {
-    "muon_lr": (0.02, 0.04, 0.06),
-    "muon_weight_decay": (0.1, 0.3, 0.6),
+    "learning_rate": (0.1, 0.2, 0.3),
+    "muon_lr": (0.02, 0.014, 0.01),
+    "muon_weight_decay": (0.1, 0.05, 0.025),
     "weight_decay": (5e-4, 2e-3, 5e-3),
-    "dropout": (0.1, 0.2, 0.3),
-    "cutmix_prob": (0.5, 0.25, 0.0),
-    "cutmix_end": (0.8, 1.0, 1.0),
-    "cutout": (8, 4, 0),
-    "ema_decay": (0.995, 0.998, 0.999),
+    "color_jitter": (0.25, 0.1, 0.0),
+    "cutmix_prob": (0.25, 0.1, 0.0),
+    "cutmix_end": (0.8, 0.6, 0.4),
+    "ema_decay": (0.995, 0.99, 0.98),
 }
 
 

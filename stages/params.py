@@ -42,12 +42,11 @@ def load(path: Path) -> config.Params:
     return values
 
 
-def record(path: Path, values: config.Params) -> None:
+def record(path: Path, values: config.Params, project: Path = Path()) -> None:
     """Write the parameters that the stage with this record has read."""
     sections = RECORDED[path].items()
-    write_json(
-        path, {name: getattr(values, name).model_dump(exclude=out) for name, out in sections}
-    )
+    found = {name: getattr(values, name).model_dump(exclude=out) for name, out in sections}
+    write_json(project / path, found)
 
 
 def read_records() -> dict[str, Any]:

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from bench import device_report
+from bench.device_checks import STAGES, stages
+from bench.device_setup import Setup, prepare_data
 from tests.conftest import ROOT
 from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
 
@@ -63,9 +65,36 @@ def test_the_rehearsal_ends_well_on_the_null_gpu(tmp_path):
     assert len(checks) == 4
 
 
+class Checks:
+    """Stands for the recorder of a part."""
+
+    def __init__(self):
+        self.passed = {}
+
+    def add(self, **figures):
+        self.figures = figures
+
+    def check(self, name, passed, detail=""):
+        self.passed[name] = passed or detail
+
+
+@pytest.mark.slow
+def test_the_stages_run_one_after_the_other_without_dvc(params, tmp_path):
+    """On the CPU: a rehearsal runs none that judges values."""
+    data = params.data.model_copy(update={"name": "digits"})
+    values = params.model_copy(update={"data": data})
+    setup = Setup(values, tmp_path / "work", tmp_path / "out", is_rehearsal=False)
+    setup.out.mkdir()
+    prepare_data(setup, Checks())
+    checks = Checks()
+    stages(setup, checks)
+    assert checks.passed == dict.fromkeys(STAGES, True), (setup.out / "stages.txt").read_text()
+    assert checks.figures["export"]
+
+
 RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0, "epochs": 50}
 SWEEP = {
-    "effects": {"cutout": -0.004, "dropout": 0.011, "error": 0.002},
+    "effects": {"cutmix_end": -0.004, "muon_lr": 0.011, "error": 0.002},
     "runs": [
         {"name": "screening", "change": {}, "val_accuracy": 0.8, **RUN},
         {"name": "params.yaml", "change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
@@ -93,8 +122,8 @@ def test_the_report_has_the_effects_and_the_best_settings_first():
     lines = device_report.render(values_of(False)).splitlines()
     effects = lines.index("effect  factor")
     assert lines[effects + 1 : effects + 3] == [
-        " +1.10  dropout 0.1 -> 0.2",
-        " -0.40  cutout 8 -> 4",
+        " +1.10  muon_lr 0.02 -> 0.014",
+        " -0.40  cutmix_end 0.8 -> 0.6",
     ]
     names = ("params.yaml", "screened", "poor")
     table = [line.split() for line in lines if line.endswith(names)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from alexnet import config
+from bench import screening
 from bench.screening import (
-    FACTORS,
     NUM_RUNS,
     best_of,
     better_levels,
@@ -14,7 +14,25 @@ from bench.screening import (
     one_change_more,
 )
 
+# Eight, as many as there may be.
+FACTORS = {
+    "muon_lr": (0.02, 0.04, 0.06),
+    "muon_weight_decay": (0.1, 0.3, 0.6),
+    "weight_decay": (5e-4, 2e-3, 5e-3),
+    "dropout": (0.1, 0.2, 0.3),
+    "cutmix_prob": (0.5, 0.25, 0.0),
+    "cutmix_end": (0.8, 1.0, 1.0),
+    "cutout": (8, 4, 0),
+    "ema_decay": (0.995, 0.998, 0.999),
+}
 TRUE = {"muon_lr": 0.02, "dropout": -0.03, "ema_decay": 0.001}
+
+
+@pytest.fixture(autouse=True)
+def factors(request, monkeypatch):
+    """Those above, but where a test is of the project's own."""
+    if "params" not in request.fixturenames:
+        monkeypatch.setattr(screening, "FACTORS", FACTORS)
 
 
 def accuracy(change):
@@ -65,15 +83,15 @@ def test_a_part_of_the_runs_gives_effects_with_a_larger_error():
 
 def test_the_first_levels_are_those_of_the_project(params):
     """What the screening finds is a change of params.yaml; without one it is params.yaml."""
-    own = params.train.model_dump() | {"dropout": params.model.dropout}
-    assert {name: levels[0] for name, levels in FACTORS.items()} == {n: own[n] for n in FACTORS}
+    own, factors = params.train.model_dump() | {"dropout": params.model.dropout}, screening.FACTORS
+    assert {name: levels[0] for name, levels in factors.items()} == {n: own[n] for n in factors}
 
 
 def test_the_levels_are_parameters(params):
     for run in design():
-        train = {name: value for name, value in run.items() if name != "dropout"}
-        config.Train.model_validate(params.train.model_dump() | train)
-        config.Model.model_validate(params.model.model_dump() | {"dropout": run["dropout"]})
+        model = {name: run.pop(name) for name in ("dropout",) if name in run}
+        config.Train.model_validate(params.train.model_dump() | run)
+        config.Model.model_validate(params.model.model_dump() | model)
 
 
 def test_the_best_has_the_highest_mean():
