@@ -135,7 +135,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         # One tensor at a time: a `foreach` operation on a few of them uses a part of a GPU alone.
         # (On an H200 a step's 12 interpolations take 73 us, as four `foreach` calls 134 us.)
-        momentum, rate = group["momentum"], group["lr"]
+        momentum = group["momentum"]
         for weight, part in zip(weights, filled, strict=True):
             assert weight.grad is not None
             gradient = as_matrix(weight.grad, like=weight)
@@ -144,7 +144,7 @@ class Muon(torch.optim.Optimizer):
             gradient.lerp_(average, momentum)  # Nesterov's lookahead
             corner(part, gradient.shape).copy_(gradient)
         x = orthogonalise(filled)
-        rate = torch.as_tensor(rate, dtype=weights[0].dtype, device=weights[0].device)
+        rate = torch.as_tensor(group["lr"], dtype=weights[0].dtype, device=weights[0].device)
         kept = 1 - rate * group["weight_decay"]
         for weight, part, scale in zip(weights, x, scales, strict=True):
             matrix = as_matrix(weight, like=weight)
