@@ -46,22 +46,26 @@ def group_by_size(
 ) -> list[list[int]]:
     """Which matrices (rows, columns) to orthogonalise together, filled up to the largest.
 
-    At most `max_groups`, with the fewest operations in all; None: only equal sizes, unfilled.
+    Wide and tall ones apart, each in at most `max_groups`, with the fewest operations in all; None:
+    only equal sizes, unfilled.
     """
 
     def operations(members: Sequence[int]) -> int:  # of one round, a common factor left out
         shape = [max(sizes[member][side] for member in members) for side in (0, 1)]
         return len(members) * (2 * min(shape) ** 2 * max(shape) + min(shape) ** 3)
 
-    def split(cuts: Sequence[int]) -> list[list[int]]:
+    def split(order: list[int], cuts: Sequence[int]) -> list[list[int]]:
         return [order[start:end] for start, end in pairwise([0, *cuts, len(order)]) if start < end]
 
-    order = sorted(range(len(sizes)), key=lambda index: (operations([index]), sizes[index]))
-    cuts = [i for i in range(1, len(order)) if sizes[order[i]] != sizes[order[i - 1]]]
-    if max_groups is None:
-        return split(cuts)
-    splits = (split(chosen) for k in range(max_groups) for chosen in combinations(cuts, k))
-    return min(splits, key=lambda groups: sum(map(operations, groups)))
+    groups = []
+    by_operations = sorted(range(len(sizes)), key=lambda i: (operations([i]), sizes[i]))
+    for is_tall in (False, True):
+        order = [i for i in by_operations if (sizes[i][0] > sizes[i][1]) == is_tall]
+        cuts = [i for i in range(1, len(order)) if sizes[order[i]] != sizes[order[i - 1]]]
+        numbers = [len(cuts)] if max_groups is None else range(max_groups)
+        splits = [split(order, chosen) for k in numbers for chosen in combinations(cuts, k)]
+        groups += min(splits, key=lambda groups: sum(map(operations, groups)))
+    return groups
 
 
 class MatrixBatch(NamedTuple):
