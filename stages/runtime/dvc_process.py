@@ -44,7 +44,7 @@ def find_dvc() -> DvcProcess | None:
     """
     if "DVC_STAGE" not in os.environ:
         return None
-    holders = _lock_holders()
+    holders = lock_holders()
     for pid in _ancestors():
         if pid in holders:
             try:
@@ -56,7 +56,7 @@ def find_dvc() -> DvcProcess | None:
     raise UserError(GONE)
 
 
-def _lock_holders() -> set[int]:
+def lock_holders() -> set[int]:
     """The processes that hold a lock on files of this project, by its file; some may be dead."""
     here = Path.cwd()
     # Not $DVC_ROOT: in the folder of an experiment that names the project it was started from.

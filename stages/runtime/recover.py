@@ -1,22 +1,29 @@
 """recover: what a killed DVC has left half-written, before the next one refuses to read it.
 
-DVC rewrites two files in place: its list of locks, .dvc/tmp/rwlock, and dvc.lock. `make repro`
-runs this first. It needs Python's standard library alone.
+DVC rewrites two files in place: its list of locks, .dvc/tmp/rwlock, and dvc.lock. Beside an output
+that it copies it leaves the part that it has copied, which nothing would ever remove. `make repro`
+runs this first. It imports no library.
 """
 
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stages.runtime.dvc_process import lock_holders
+
 LOCKS = Path(".dvc/tmp/rwlock")
 RECORD = Path("dvc.lock")
 WRITING_SECONDS = 1.0  # far more than a DVC that is alive takes to write one of them
+OUTPUTS = ("data", "models", "reports", "artifacts")
+PARTIAL_COPY = re.compile(r"\.[A-Za-z0-9_-]{22}\.tmp")  # as DVC names it (dvc_objects.fs.utils)
 
 
 def recover() -> None:
-    """Put each aside that is not whole. Prints what it did."""
+    """Put aside or remove what is not whole. Prints what it did to the two files."""
     if is_cut(LOCKS, _is_json):
         LOCKS.unlink()
         _say(f"{LOCKS} was removed: a DVC that was killed had left it half-written")
@@ -27,6 +34,26 @@ def recover() -> None:
             f"{RECORD} was half-written by a DVC that was killed; it is now {aside}. "
             "DVC finds in its run-cache what has been run"
         )
+    if Path(".dvc").is_dir() and not any(map(_is_alive, lock_holders())):
+        for output in OUTPUTS:
+            remove_partial_copies(output)
+
+
+def remove_partial_copies(output: str) -> None:
+    """Those in a folder of outputs, at any depth; no DVC may be at work."""
+    for folder, _, names in os.walk(output):
+        for name in filter(PARTIAL_COPY.fullmatch, names):
+            Path(folder, name).unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def is_cut(path: Path, is_whole: Callable[[bytes], bool]) -> bool:

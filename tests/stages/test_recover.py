@@ -1,7 +1,11 @@
 """What a DVC that was killed in the middle of writing leaves is put aside, and nothing else."""
 
+import json
+import os
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,14 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(recover, "WRITING_SECONDS", 0.3)
     LOCKS.parent.mkdir(parents=True)
+
+
+@pytest.fixture
+def null_process():
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 @pytest.mark.parametrize("text", ["", '{"write": {"a'])
@@ -47,3 +59,23 @@ def test_whole_files_stay_and_so_does_one_that_is_being_written(project, capsys)
     writer.join()
     assert (LOCKS.read_text(), RECORD.read_text()) == ("{}", "schema: '2.0'\n")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_partial_copy_of_an_output_is_removed_unless_a_dvc_is_at_work(
+    is_running, project, null_process
+):
+    """Of a process that has ended, and of this one."""
+    pid = os.getpid() if is_running else null_process
+    LOCKS.write_text(json.dumps({"write": {"models": {"pid": pid, "cmd": "dvc repro"}}}))
+    partial = [
+        Path("models/.cvZ5OURRj1FzfVCLRDAnNw.tmp"),
+        Path("data/raw/.-N_wdGJPkjw8GyJsSbAXX8.tmp"),
+    ]
+    others = [Path("models/weights.safetensors"), Path("data/.own.tmp"), Path("data/own/a.png")]
+    for path in partial + others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    recover.recover()
+    assert [path.exists() for path in partial] == [is_running, is_running]
+    assert all(path.exists() for path in others)
