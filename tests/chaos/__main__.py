@@ -47,7 +47,7 @@ class Tally:
 def chaos(
     faults: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
-    minutes: Annotated[float, typer.Option(help="The longest time it may take.")] = 60,
+    minutes: Annotated[float, typer.Option(help="The longest time it may take.")] = 100,
     projects: Annotated[int, typer.Option(min=1, help="How many are hit side by side.")] = 2,
     only: Annotated[str, typer.Option(help="Only faults whose name contains this.")] = "",
     keep: Annotated[bool, typer.Option(help="Keep the folder of a failure.")] = False,
