@@ -26,8 +26,8 @@ Wheels of what is missing travel beside the checkout:
 
 Each part runs in a child process within a deadline, and everything is written as it goes: a suite's
 figures to `right.json` and so on, the same to read to `right.txt`, the output of commands to
-`tests.txt` and `stages.txt`. A part that fails is recorded, and the next one
-runs. The exit code is 1 if a part failed or a check did not pass.
+`tests.txt` and `stages.txt`. A part that fails is recorded, and the next one runs. The exit code is
+1 if a part failed or a check did not pass.
 
 `--rehearse` makes everything small, for a machine that stands in for a GPU and computes nothing:
 checks are then recorded but not judged, and no figure has a meaning.

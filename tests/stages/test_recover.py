@@ -21,7 +21,7 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def null_process():
+def ended_process():
     """The id of a process that has ended."""
     process = subprocess.Popen(["true"])
     process.wait()
@@ -63,10 +63,10 @@ def test_whole_files_stay_and_so_does_one_that_is_being_written(project, capsys)
 
 @pytest.mark.parametrize("is_running", [False, True])
 def test_a_partial_copy_of_an_output_is_removed_unless_a_dvc_is_at_work(
-    is_running, project, null_process
+    is_running, project, ended_process
 ):
     """Of a process that has ended, and of this one."""
-    pid = os.getpid() if is_running else null_process
+    pid = os.getpid() if is_running else ended_process
     LOCKS.write_text(json.dumps({"write": {"models": {"pid": pid, "cmd": "dvc repro"}}}))
     partial = [
         Path("models/.cvZ5OURRj1FzfVCLRDAnNw.tmp"),
