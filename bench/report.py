@@ -86,7 +86,8 @@ def remarks(result: dict[str, Any]) -> list[str]:
     return [
         f"peak memory: {memory}",
         f"an image forward and backward: {tutorial['flops_per_image_as_written'] / 1e6:,.0f} MFLOP "
-        f"as written, {ours['flops_per_image_done'] / 1e6:,.0f} in ours",
+        f"as written, {ours['flops_per_image_done'] / 1e6:,.0f} in ours, both with the products of "
+        "the padding, some of which ours leaves out",
         "computed: with the matrix products of our optimizer, "
         f"{ours['flops_per_step_of_optimizer'] / 1e9:,.1f} GFLOP a step",
     ]

@@ -21,7 +21,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from alexnet.network.layers import AdaptiveAvgPool2d, Conv2d, LocalResponseNorm
+from alexnet.network.convolution import Conv2d
+from alexnet.network.layers import AdaptiveAvgPool2d, LocalResponseNorm
 
 
 class AlexNet(nn.Module):
@@ -93,14 +94,14 @@ class AlexNetCifar(AlexNet):
         super().__init__(num_classes, in_channels)
         self.conv1 = Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=4)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2)
+        self.conv2 = Conv2d(96, 256, kernel_size=5, padding=2)
         self.relu2 = nn.ReLU()
         self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.conv3 = nn.Conv2d(256, 384, kernel_size=3, padding=1)
+        self.conv3 = Conv2d(256, 384, kernel_size=3, padding=1)
         self.relu3 = nn.ReLU()
-        self.conv4 = nn.Conv2d(384, 384, kernel_size=3, padding=1)
+        self.conv4 = Conv2d(384, 384, kernel_size=3, padding=1)
         self.relu4 = nn.ReLU()
-        self.conv5 = nn.Conv2d(384, 256, kernel_size=3, padding=1)
+        self.conv5 = Conv2d(384, 256, kernel_size=3, padding=1)
         self.relu5 = nn.ReLU()
         self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.avgpool = AdaptiveAvgPool2d((6, 6))
@@ -170,15 +171,15 @@ class AlexNetImageNet2012(AlexNet):
         self.relu1 = nn.ReLU()
         self.lrn1 = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)
+        self.conv2 = Conv2d(96, 256, kernel_size=5, padding=2, groups=2)
         self.relu2 = nn.ReLU()
         self.lrn2 = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
         self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.conv3 = nn.Conv2d(256, 384, kernel_size=3, padding=1)
+        self.conv3 = Conv2d(256, 384, kernel_size=3, padding=1)
         self.relu3 = nn.ReLU()
-        self.conv4 = nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)
+        self.conv4 = Conv2d(384, 384, kernel_size=3, padding=1, groups=2)
         self.relu4 = nn.ReLU()
-        self.conv5 = nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)
+        self.conv5 = Conv2d(384, 256, kernel_size=3, padding=1, groups=2)
         self.relu5 = nn.ReLU()
         self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.flatten = nn.Flatten()
@@ -243,14 +244,14 @@ class AlexNetOneWeirdTrick(AlexNet):
         self.conv1 = Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.conv2 = nn.Conv2d(64, 192, kernel_size=5, padding=2)
+        self.conv2 = Conv2d(64, 192, kernel_size=5, padding=2)
         self.relu2 = nn.ReLU()
         self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
-        self.conv3 = nn.Conv2d(192, 384, kernel_size=3, padding=1)
+        self.conv3 = Conv2d(192, 384, kernel_size=3, padding=1)
         self.relu3 = nn.ReLU()
-        self.conv4 = nn.Conv2d(384, 256, kernel_size=3, padding=1)
+        self.conv4 = Conv2d(384, 256, kernel_size=3, padding=1)
         self.relu4 = nn.ReLU()
-        self.conv5 = nn.Conv2d(256, 256, kernel_size=3, padding=1)
+        self.conv5 = Conv2d(256, 256, kernel_size=3, padding=1)
         self.relu5 = nn.ReLU()
         self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.avgpool = AdaptiveAvgPool2d((6, 6))

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
-from alexnet.network.layers import Conv2d
+from alexnet.network.convolution import Conv2d
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.network import ReferenceConv2d, ReferenceLinear
 from alexnet.network.reference.normalisation import BatchNormalisation

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from alexnet.errors import UserError
-from alexnet.network import layers
+from alexnet.network import convolution, layers
 from alexnet.network.model import AlexNet
 from alexnet.network.reference.convolution import Convolution
 from alexnet.network.reference.neurons import Dropout, Linear, ReLU
@@ -20,7 +20,7 @@ from alexnet.network.reference.pooling import AdaptiveAveragePool, MaxPool
 from alexnet.network.summary import window_of
 
 
-class ReferenceConv2d(layers.Conv2d):
+class ReferenceConv2d(convolution.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         stride, padding = self.stride[0], int(self.padding[0])
         return Convolution.apply(x, self.weight, self.bias, stride, padding, self.groups)
@@ -59,7 +59,7 @@ class ReferenceDropout(nn.Dropout):
 
 COUNTERPARTS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: ReferenceConv2d,
-    layers.Conv2d: ReferenceConv2d,
+    convolution.Conv2d: ReferenceConv2d,
     nn.Linear: ReferenceLinear,
     nn.ReLU: ReferenceReLU,
     nn.MaxPool2d: ReferenceMaxPool2d,
