@@ -259,12 +259,7 @@ def read(path: Path) -> str:
 
 def parse(text: str, path: Path) -> Params:
     """Check the text of params.yaml, whose `path` is for the errors. Raises as `load`."""
-    try:
-        # YAML 1.2, as DVC reads it: there 1e-4 is a number, not a string.
-        values = YAML(typ="safe", pure=True).load(text)
-    # Of a bad date or number, or deep nesting, ruamel raises exceptions of many other types.
-    except Exception as error:
-        raise UserError(f"{path} is not valid YAML: {shorten(str(error), 400)}") from None
+    values = parse_yaml(text, path)
     if not isinstance(values, dict):
         raise UserError(f"{path} should hold the sections {', '.join(Params.model_fields)}")
     try:
@@ -275,6 +270,18 @@ def parse(text: str, path: Path) -> Params:
         if len(details) > MAX_MISTAKES:
             lines.append(f"{path}: {len(details) - MAX_MISTAKES:,} more mistakes")
         raise UserError("\n".join(lines)) from None
+
+
+def parse_yaml(text: str, path: Path) -> Any:
+    """What a text in YAML 1.2 says, as DVC reads it: there 1e-4 is a number, not a string.
+
+    Raises UserError, which names the `path`.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    # Of a bad date or number, or deep nesting, ruamel raises exceptions of many other types.
+    except Exception as error:
+        raise UserError(f"{path} is not valid YAML: {shorten(str(error), 400)}") from None
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -5,6 +5,11 @@
     python3 -m bench.device tune --out DIR --images ARCHIVE     # 400 seconds at most
     python3 -m bench.device final --out DIR --images ARCHIVE    # 120 seconds at most
 
+The last two are of the recipe in --params. The factors of `tune` are those of the preset `fast`:
+
+    cp params.yaml fast.yaml && python3 -m stages.preset fast --params fast.yaml
+    python3 -m bench.device tune --params fast.yaml --out DIR --images ARCHIVE
+
 It is made for a machine that is lent for minutes. It needs a GPU, a C compiler, Python 3.12 and
 torch 2.11 with torchvision, but neither a network nor DVC. Beside them it imports:
 

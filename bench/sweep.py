@@ -1,12 +1,14 @@
 """Which settings train best, and how good are those of params.yaml?
 
+"params.yaml" is here the file of --params, which may hold a preset.
+
 `sweep` judges by validation accuracy: first a screening (`bench.screening`), then trials, two seeds
 each: the settings of params.yaml, those that the screening found better, and these with one more
 change; then the best of them with fewer epochs and with more. It leaves out 3,000 training images
 for validation, beside the validation split: 5,000 images differ less by chance than 2,000. `final`
 alone reads the test images: five seeds of params.yaml, once the sweep has decided what that is.
 
-All other trainings have params.yaml's length: a short one says how fast a network learns, not how
+All other trainings have params.yaml's length: a shorter one says how fast a network learns, not how
 good it gets. One follows the other: on an H200, four processes at a time took 111 s for a training
 of 32 epochs each. Alone, an epoch takes less than 0.2 s.
 """
@@ -37,7 +39,7 @@ from bench.screening import (
 NUM_HELD_OUT = 3_000
 NUM_CLEAN = 10_000  # training images, of which the final runs give the accuracy too
 MAX_CHANGES = 2  # of the levels that the screening chose, one at a time
-EPOCHS = (30, 100)
+OTHER_LENGTHS = (0.8, 1.2)  # as shares of params.yaml's epochs
 FINAL_SEEDS = (0, 1, 2, 3, 4)
 SCREENING_END, TRIALS_END = 0.7, 0.87  # as shares of the sweep's time
 
@@ -60,7 +62,8 @@ def sweep(setup: Setup, recorder: Recorder) -> None:
     recorder.add(effects=found)
     best, change = best_of(trainings.run(list(trials_after(found)), TRIALS_END))
     recorder.add(best=best, best_change=change)
-    trainings.run([Trial(best, change | {"seed": 0, "epochs": number}) for number in EPOCHS], 1.0)
+    epochs = [round(share * setup.params.train.epochs) for share in OTHER_LENGTHS]
+    trainings.run([Trial(best, change | {"seed": 0, "epochs": number}) for number in epochs], 1.0)
 
 
 def final(setup: Setup, recorder: Recorder) -> None:

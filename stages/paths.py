@@ -9,6 +9,7 @@ PARAMS = Path("params.yaml")
 ParamsFile = Annotated[
     Path, typer.Option("--params", help="The file of parameters.", show_default=True)
 ]
+PRESETS = Path("presets")
 LOCK = Path("requirements.lock")
 
 RAW = Path("data/raw")

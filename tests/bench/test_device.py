@@ -31,8 +31,9 @@ FIGURES = {
         "warm run": "cost",
         "compilation": "seconds_until_compiled",
         "growth": "rows",
-        "sweep": "runs",
     },
+    "tune": {"environment": "card", "data": "num_images", "sweep": "runs"},
+    "final": {"environment": "card", "data": "num_images", "final": "runs"},
 }
 
 
@@ -94,7 +95,7 @@ def test_the_stages_run_one_after_the_other_without_dvc(params, tmp_path):
 
 RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0, "epochs": 50}
 SWEEP = {
-    "effects": {"cutmix_end": -0.004, "muon_lr": 0.011, "error": 0.002},
+    "effects": {"cutout": -0.004, "muon_lr": 0.011, "error": 0.002},
     "runs": [
         {"name": "screening", "change": {}, "val_accuracy": 0.8, **RUN},
         {"name": "params.yaml", "change": {"seed": 0}, "val_accuracy": 0.85, **RUN},
@@ -122,8 +123,8 @@ def test_the_report_has_the_effects_and_the_best_settings_first():
     lines = device_report.render(values_of(False)).splitlines()
     effects = lines.index("effect  factor")
     assert lines[effects + 1 : effects + 3] == [
-        " +1.10  muon_lr 0.02 -> 0.014",
-        " -0.40  cutmix_end 0.8 -> 0.6",
+        " +1.10  muon_lr 0.02 -> 0.04",
+        " -0.40  cutout 8 -> 4",
     ]
     names = ("params.yaml", "screened", "poor")
     table = [line.split() for line in lines if line.endswith(names)]

@@ -1,5 +1,7 @@
 """The screening of settings: its design, and the effects that it finds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from bench.screening import (
     effects,
     one_change_more,
 )
+
+ROOT = Path(__file__).parents[2]
 
 # Eight, as many as there may be.
 FACTORS = {
@@ -81,9 +85,12 @@ def test_a_part_of_the_runs_gives_effects_with_a_larger_error():
     assert list(one_change_more({})) == []
 
 
-def test_the_first_levels_are_those_of_the_project(params):
-    """What the screening finds is a change of params.yaml; without one it is params.yaml."""
-    own, factors = params.train.model_dump() | {"dropout": params.model.dropout}, screening.FACTORS
+def test_the_first_levels_are_those_of_the_preset(params):
+    """What the screening finds is a change of it."""
+    preset = config.parse_yaml((ROOT / "presets/fast.yaml").read_text(), Path("fast.yaml"))
+    own = params.train.model_dump() | {"dropout": params.model.dropout}
+    own |= preset["train"] | preset.get("model", {})
+    factors = screening.FACTORS
     assert {name: levels[0] for name, levels in factors.items()} == {n: own[n] for n in factors}
 
 
