@@ -30,15 +30,35 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
     Rows and columns of zeros stay zeros, so that smaller matrices can be filled up with them.
     """
-    a, b, c = COEFFICIENTS
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)  # no singular value above 1
     is_tall = x.shape[1] > x.shape[2]
-    for _ in range(NUM_ROUNDS):
-        gram = x.mT @ x if is_tall else x @ x.mT  #   (M, side, side) of the shorter side
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal(dim1=1, dim2=2).add_(a)
-        x = x @ polynomial if is_tall else polynomial @ x
-    return x
+    if x.dtype == torch.bfloat16:
+        for _ in range(NUM_ROUNDS):
+            factor = polynomial(gram_matrix(x))
+            x = x @ factor if is_tall else factor @ x
+        return x
+    # The same rounds on G alone, which is much smaller than X: a quarter of the operations for the
+    # default network. (With 8 bits, G would have lost the squares of the small singular values.)
+    gram = gram_matrix(x)
+    product = factor = polynomial(gram)
+    for _ in range(NUM_ROUNDS - 1):
+        gram = factor @ gram @ factor
+        factor = polynomial(gram)
+        product = factor @ product
+    return x @ product if is_tall else product @ x
+
+
+def gram_matrix(x: Tensor) -> Tensor:
+    """G = X X^T, or X^T X if that is smaller: (M, side, side)."""
+    return x.mT @ x if x.shape[1] > x.shape[2] else x @ x.mT
+
+
+def polynomial(gram: Tensor) -> Tensor:
+    """a I + b G + c G^2."""
+    a, b, c = COEFFICIENTS
+    result = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    result.diagonal(dim1=1, dim2=2).add_(a)
+    return result
 
 
 def group_by_size(
