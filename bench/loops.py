@@ -47,6 +47,7 @@ from bench.measure import (
     peak_memory,
     run_in_subprocess,
 )
+from bench.plain import build_plain
 
 MONITORED_EPOCHS = 3  # in one measurement of `epoch_seconds`, after one of warm-up
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}  # of the product that gives the device's peak
@@ -98,7 +99,8 @@ def measure(context: Context, workload: Workload) -> Speed:
         context.budget, device, num_steps, warm_up_steps(workload.loop, device, steps_per_epoch)
     )
     torch.manual_seed(train.seed)
-    model = build(context.metadata, context.params.model.dropout)
+    build_network = build if workload.loop == "ours" else build_plain
+    model = build_network(context.metadata, context.params.model.dropout)
     split = first_images(_load(context, "train"), workload.num_images)
     loop = {"tutorial": _tutorial, "ours": _ours}[workload.loop]
     with contextlib.suppress(StopMeasuring), oom_as_user_error(workload.batch_size):
