@@ -1,1 +1,1 @@
-"""Benchmarks: training against a tutorial's loop, inference against PyTorch: `make bench`."""
+"""Benchmarks: training against other loops, inference against PyTorch: `make bench`."""

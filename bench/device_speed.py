@@ -18,18 +18,15 @@ from alexnet.network.weights import save_weights
 from alexnet.training.cuda_graph import NUM_WARM_UP
 from alexnet.training.loader import Split
 from alexnet.training.trainer import StepFn
-from bench.device_setup import Bench, Setup, gpu_state, process_age, rows_of
-from bench.loops import (
+from bench.costs import (
     Cost,
-    Speed,
-    Workload,
-    first_images,
-    measure,
     network_flops,
     optimizer_flops,
     product_peak,
     trains_collapsed,
 )
+from bench.device_setup import Bench, Setup, gpu_state, process_age, rows_of
+from bench.loops import Speed, Workload, first_images, measure
 from bench.measure import Budget, now, peak_memory
 from bench.parts import Recorder
 

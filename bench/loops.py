@@ -1,7 +1,7 @@
-"""The two training loops by the clock, the operations they compute, and the device's peak.
+"""The training loops by the clock: a tutorial's, an expert's, and ours.
 
 Each measurement runs in a process of its own: the peak of memory would hide every later one,
-and neither loop can help or hinder the other.
+and no loop can help or hinder another.
 """
 
 import contextlib
@@ -9,26 +9,16 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet import config
 from alexnet.data.dataset import load_split
-from alexnet.evaluation.timer import DeviceTimer
-from alexnet.network.collapse import (
-    can_collapse,
-    collapse_for_inference,
-    collapse_for_training,
-    num_copies,
-)
-from alexnet.network.model import AlexNet
-from alexnet.network.summary import summarize, training_flops
 from alexnet.network.weights import ModelMetadata, build
 from alexnet.training.cuda_graph import NUM_WARM_UP
 from alexnet.training.device import DeviceConfig, configure_torch, oom_as_user_error
@@ -36,8 +26,8 @@ from alexnet.training.distributed import DistributedContext
 from alexnet.training.history import LayerEpoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Batch, Split
-from alexnet.training.optimizer import build_optimizer
 from alexnet.training.trainer import StepFn, Trainer
+from bench import expert
 from bench.measure import (
     WARM_UP_STEPS,
     Budget,
@@ -45,12 +35,10 @@ from bench.measure import (
     StopMeasuring,
     now,
     peak_memory,
-    run_in_subprocess,
 )
+from bench.plain import build_plain
 
 MONITORED_EPOCHS = 3  # in one measurement of `epoch_seconds`, after one of warm-up
-MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}  # of the product that gives the device's peak
-NUM_PRODUCTS = 20
 
 
 @dataclass(frozen=True)
@@ -64,11 +52,14 @@ class Context:
     budget: Budget
 
 
+Loop = Literal["tutorial", "expert", "ours"]
+
+
 @dataclass(frozen=True)
 class Workload:
     """One loop with its batch size and its number of images."""
 
-    loop: Literal["tutorial", "ours"]
+    loop: Loop
     batch_size: int
     num_images: int
 
@@ -98,22 +89,21 @@ def measure(context: Context, workload: Workload) -> Speed:
         context.budget, device, num_steps, warm_up_steps(workload.loop, device, steps_per_epoch)
     )
     torch.manual_seed(train.seed)
-    model = build(context.metadata, context.params.model.dropout)
     split = first_images(_load(context, "train"), workload.num_images)
-    loop = {"tutorial": _tutorial, "ours": _ours}[workload.loop]
     with contextlib.suppress(StopMeasuring), oom_as_user_error(workload.batch_size):
-        loop(context, workload, model, split, timer)
+        LOOPS[workload.loop](context, workload, split, timer)
     seconds = timer.seconds, timer.host_seconds, timer.device_seconds
     return Speed(timer.images, timer.steps, *seconds, peak_memory(device))
 
 
-def warm_up_steps(loop: str, device: torch.device, steps_per_epoch: int) -> int:
+def warm_up_steps(loop: Loop, device: torch.device, steps_per_epoch: int) -> int:
     """The steps of a loop that are not measured.
 
-    Our step on a GPU is compiled, and each kind of it captured after a few of that kind. An epoch
-    has one short batch and one monitored step; its validation comes before the next step.
+    On a GPU the expert's step and ours are compiled, and each kind of step is captured after a few
+    of that kind. An epoch has one short batch and, in ours, one monitored step; its validation
+    comes before the next step.
     """
-    if loop == "ours" and device.type == "cuda":
+    if loop != "tutorial" and device.type == "cuda":
         return (NUM_WARM_UP + 1) * steps_per_epoch + 1
     return WARM_UP_STEPS[device.type]
 
@@ -130,23 +120,28 @@ def _load(context: Context, name: str) -> Split:
     return Split(*load_split(context.folder, name))
 
 
-def _tutorial(
-    context: Context, workload: Workload, model: AlexNet, split: Split, timer: StepTimer
-) -> None:
-    from bench import tutorial  # torchvision's memory is no part of the other loop
+def _tutorial(context: Context, workload: Workload, split: Split, timer: StepTimer) -> None:
+    from bench import tutorial  # torchvision's memory is no part of the other loops
 
     device = context.device_config.device
+    model = build_plain(context.metadata, context.params.model.dropout)
     loader = tutorial.make_loader(
         split.images, split.labels, context.metadata, workload.batch_size, device
     )
     tutorial.train(model, loader, device, context.params.train.epochs, timer)
 
 
-def _ours(
-    context: Context, workload: Workload, model: AlexNet, split: Split, timer: StepTimer
-) -> None:
+def _expert(context: Context, workload: Workload, split: Split, timer: StepTimer) -> None:
+    device_config, epochs = context.device_config, context.params.train.epochs
+    model = build_plain(context.metadata, context.params.model.dropout)
+    images = expert.Images(split.images, split.labels, context.metadata, device_config)
+    expert.train(model, images, device_config, workload.batch_size, epochs, timer)
+
+
+def _ours(context: Context, workload: Workload, split: Split, timer: StepTimer) -> None:
     params = context.params.train.model_copy(update={"batch_size": workload.batch_size})
     configure_torch(params.deterministic)
+    model = build(context.metadata, context.params.model.dropout)
 
     def timed(step_fn: StepFn) -> StepFn:
         def step(batch: Batch) -> None:
@@ -155,12 +150,19 @@ def _ours(
 
         return step
 
-    # The tutorial's loop does not validate. (Batch normalisation has its statistics taken here.)
+    # The other loops do not validate. (Batch normalisation has its statistics taken here.)
     val = first_images(split, 1)
     trainer = Trainer(
         model, context.metadata, split, val, params, context.device_config, wrap_step=timed
     )
     trainer.fit(ignore_epoch)
+
+
+LOOPS: dict[Loop, Callable[[Context, Workload, Split, StepTimer], None]] = {
+    "tutorial": _tutorial,
+    "expert": _expert,
+    "ours": _ours,
+}
 
 
 class NullMonitor(LayerMonitor):
@@ -216,82 +218,3 @@ def run_seconds(context: Context, epochs: int, cache: Path) -> float:
 
 def ignore_epoch(row: object, seconds: float) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The operations of a loop, and the device's peak."""
-
-    precision: str
-    flops_per_image_as_written: int  # of the network, forward and backward
-    flops_per_image_done: int  # of the network that computes: without fc1's copies, in ours
-    flops_per_step_of_optimizer: int
-    peak_flops_per_second: float  # of a large matrix product in that precision
-
-    def at(self, images_per_second: float, batch_size: int) -> dict[str, Any]:
-        """These numbers with the operations a second."""
-        per_image = self.flops_per_image_done + self.flops_per_step_of_optimizer / batch_size
-        return asdict(self) | {
-            "flops_per_second_as_written": images_per_second * self.flops_per_image_as_written,
-            "flops_per_second_done": images_per_second * per_image,
-            "share_of_peak": images_per_second * per_image / self.peak_flops_per_second,
-        }
-
-
-def costs(
-    metadata: ModelMetadata, params: config.Train, device_config: DeviceConfig
-) -> dict[str, Cost]:
-    """The cost of both loops, by name."""
-    as_written = network_flops(metadata, collapsed=False)
-    done = network_flops(metadata, trains_collapsed(metadata, params))
-    in_optimizer = run_in_subprocess(optimizer_flops, metadata, params)
-
-    def cost(dtype: torch.dtype, per_image: int, per_step: int) -> Cost:
-        peak = run_in_subprocess(product_peak, device_config.device, dtype)
-        return Cost(str(dtype).removeprefix("torch."), as_written, per_image, per_step, peak)
-
-    return {
-        "tutorial": cost(torch.float32, as_written, 0),
-        "ours": cost(device_config.dtype, done, in_optimizer),
-    }
-
-
-def network_flops(metadata: ModelMetadata, collapsed: bool) -> int:
-    """Operations for one image, forward and backward, with or without fc1's copies."""
-    with torch.device("meta"):
-        model = build(metadata, dropout=0.0)
-    network = collapse_for_inference(model) if collapsed else model
-    return training_flops(summarize(network, metadata.image_size))
-
-
-def trains_collapsed(metadata: ModelMetadata, params: config.Train) -> bool:
-    """Whether our training removes fc1's copies."""
-    with torch.device("meta"):
-        model = build(metadata, dropout=0.0)
-    return params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
-
-
-def optimizer_flops(metadata: ModelMetadata, params: config.Train) -> int:
-    """Operations of the matrix products in one step of our optimizer, counted during a step."""
-    model = build(metadata, dropout=0.0)
-    network = collapse_for_training(model) if trains_collapsed(metadata, params) else model
-    copies = num_copies(model, metadata.image_size)
-    optimizer = build_optimizer(network, copies, params, torch.float32)
-    for parameter in network.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    with FlopCounterMode(display=False) as counter:
-        optimizer.step()
-    return counter.get_total_flops()
-
-
-def product_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second in the product of two large square matrices: the best of several."""
-    side = MATRIX_SIDE[device.type]
-    a, b = torch.randn(2, side, side, device=device).to(dtype)
-    product = torch.empty_like(a)
-    timer = DeviceTimer(device)
-    timer.mark()
-    for _ in range(NUM_PRODUCTS):
-        torch.mm(a, b, out=product)
-        timer.mark()
-    return 2 * side**3 / min(timer.seconds())

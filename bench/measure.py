@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Until memory is allocated and kernels are chosen. Our loop on a GPU takes longer: see
+# Until memory is allocated and kernels are chosen. A compiled loop on a GPU takes longer: see
 # `bench.loops.warm_up_steps`.
 WARM_UP_STEPS = {"cpu": 3, "cuda": 8}
 

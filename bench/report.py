@@ -38,12 +38,16 @@ def conditions(result: dict[str, Any]) -> list[str]:
         f"data {given['data']}, {given['num_images']:,} training images",
         f"measured in turn, rounds: {given['rounds']} (batch sizes: 1), each time in a fresh "
         f"process that trains alone: {each} after {given['warm_up_steps']} steps of warm-up"
-        + (", ours after three epochs" if given["device"].startswith("cuda") else ""),
+        + (
+            ", the expert's and ours after three epochs"
+            if given["device"].startswith("cuda")
+            else ""
+        ),
     ]
 
 
 def comparison(result: dict[str, Any]) -> Table:
-    """A column for each loop; the ratio is of equal batches."""
+    """A column for each loop; the ratios are of equal batches."""
     columns = result["comparison"]
     table = Table(title="Training", title_justify="left", box=None, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -64,8 +68,8 @@ def comparison(result: dict[str, Any]) -> Table:
     for where in ("host", "device"):
         steps = [f"{1e3 * column[f'{where}_seconds_per_step']:,.2f}" for column in columns]
         row(f"ms a step, until {'launched' if where == 'host' else 'done'}", steps)
-    ratio = f"{result['ratio']:.2f} ({value_range(result['ratios'], 2)})"
-    row("times the tutorial's speed", ["1", ratio, *[""] * (len(columns) - 2)])
+    for other in ("tutorial", "expert"):
+        row(f"times the {other}'s speed", [relative(column, other) for column in columns])
     row("seconds an epoch", [significant(column["seconds_per_epoch"]) for column in columns])
     row("peak memory, MiB", [f"{column['peak_bytes'] / MIB:,.0f}" for column in columns])
     row("GFLOP/s of the network as written", giga("flops_per_second_as_written"))
@@ -75,18 +79,26 @@ def comparison(result: dict[str, Any]) -> Table:
     return table
 
 
+def relative(column: dict[str, Any], other: str) -> str:
+    """The speed in multiples of another loop's, where both were compared."""
+    if other in column["relative_to"]:
+        found = column["relative_to"][other]
+        return f"{found['ratio']:.2f} ({value_range(found['ratios'], 2)})"
+    return "1" if column["loop"] == other else ""
+
+
 def remarks(result: dict[str, Any]) -> list[str]:
     """How the rows of the comparison are counted."""
-    tutorial, ours = result["comparison"][:2]
+    ours = next(column for column in result["comparison"] if column["loop"] == "ours")
     memory = (
         "allocated on the GPU"
         if result["conditions"]["device"].startswith("cuda")
-        else "resident, of the process that trains; the loader's two workers come on top"
+        else "resident, of the process that trains; the tutorial's two workers come on top"
     )
     return [
         f"peak memory: {memory}",
-        f"an image forward and backward: {tutorial['flops_per_image_as_written'] / 1e6:,.0f} MFLOP "
-        f"as written, {ours['flops_per_image_done'] / 1e6:,.0f} in ours, both with the products of "
+        f"an image forward and backward: {ours['flops_per_image_as_written'] / 1e6:,.0f} MFLOP "
+        f"as written, {ours['flops_per_image_done'] / 1e6:,.0f} in ours, each with the products of "
         "the padding, some of which ours leaves out",
         "computed: with the matrix products of our optimizer, "
         f"{ours['flops_per_step_of_optimizer'] / 1e9:,.1f} GFLOP a step",

@@ -1,4 +1,4 @@
-"""Training speed: against the loop of a tutorial, by batch size and by size of the data set.
+"""Training speed: against two other loops, by batch size and by size of the data set.
 
 Every figure is of whole steps, augmentation and loading included. The loops are measured in
 turn, several times, so that a machine that slows down slows down both.
@@ -24,15 +24,8 @@ from alexnet.training.compiler import can_compile
 from alexnet.training.device import DeviceConfig, describe_device, resolve_device, resolve_dtype
 from alexnet.training.distributed import SINGLE_PROCESS
 from bench import report
-from bench.loops import (
-    Context,
-    Speed,
-    Workload,
-    costs,
-    epoch_seconds,
-    measure,
-    run_seconds,
-)
+from bench.costs import costs
+from bench.loops import LOOPS, Context, Speed, Workload, epoch_seconds, measure, run_seconds
 from bench.measure import WARM_UP_STEPS, Budget, processor, run_in_subprocess
 from stages import paths
 from stages.paths import PARAMS, ParamsFile
@@ -80,7 +73,7 @@ def bench(
     params: ParamsFile = PARAMS,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images a step, for both loops.", show_default="params.yaml's"),
+        typer.Option(min=1, help="Images a step, for all loops.", show_default="params.yaml's"),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
     seconds: Annotated[float, typer.Option(min=0, help="Of one measurement, at least.")] = 6,
@@ -93,7 +86,7 @@ def bench(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON, too.")] = None,
 ) -> None:
-    """Measure training against a tutorial's loop, by batch size and by size of the data set."""
+    """Measure training against two other loops, by batch size and by size of the data set."""
     values = config.load(params)
     meta = load_meta(data)
     metadata = ModelMetadata(
@@ -141,25 +134,35 @@ def conditions(context: Context, rounds: int) -> dict[str, Any]:
 
 
 def compare(context: Context, num_images: int, batch_size: int, rounds: int) -> dict[str, Any]:
-    """Both loops at the same batch size, and ours at that of params.yaml."""
-    sizes = [batch_size]
-    if context.params.train.batch_size != batch_size:
-        sizes.append(context.params.train.batch_size)
-    workloads = [Workload("tutorial", batch_size, max(batch_size, num_images))]
-    workloads += [Workload("ours", size, max(size, num_images)) for size in sizes]
-    measured = interleave("against the tutorial", context, workloads, rounds)
+    """All loops at the same batch size, and ours at that of params.yaml.
+
+    `relative_to` has a loop's speed in multiples of that of each loop before it, by name, where
+    both have the same batch size: the quotient of the medians, and of each round.
+    """
+    workloads = [Workload(loop, batch_size, max(batch_size, num_images)) for loop in LOOPS]
+    if (own := context.params.train.batch_size) != batch_size:
+        workloads.append(Workload("ours", own, max(own, num_images)))
+    measured = interleave("against other loops", context, workloads, rounds)
     cost = costs(context.metadata, context.params.train, context.device_config)
-    columns = []
+    columns: list[dict[str, Any]] = []
     for taken in measured:
-        of_loop = cost[taken.workload.loop]
-        columns.append(
-            taken.as_dict() | of_loop.at(taken.images_per_second, taken.workload.batch_size)
-        )
-    tutorial, ours = columns[:2]
+        loop, size = taken.workload.loop, taken.workload.batch_size
+        column = taken.as_dict() | cost[loop].at(taken.images_per_second, size)
+        column["relative_to"] = {
+            other["loop"]: quotient(column, other)
+            for other in columns
+            if other["batch_size"] == size
+        }
+        columns.append(column)
+    return {"comparison": columns}
+
+
+def quotient(column: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The speed of one loop in multiples of the other's: of the medians, and by round."""
+    rounds = zip(column["rounds"], other["rounds"], strict=True)
     return {
-        "comparison": columns,
-        "ratio": ours["images_per_second"] / tutorial["images_per_second"],
-        "ratios": [a / b for a, b in zip(ours["rounds"], tutorial["rounds"], strict=True)],
+        "ratio": column["images_per_second"] / other["images_per_second"],
+        "ratios": [a / b for a, b in rounds],
     }
 
 

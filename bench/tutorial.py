@@ -1,4 +1,4 @@
-"""The training loop of a tutorial, the baseline of the benchmark.
+"""The training loop of a tutorial, the first baseline of the benchmark.
 
 The same network and images with the tools of PyTorch and torchvision at their defaults:
 float32, a loader with two workers, transforms on PIL images, plain SGD. Nothing here is slow

@@ -54,9 +54,9 @@ def here():
     """Measure in this process, without the loader's workers: quicker to start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tutorial, "NUM_WORKERS", 0)
-        for module in ("training", "loops"):
+        for module in ("training", "costs"):
             patch.setattr(f"bench.{module}.run_in_subprocess", call)
-        patch.setattr("bench.loops.MATRIX_SIDE", {"cpu": 64})
+        patch.setattr("bench.costs.MATRIX_SIDE", {"cpu": 64})
         yield
 
 

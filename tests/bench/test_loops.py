@@ -1,4 +1,4 @@
-"""Both loops by the clock, and their counts of operations."""
+"""The loops by the clock."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from alexnet.training.device import DeviceConfig
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import Split
 from alexnet.training.muon import Muon
-from bench import loops, tutorial
+from bench import expert, loops, tutorial
 from bench.loops import (
     Workload,
     epoch_seconds,
@@ -24,7 +24,10 @@ from bench.measure import WARM_UP_STEPS, run_in_subprocess
 from .conftest import CPU
 
 
-@pytest.mark.parametrize(("loop", "optimizer"), [("tutorial", torch.optim.SGD), ("ours", Muon)])
+@pytest.mark.parametrize(
+    ("loop", "optimizer"),
+    [("tutorial", torch.optim.SGD), ("expert", torch.optim.SGD), ("ours", Muon)],
+)
 @pytest.mark.usefixtures("here")
 def test_a_loop_takes_the_warm_up_and_the_measured_steps(context, loop, optimizer, monkeypatch):
     taken = []
@@ -55,7 +58,7 @@ def test_a_split_that_is_too_small_is_repeated(digits):
     assert torch.equal(repeated.images[5], split.images[2])
 
 
-def test_both_loops_train_on_the_same_images(context, monkeypatch):
+def test_all_loops_train_on_the_same_images(context, monkeypatch):
     given = {}
 
     class Stopped(Exception):  # noqa: N818
@@ -70,12 +73,22 @@ def test_both_loops_train_on_the_same_images(context, monkeypatch):
         return replacement
 
     monkeypatch.setattr(tutorial, "make_loader", capture("tutorial", 0))
+    monkeypatch.setattr(expert, "Images", capture("expert", 0))
     monkeypatch.setattr(loops, "Trainer", capture("ours", 2))
-    for loop in ("tutorial", "ours"):
+    for loop in loops.LOOPS:
         with pytest.raises(Stopped):
             measure(context, Workload(loop, 8, 50))
     assert torch.equal(given["tutorial"], given["ours"])
+    assert torch.equal(given["expert"], given["ours"])
     assert len(given["ours"]) == 50
+
+
+@pytest.mark.parametrize("baseline", [tutorial, expert])
+def test_a_baseline_gets_pytorchs_own_convolutions(context, baseline, monkeypatch):
+    found = []
+    monkeypatch.setattr(baseline, "train", lambda model, *_: found.append(type(model.conv1)))
+    measure(context, Workload(baseline.__name__.removeprefix("bench."), 8, 40))
+    assert found == [torch.nn.Conv2d]
 
 
 @pytest.mark.slow
@@ -94,59 +107,24 @@ def test_an_epoch_is_monitored_or_not(context, monkeypatch):
     assert not any(recorded)
 
 
-def test_on_a_gpu_our_warm_up_has_every_kind_of_step():
+def test_on_a_gpu_a_compiled_loops_warm_up_has_every_kind_of_step():
     """Each is captured the third time it comes; some kinds come once an epoch."""
     gpu = torch.device("cuda:0")
-    assert warm_up_steps("ours", gpu, steps_per_epoch=94) == 3 * 94 + 1
+    for loop in ("expert", "ours"):
+        assert warm_up_steps(loop, gpu, steps_per_epoch=94) == 3 * 94 + 1
+        assert warm_up_steps(loop, CPU, steps_per_epoch=94) == WARM_UP_STEPS["cpu"]
     assert warm_up_steps("tutorial", gpu, steps_per_epoch=94) == WARM_UP_STEPS["cuda"]
-    assert warm_up_steps("ours", CPU, steps_per_epoch=94) == WARM_UP_STEPS["cpu"]
 
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_on_a_gpu_both_loops_run_and_compiled_code_is_reused(context, tmp_path):
+def test_on_a_gpu_all_loops_run_and_compiled_code_is_reused(context, tmp_path):
     device_config = DeviceConfig(torch.device("cuda:0"), torch.bfloat16, compiles=True)
     context = replace(context, device_config=device_config)
-    for loop in ("tutorial", "ours"):
+    for loop in loops.LOOPS:
         speed = run_in_subprocess(measure, context, Workload(loop, 8, 40))
         assert speed.images == 16
         assert speed.peak_bytes > 0
     cold = run_in_subprocess(run_seconds, context, 1, tmp_path)
     assert any(tmp_path.iterdir()), "the compiled step is kept"
     assert 0 < run_in_subprocess(run_seconds, context, 1, tmp_path) < cold
-
-
-# Operations
-
-
-def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
-    full = loops.network_flops(metadata, collapsed=False)
-    collapsed = loops.network_flops(metadata, collapsed=True)
-    assert full - collapsed == 3 * 2 * (9216 - 256) * 4096
-
-
-def test_the_optimizers_operations_are_muons_five_iterations(metadata, params):
-    """(rows, columns), rows the smaller: X X^T, its square, and both times X."""
-    shapes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
-    expected = sum(5 * (4 * rows**2 * columns + 2 * rows**3) for rows, columns in shapes)
-    assert params.train.muon_lr
-    assert loops.optimizer_flops(metadata, params.train) == expected
-    plain = params.train.model_copy(update={"muon_lr": None})
-    assert loops.optimizer_flops(metadata, plain) == 0
-
-
-@pytest.mark.usefixtures("here")
-def test_the_computed_operations_are_a_share_of_the_peak(metadata, params):
-    costs = loops.costs(metadata, params.train, DeviceConfig(CPU, torch.float32))
-    assert costs["tutorial"].flops_per_step_of_optimizer == 0
-    figures = costs["ours"].at(images_per_second=100, batch_size=10)
-    per_step = costs["ours"].flops_per_image_done * 10 + figures["flops_per_step_of_optimizer"]
-    assert figures["flops_per_second_done"] == pytest.approx(per_step * 10)
-    share = figures["flops_per_second_done"] / figures["peak_flops_per_second"]
-    assert figures["share_of_peak"] == pytest.approx(share)
-
-
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_peak_is_measured(dtype):
-    assert loops.product_peak(CPU, dtype) > 1e6

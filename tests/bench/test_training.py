@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import statistics
 
 import pytest
@@ -23,7 +24,7 @@ MEASURED = {
 COST = {
     *("precision", "flops_per_image_as_written", "flops_per_image_done"),
     *("flops_per_step_of_optimizer", "flops_per_second_as_written", "flops_per_second_done"),
-    *("peak_flops_per_second", "share_of_peak"),
+    *("peak_flops_per_second", "share_of_peak", "relative_to"),
 }
 
 
@@ -63,14 +64,17 @@ def report_of(context):
     }
 
 
-def test_the_ratio_is_the_quotient_at_equal_batch(result):
-    tutorial, ours, at_own_batch = result["comparison"]
-    assert [column["loop"] for column in result["comparison"]] == ["tutorial", "ours", "ours"]
-    assert tutorial["batch_size"] == ours["batch_size"] == 4
-    assert at_own_batch["batch_size"] == 8
-    assert result["ratio"] == ours["images_per_second"] / tutorial["images_per_second"]
-    pairs = zip(ours["rounds"], tutorial["rounds"], strict=True)
-    assert result["ratios"] == [a / b for a, b in pairs]
+def test_the_ratios_are_quotients_at_equal_batch(result):
+    tutorial, expert, ours, _ = columns = result["comparison"]
+    assert [column["loop"] for column in columns] == ["tutorial", "expert", "ours", "ours"]
+    assert [column["batch_size"] for column in columns] == [4, 4, 4, 8]
+    others = [list(column["relative_to"]) for column in columns]
+    assert others == [[], ["tutorial"], ["tutorial", "expert"], []]
+    for column, other in ((expert, tutorial), (ours, tutorial), (ours, expert)):
+        found = column["relative_to"][other["loop"]]
+        assert found["ratio"] == column["images_per_second"] / other["images_per_second"]
+        pairs = zip(column["rounds"], other["rounds"], strict=True)
+        assert found["ratios"] == [a / b for a, b in pairs]
 
 
 def test_the_figures_of_a_row_agree(result):
@@ -84,8 +88,9 @@ def test_the_figures_of_a_row_agree(result):
         speed = column["images_per_second"]
         as_written = speed * column["flops_per_image_as_written"]
         assert column["flops_per_second_as_written"] == as_written
-    tutorial, ours, _ = result["comparison"]
-    assert tutorial["flops_per_image_done"] == tutorial["flops_per_image_as_written"]
+    *baselines, ours, _ = result["comparison"]
+    for baseline in baselines:
+        assert baseline["flops_per_image_done"] == baseline["flops_per_image_as_written"]
     assert ours["flops_per_image_done"] < ours["flops_per_image_as_written"]
 
 
@@ -114,7 +119,7 @@ def test_the_default_sizes():
 
 def test_json_has_every_key(result):
     result = json.loads(json.dumps(result, allow_nan=False))
-    assert set(result) == {"conditions", "comparison", "ratio", "ratios", "monitoring", "growth"}
+    assert set(result) == {"conditions", "comparison", "monitoring", "growth"}
     assert set(result["conditions"]) == CONDITIONS
     for column in result["comparison"]:
         assert set(column) == MEASURED | COST
@@ -131,9 +136,22 @@ def test_the_tables_are_plain_text(result, capsys):
     assert "\x1b" not in printed
     assert "float32" in printed
     assert f"PyTorch {result['conditions']['torch']}" in printed
-    assert f"{result['ratio']:.2f} (" in printed
+    _, expert, ours, _ = result["comparison"]
+    rows = {"tutorial": ["1", cell(expert, "tutorial"), cell(ours, "tutorial")]}
+    rows["expert"] = ["1", cell(ours, "expert")]
+    for other, cells in rows.items():
+        label = f"times the {other}'s speed"
+        (line,) = (line for line in printed.splitlines() if line.startswith(label))
+        assert re.split(r"\s{2,}", line.removeprefix(label).strip()) == cells
     assert "the 40 images, repeated up to 60" in printed
     assert "50 epochs, validation included: 61.5 s with compilation, 12.2 s" in printed
+
+
+def cell(column, other):
+    """In the table of the report."""
+    found = column["relative_to"][other]
+    low, high = min(found["ratios"]), max(found["ratios"])
+    return f"{found['ratio']:.2f} ({low:.2f} to {high:.2f})"
 
 
 @pytest.mark.slow
@@ -153,6 +171,6 @@ def test_the_command(folder, tmp_path):
     done = run_bench("training", tmp_path, *options, "--no-growth", "--json", "bench.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "bench.json").read_text())
-    assert set(result) == {"conditions", "comparison", "ratio", "ratios", "monitoring"}
-    assert len(result["comparison"]) == 2, "params.yaml has the same batch size"
-    assert "times the tutorial's speed" in done.stdout
+    assert set(result) == {"conditions", "comparison", "monitoring"}
+    assert len(result["comparison"]) == 3, "params.yaml has the same batch size"
+    assert "times the expert's speed" in done.stdout

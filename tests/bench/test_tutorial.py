@@ -5,11 +5,10 @@ import torch
 from torch.utils.data import RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.network.convolution import Conv2d
 from alexnet.network.summary import summarize, training_flops
-from alexnet.network.weights import build
 from alexnet.training.augmentation import Augmentation
 from bench import tutorial
+from bench.plain import build_plain
 from tests.runs import settings
 
 from .conftest import CPU
@@ -25,14 +24,14 @@ def loader(digits, metadata, num_images, batch_size):
 @pytest.mark.slow
 def test_it_trains_on_every_image_in_every_epoch(digits, metadata):
     torch.manual_seed(0)
-    model, seen = build(metadata, dropout=0.0), []
+    model, seen = build_plain(metadata, dropout=0.0), []
     losses = tutorial.train(model, loader(digits, metadata, 10, 8), CPU, 4, seen.append)
     assert seen == [8, 2] * 4
     assert losses[-1] < losses[0]
 
 
 def test_its_optimizer_is_plain_sgd_in_float32(metadata):
-    model = build(metadata, dropout=0.0)
+    model = build_plain(metadata, dropout=0.0)
     optimizer = tutorial.make_optimizer(model)
     assert type(optimizer) is torch.optim.SGD
     (group,) = optimizer.param_groups
@@ -78,10 +77,9 @@ def test_grey_images(metadata):
     assert picture.shape == (1, 32, 32)
 
 
-def test_its_operations_are_those_of_the_full_network(digits, metadata, monkeypatch):
+def test_its_operations_are_those_of_the_full_network(digits, metadata):
     """By PyTorch's own count of a step."""
-    monkeypatch.setattr(Conv2d, "most_taps", 0)  # both count the taps on the padding, too
-    model = build(metadata, dropout=0.0)
+    model = build_plain(metadata, dropout=0.0)
     with FlopCounterMode(display=False) as counter:
         tutorial.train(model, loader(digits, metadata, 2, 2), CPU, 1, lambda num_images: None)
     assert counter.get_total_flops() == 2 * training_flops(summarize(model))

@@ -1,0 +1,42 @@
+"""The counts of operations, and the peak that they are compared with."""
+
+import pytest
+import torch
+
+from alexnet.training.device import DeviceConfig
+from bench import costs
+
+from .conftest import CPU
+
+
+def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
+    full = costs.network_flops(metadata, collapsed=False)
+    collapsed = costs.network_flops(metadata, collapsed=True)
+    assert full - collapsed == 3 * 2 * (9216 - 256) * 4096
+
+
+def test_the_optimizers_operations_are_muons_five_iterations(metadata, params):
+    """(rows, columns), rows the smaller: X X^T, its square, and both times X."""
+    shapes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
+    expected = sum(5 * (4 * rows**2 * columns + 2 * rows**3) for rows, columns in shapes)
+    assert params.train.muon_lr
+    assert costs.optimizer_flops(metadata, params.train) == expected
+    plain = params.train.model_copy(update={"muon_lr": None})
+    assert costs.optimizer_flops(metadata, plain) == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_the_computed_operations_are_a_share_of_the_peak(metadata, params):
+    found = costs.costs(metadata, params.train, DeviceConfig(CPU, torch.float32))
+    assert found["tutorial"].flops_per_step_of_optimizer == 0
+    figures = found["ours"].at(images_per_second=100, batch_size=10)
+    per_step = found["ours"].flops_per_image_done * 10 + figures["flops_per_step_of_optimizer"]
+    assert figures["flops_per_second_done"] == pytest.approx(per_step * 10)
+    share = figures["flops_per_second_done"] / figures["peak_flops_per_second"]
+    assert figures["share_of_peak"] == pytest.approx(share)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_peak_is_measured(dtype):
+    assert costs.product_peak(CPU, dtype) > 1e6
