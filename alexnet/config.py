@@ -142,13 +142,8 @@ class Train(Section):
 
 
 # Keys of `train` that do not change the result beyond rounding.
-EXECUTION_ONLY = {
-    "num_processes",
-    "data_location",
-    "checkpoint_seconds",
-    "on_checkpoint_error",
-    "tensorboard",
-}
+EXECUTION_ONLY = {"num_processes", "data_location", "checkpoint_seconds"}
+EXECUTION_ONLY |= {"on_checkpoint_error", "tensorboard"}
 
 
 class Evaluate(Section):
@@ -162,6 +157,10 @@ class Gate(Section):
     min_accuracy: Share
     min_class_recall: Share | None
     max_calibration_error: Share | None
+
+
+class Repeat(Section):
+    seeds: Annotated[list[Seed], Field(max_length=1000)]
 
 
 class Plot(Section):
@@ -194,6 +193,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     gate: Gate
+    repeat: Repeat
     plot: Plot
     export: Export
 
@@ -217,6 +217,12 @@ class Params(Section):
             raise ValueError(
                 "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _each_seed_once(self) -> "Params":
+        if len({self.train.seed, *self.repeat.seeds}) <= len(self.repeat.seeds):
+            raise ValueError("repeat.seeds: name each seed once, and not train.seed, which counts")
         return self
 
     @model_validator(mode="after")

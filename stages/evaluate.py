@@ -1,36 +1,57 @@
 """evaluate: the trained network on the test split."""
 
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
 from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
+
+if TYPE_CHECKING:
+    from alexnet.evaluation.evaluate import Predictions
+    from alexnet.network.weights import ModelMetadata
 
 logger = logging.getLogger("stages.evaluate")
 
 
 def evaluate(params: ParamsFile = PARAMS) -> None:
     """Measure the trained network on the test images; write metrics and predictions."""
-    parameters = load(params)
-    values = parameters.evaluate
+    values = load(params)
 
-    from alexnet.data.dataset import load_split
-    from alexnet.evaluation.evaluate import (
-        accuracy_of_views,
-        compute_metrics,
-        logits_of,
-        views_of,
-        write_predictions,
-    )
+    from alexnet.evaluation.evaluate import write_predictions
     from alexnet.files import sha256, write_json
+    from alexnet.training.device import describe_device, resolve_device
+
+    metrics, predictions, metadata = measure(paths.WEIGHTS, values.evaluate)
+    write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
+    record(paths.EVALUATE_PARAMS, values)
+    write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
+    logger.info(
+        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
+        f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
+        f"({describe_device(resolve_device(values.evaluate.device))})"
+    )
+
+
+def measure(
+    weights: Path, values: config.Evaluate
+) -> tuple[dict[str, Any], "Predictions", "ModelMetadata"]:
+    """The metrics of a file of weights on the test images, the predictions, and whose they are.
+
+    Raises UserError if the weights or the images are missing or damaged.
+    """
+    from alexnet.data.dataset import load_split
+    from alexnet.evaluation.evaluate import accuracy_of_views, compute_metrics, logits_of, views_of
     from alexnet.network.inputs import centre_crop
     from alexnet.network.weights import load_weights
-    from alexnet.training.device import configure_torch, describe_device, resolve_device
+    from alexnet.training.device import configure_torch, resolve_device
 
     device = resolve_device(values.device)
     configure_torch()
-    model, metadata = load_weights(paths.WEIGHTS)
+    model, metadata = load_weights(weights)
     images, labels = load_split(paths.PROCESSED, "test")
     centre = centre_crop(images, metadata.image_size)
     logits = logits_of(model, metadata, centre, device, values.batch_size)
@@ -42,15 +63,7 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
         metrics[f"accuracy_{values.views.replace('-', '_')}"] = accuracy_of_views(
             [logits_of(model, metadata, view, device, values.batch_size) for view in views], labels
         )
-
-    write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
-    record(paths.EVALUATE_PARAMS, parameters)
-    write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
-    logger.info(
-        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
-        f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
-        f"({describe_device(device)})"
-    )
+    return metrics, predictions, metadata
 
 
 if __name__ == "__main__":

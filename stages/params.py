@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from alexnet import config
 from alexnet.errors import UserError
-from alexnet.files import explain_validation, read_record, write_json
+from alexnet.files import abbreviate, explain_validation, read_record, write_json
 from stages import paths
 from stages.inputs import check_inputs
 from stages.runtime.engine import PARAMS_SHA256
@@ -44,9 +44,19 @@ def load(path: Path) -> config.Params:
 
 def record(path: Path, values: config.Params, project: Path = Path()) -> None:
     """Write the parameters that the stage with this record has read."""
-    sections = RECORDED[path].items()
-    found = {name: getattr(values, name).model_dump(exclude=out) for name, out in sections}
-    write_json(project / path, found)
+    write_json(project / path, _recordable(path, values))
+
+
+def require_recorded(values: config.Params) -> None:
+    """Raises UserError if train and evaluate have read other parameters than `values`."""
+    for path in (paths.TRAIN_PARAMS, paths.EVALUATE_PARAMS):
+        theirs, ours = (
+            dict(config.dotted_keys(each)) for each in (_read(path), _recordable(path, values))
+        )
+        if differing := [key for key in theirs | ours if theirs.get(key) != ours.get(key)]:
+            raise UserError(
+                f"{path}: {abbreviate(differing)} had another value then; {_advice(path)}"
+            )
 
 
 def read_records() -> dict[str, Any]:
@@ -74,6 +84,11 @@ def as_recorded(values: config.Params) -> config.Params:
     device = {"device": values.evaluate.device}
     sections["evaluate"] = sections["evaluate"].model_copy(update=device)
     return values.model_copy(update=sections)
+
+
+def _recordable(path: Path, values: config.Params) -> dict[str, dict[str, Any]]:
+    sections = RECORDED[path].items()
+    return {name: getattr(values, name).model_dump(exclude=out) for name, out in sections}
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -33,6 +33,9 @@ METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")
 GATE = Path("reports/gate.json")
 
+REPEAT = Path("reports/repeat.json")
+SEED_RESULTS = Path("reports/repeat")  # of each seed, so that none is trained twice; no output
+
 FIGURES = Path("reports/figures")
 REPORT = Path("reports/report.html")
 

@@ -14,6 +14,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
     parameters = load(params)
 
+    from alexnet.evaluation.repeats import read_repeats
     from alexnet.evaluation.results import read_metrics
     from alexnet.files import atomic_directory, remove_directory
     from alexnet.report.draw import WRITTEN, draw_all
@@ -35,7 +36,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         profile_metrics=paths.PROFILE_METRICS,
         predictions=paths.PREDICTIONS,
     )
-    metrics = read_metrics(paths.METRICS)
+    metrics, repeats = read_metrics(paths.METRICS), read_repeats(paths.REPEAT)
     data = read_run(files, values)
     with atomic_directory(paths.FIGURES, WRITTEN.fullmatch) as folder:
         names = draw_all(folder, data)
@@ -45,6 +46,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         conditions=data.conditions,
         settings=read_records(),
         metrics=metrics,
+        repeats=repeats,
         layers=data.layers,
         input_shape=data.input_shape,
         history=data.history,

@@ -5,9 +5,11 @@ import math
 import resource
 import statistics
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alexnet import config
 from alexnet.cli.app import run
@@ -31,7 +33,20 @@ logger = logging.getLogger("stages.train")
 def train(params: ParamsFile = PARAMS) -> None:
     """Train the network; write its weights, its history and its metrics."""
     values = load(params)  # first: a wrong value fails before torch is imported
+    run_distributed("train", params, values, _train)
 
+
+def run_distributed(
+    stage: str,
+    params: Path,
+    values: config.Params,
+    work: Callable[[config.Params, "DeviceConfig", "DistributedContext"], None],
+) -> None:
+    """Do a stage's work here, or in each of the processes of a distributed training.
+
+    If train.num_processes asks for several, they are started with the stage's command, from the
+    file `params`. Raises UserError if they cannot be.
+    """
     from alexnet.training.compiler import can_compile
     from alexnet.training.device import DeviceConfig, configure_torch, resolve_device, resolve_dtype
     from alexnet.training.distributed import (
@@ -46,7 +61,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     if not started_by_torchrun():
         number = resolve_world_size(values.train.num_processes, device)
         if number > 1:
-            return launch(number, ["-m", "stages.train", "--params", str(params)])
+            return launch(number, ["-m", f"stages.{stage}", "--params", str(params)])
     configure_torch(values.train.deterministic)
     # The reference operations are there to be stepped through: in the weights' own type,
     # float32, and run as they are written.
@@ -56,7 +71,7 @@ def train(params: ParamsFile = PARAMS) -> None:
     try:
         compiles = not is_reference and can_compile(device, distributed)
         device_config = DeviceConfig(device, dtype, compiles)
-        _train(values, device_config, distributed)
+        work(values, device_config, distributed)
     except RuntimeError as error:
         if distributed.store is None or not is_peer_failure(error):
             raise
@@ -69,25 +84,46 @@ def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> None:
     """This process's part; the main process writes the files."""
+    outputs = paths.WEIGHTS.parent, paths.HISTORY.parent
+    training = trained(values, device_config, distributed, outputs, _write_history)
+    with training as (trainer, checkpoints):
+        if checkpoints:
+            _write_results(trainer)
+            record(paths.TRAIN_PARAMS, values)
+            checkpoints.mark_complete(paths.WEIGHTS)
+
+
+@contextmanager
+def trained(
+    values: config.Params,
+    device_config: "DeviceConfig",
+    distributed: "DistributedContext",
+    outputs: Sequence[Path],
+    write_history: Callable[["Trainer", bool], None] = lambda trainer, sync: None,
+) -> Iterator[tuple["Trainer", "Checkpoints | None"]]:
+    """Train to the end, from the latest checkpoint if there is one; the block stores the results.
+
+    Yields the trainer and, in the main process, the checkpoints, which serve until that is done.
+    outputs: folders that are written to then. write_history: called in the main process after each
+    epoch, with the trainer and whether to wait for the disk. Raises TrainingInterrupted on a
+    signal, and OSError, before the training, if an output cannot be written.
+    """
     from alexnet.data.dataset import load_meta
     from alexnet.files import check_writable
 
     meta = load_meta(paths.PROCESSED)
     checkpoints = None
     if distributed.is_main_process:
-        for output in (paths.WEIGHTS, paths.HISTORY):  # before the work, not after it
-            check_writable(output.parent)
+        for folder in outputs:  # before the work, not after it
+            check_writable(folder)
         steps_per_epoch = math.ceil(meta.num_images("train") / values.train.batch_size)
         num_steps = steps_per_epoch * values.train.epochs
         checkpoints = _checkpoints(values, device_config, distributed, num_steps)
     reached = "before the first step"
     try:
-        trainer = _fit(values, meta, device_config, distributed, checkpoints)
+        trainer = _fit(values, meta, device_config, distributed, checkpoints, write_history)
         reached = "after the last step"
-        if checkpoints:
-            _write_results(trainer)
-            record(paths.TRAIN_PARAMS, values)
-            checkpoints.mark_complete(paths.WEIGHTS)
+        yield trainer, checkpoints
     except StoppedBySignal as stopped:
         if checkpoints and (step := checkpoints.latest_step()):
             reached += f"; {checkpoints.describe_resume(step)}"
@@ -103,6 +139,7 @@ def _fit(
     device_config: "DeviceConfig",
     distributed: "DistributedContext",
     checkpoints: "Checkpoints | None",
+    write_history: Callable[["Trainer", bool], None],
 ) -> "Trainer":
     """Train to the end, with a line and a row of the history for each epoch."""
     import torch
@@ -132,7 +169,7 @@ def _fit(
         if not distributed.is_main_process:
             return
         try:
-            _write_history(trainer, sync=False)  # a disk may take longer than a GPU's epoch
+            write_history(trainer, False)  # a disk may take longer than a GPU's epoch
             if events:
                 events.add(row)
         except OSError as error:  # to look at meanwhile: at the end it is written again
@@ -199,16 +236,30 @@ def _checkpoints(
     distributed: "DistributedContext",
     num_steps: int = 0,
 ) -> "Checkpoints":
-    """The checkpoints of exactly this run: these parameters, data, code and hardware."""
-    from alexnet.config import EXECUTION_ONLY
-    from alexnet.training.checkpoint import Checkpoints, hardware_fingerprint
-    from alexnet.training.checkpoint_store import checkpoint_root, file_digests
+    """The checkpoints of exactly this run."""
+    from alexnet.training.checkpoint import Checkpoints
+    from alexnet.training.checkpoint_store import checkpoint_root
     from alexnet.training.unused_checkpoint import explain_unused_checkpoint
+
+    key, root = run_key(values, device_config, distributed), checkpoint_root()
+    checkpoints = Checkpoints(root, key, num_steps)
+    if not checkpoints.latest_step() and (why := explain_unused_checkpoint(root, key)):
+        logger.info(why)
+    return checkpoints
+
+
+def run_key(
+    values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
+) -> dict[str, Any]:
+    """All that decides the bytes of a training: parameters, data, code and hardware."""
+    from alexnet.config import EXECUTION_ONLY
+    from alexnet.training.checkpoint import hardware_fingerprint
+    from alexnet.training.checkpoint_store import file_digests
 
     library = Path(config.__file__).parent
     modules = [module for room in CODE for module in (library / room).rglob("*.py")]
     names = ("meta.json", "train.safetensors", "val.safetensors")
-    key = {
+    return {
         "model": values.model.model_dump(),
         "train": values.train.model_dump(exclude=EXECUTION_ONLY),
         "data": file_digests([paths.PROCESSED / name for name in names], paths.PROCESSED),
@@ -217,11 +268,6 @@ def _checkpoints(
         "dtype": str(device_config.dtype),  # as `auto` has resolved it
         "compiled": device_config.compiles,  # other kernels, which round differently
     }
-    root = checkpoint_root()
-    checkpoints = Checkpoints(root, key, num_steps)
-    if not checkpoints.latest_step() and (why := explain_unused_checkpoint(root, key)):
-        logger.info(why)
-    return checkpoints
 
 
 if __name__ == "__main__":

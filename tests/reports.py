@@ -22,6 +22,14 @@ GATE = {
         {"metric": "accuracy", "value": 0.75, "threshold": 0.6, "minimum": True, "passed": True}
     ],
 }
+REPEAT = {
+    "num_runs": 2,
+    "runs": [
+        {"seed": seed, "train_accuracy": 0.7, "val_accuracy": 0.6, "test_accuracy": accuracy}
+        | {"test_loss": 1.25}
+        for seed, accuracy in ((0, 0.75), (1, 0.5))
+    ],
+}
 COMPARISON = {
     "passed": False,
     "base": "origin/main",
@@ -63,6 +71,7 @@ FILES = {
     "reports/evaluate/metrics.json": METRICS,
     "reports/evaluate/predictions.csv": PREDICTIONS,
     "reports/gate.json": GATE,
+    "reports/repeat.json": REPEAT,
     "reports/comparison.json": COMPARISON,
 }
 

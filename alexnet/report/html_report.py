@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alexnet.config import dotted_keys
 from alexnet.escape import for_terminal
+from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
 from alexnet.files import require_file, write_text
 from alexnet.network.summary import Layer, totals
@@ -20,6 +21,13 @@ from alexnet.report.layers import kind_colour, operation
 from alexnet.report.sections import SECTIONS
 from alexnet.report.style import ON_DARK, percent
 
+SEED_COLUMNS = {  # of the table of seeds: SeedResult's fields
+    "val_accuracy": "validation accuracy",
+    "test_accuracy": "test accuracy",
+    "test_accuracy_mirrored": "with mirrored views",
+    "test_accuracy_ten_crop": "with ten crops",
+}
+
 
 def write_report(
     path: Path,
@@ -28,6 +36,7 @@ def write_report(
     conditions: Mapping[str, str],
     settings: Mapping[str, Any],
     metrics: Metrics,
+    repeats: Repeats,
     layers: list[Layer],
     input_shape: tuple[int, int, int],
     history: History,
@@ -36,6 +45,7 @@ def write_report(
     """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
 
     `conditions` of the run: data set, variant, device. `settings`: its nested parameters.
+    `repeats`: the same training from other seeds, shown if there are any.
     Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
     does not know.
     """
@@ -57,6 +67,8 @@ def write_report(
         conditions=conditions,
         settings=flatten(settings),
         metrics=metrics,
+        repeats=repeats,
+        seed_columns={k: v for k, v in SEED_COLUMNS.items() if k in repeats.runs[0].as_dict()},
         layers=layers,
         totals=totals(layers),
         history=history,

@@ -150,6 +150,11 @@ class Checkpoints:
         except OSError as error:
             logger.warning("the checkpoint in %s stays: %s", self.folder, error)
 
+    def remove(self) -> None:
+        """Remove all of them: the run's result is stored. The folder goes with `close`."""
+        for path in checkpoint_paths(self.folder):
+            self._discard(path)
+
     def close(self) -> None:
         """Let others train this run; a folder without a checkpoint is removed."""
         if self.folder.is_dir() and not checkpoint_paths(self.folder):

@@ -23,6 +23,7 @@ from ruamel.yaml.error import YAMLError
 from alexnet.errors import UserError
 
 PIPELINE = Path("dvc.yaml")
+PARAMS = "params.yaml"  # whose keys stand without its name, or in a list under it
 LOCK = Path("dvc.lock")
 IGNORED = Path(".dvcignore")
 ALWAYS_IGNORED = (".hg/", ".git", ".dvc/")
@@ -67,10 +68,10 @@ def declared(stage: str) -> Declared:
     if name not in (stages := _pipeline()):
         raise UserError(f"{PIPELINE} has no stage {name}")
     params, deps = stages[name].get("params", []), stages[name].get("deps", [])
-    others = [file for entry in params if isinstance(entry, dict) for file in entry]
-    return Declared(
-        [entry for entry in params if isinstance(entry, str)], list(map(Path, [*deps, *others]))
-    )
+    files = [entry if isinstance(entry, dict) else {PARAMS: [entry]} for entry in params]
+    keys = [key for each in files for key in each.get(PARAMS, [])]
+    others = [file for each in files for file in each if file != PARAMS]
+    return Declared(keys, list(map(Path, [*deps, *others])))
 
 
 def recorded_outs() -> list[Out]:

@@ -6,6 +6,7 @@ VMSTAT = Path("/proc/vmstat")  # counts for the whole machine
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 HELPS = {"train": "a smaller train.batch_size, ", "evaluate": "a smaller evaluate.batch_size, "}
+HELPS["repeat"] = HELPS["train"]
 
 
 def count_oom_kills() -> int:
@@ -22,7 +23,11 @@ def explain_kill(stage: str, count_before: int) -> str:
         )
     else:
         why = "by a SIGKILL from outside; the kernel did not run out of memory"
-    resumes = ". Started again, it resumes from its latest checkpoint" if stage == "train" else ""
+    resumes = (
+        ". Started again, it resumes from its latest checkpoint"
+        if stage in ("train", "repeat")
+        else ""
+    )
     return f"{stage} was killed {why}{resumes}"
 
 

@@ -243,7 +243,7 @@ def _wait_for_the_moment(
     if not ahead or (not in_stage and chance.random() < 0.1):
         seconds = 2.0
     else:
-        stage = chance.choices(ahead, [8, 2, *[0.5] * 6][: len(ahead)])[0]  # mostly the next one
+        stage = chance.choices(ahead, [8, 2, *[0.5] * 7][: len(ahead)])[0]  # mostly the next one
         announced = f"Running stage '{stage}'"
         while make.poll() is None and announced not in project.output():
             time.sleep(0.05)

@@ -25,6 +25,7 @@ def processed(tmp_path):
         params["data"].update(name="digits", image_size=SIZES[variant])
         params["model"].update(variant=variant)
         params["train"].update(epochs=3)
+        params["repeat"].update(seeds=[1])
         yaml.dump(params, tmp_path / "params.yaml")
         for stage in ("download", "preprocess"):  # neither uses the device
             command = [sys.executable, "-m", f"stages.{stage}"]
@@ -39,11 +40,12 @@ def processed(tmp_path):
 @pytest.mark.parametrize("variant", SIZES)
 def test_the_stages_run_from_train_to_plot(null_gpu, processed, tmp_path, variant):
     variables = processed(variant)
-    stages = null_gpu("stages", "train", "profile", "evaluate", "plot", cwd=tmp_path, **variables)
+    names = ("train", "profile", "evaluate", "repeat", "plot")
+    stages = null_gpu("stages", *names, cwd=tmp_path, **variables)
     for stage, found in stages.items():
         assert found["violations"] == [], stage
         assert found["launches"] > 0, f"{stage} ran on the GPU"
-    assert stages["train"]["graphs"] == 2
+    assert stages["train"]["graphs"] == stages["repeat"]["graphs"] == 2
     assert (tmp_path / "reports" / "report.html").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from alexnet.evaluation.repeats import Repeats, SeedResult
 from alexnet.evaluation.results import ClassMetrics, Metrics
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import summarize
@@ -140,6 +141,11 @@ METRICS = Metrics(
 )
 
 
+ONE_SEED = Repeats(
+    (SeedResult(seed=0, train_accuracy=1, val_accuracy=1, test_accuracy=1, test_loss=0),)
+)
+
+
 def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
     """Write the page of `run`, and return it."""
     arguments = {
@@ -147,6 +153,7 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
         "conditions": {"device": "CPU"},
         "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
         "metrics": METRICS,
+        "repeats": ONE_SEED,
         "layers": run.layers,
         "input_shape": run.input_shape,
         "history": run.history,

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from alexnet.errors import UserError
+from alexnet.evaluation.repeats import Repeats
 from alexnet.report.draw import draw_all, most_confident_mistakes
 from alexnet.report.html_report import dark_mode_svg, flatten
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.style import BLUE, INK, ON_DARK
 
-from .conftest import METRICS, write_page
+from .conftest import METRICS, ONE_SEED, write_page
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -147,6 +148,22 @@ def test_names_are_text_not_markup(write):
 def test_top5_is_left_out_where_it_is_not_defined(write):
     assert "Top-5" not in write()
     assert "99.21 %" in write(metrics=replace(METRICS, top5_accuracy=0.9921))
+
+
+def test_seeds_are_shown_where_there_are_several(write):
+    assert "seeds" not in Outline(write()).text.lower()
+    first = ONE_SEED.runs[0]
+    runs = [
+        replace(first, seed=n, test_accuracy=a, test_accuracy_mirrored=0.5)
+        for n, a in ((0, 0.8), (7, 0.9))
+    ]
+    page = Outline(write(repeats=Repeats(tuple(runs))))
+    text = " ".join(page.text.split())
+    assert "Over 2 seeds : 85.00 % ± 7.07 %." in text
+    assert "seed validation accuracy test accuracy with mirrored views 0 100.00 %" in text
+    assert "7 100.00 % 90.00 % 50.00 %" in text
+    assert "mean ± deviation 100.00 % ± 0.00 % 85.00 % ± 7.07 % 50.00 % ± 0.00 %" in text
+    assert page.open == []
 
 
 def test_a_missing_picture_is_named(write, tmp_path):

@@ -61,12 +61,18 @@ def in_forks(scenario: Callable[..., dict], **arguments: object) -> dict:
 
 
 class Attempt:
-    """The train command in a fork, or in two of one distributed training.
+    """The train command, or another, in a fork, or in two of one distributed training.
 
     before: called in the fork ahead of the command.
     """
 
-    def __init__(self, size: int = 1, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        size: int = 1,
+        before: Callable[[], None] | None = None,
+        command: Callable[..., None] = stage.train,
+    ) -> None:
+        self.command = command
         self.logs = [Path(f"log-{rank}") for rank in range(size)]
         Path("store").unlink(missing_ok=True)
         Path("steps").unlink(missing_ok=True)
@@ -84,8 +90,8 @@ class Attempt:
             as_torchrun_does(Path("store"), rank, size)
         if before:
             before()
-        sys.argv = ["train"]
-        run_command(stage.train)
+        sys.argv = [self.command.__name__]
+        run_command(self.command)
 
     def wait_until(self, reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE

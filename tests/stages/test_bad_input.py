@@ -154,6 +154,7 @@ def test_a_full_disk(tmp_path, images, run):
         ("profile", "data/processed/meta.json"),
         ("evaluate", "models/weights.safetensors"),
         ("gate", "reports/evaluate/metrics.json"),
+        ("repeat", "reports/train/params.json"),
         ("plot", "reports/train/params.json"),
         ("export", "reports/gate.json"),
     ],

@@ -23,6 +23,7 @@ from stages.export import export
 from stages.gate import gate
 from stages.plot import plot
 from stages.profile import profile
+from stages.repeat import repeat
 from tests.batch_norm import AlexNetBatchNorm
 from tests.conftest import ROOT, write_params
 from tests.stages.attempts import (
@@ -61,7 +62,7 @@ def trained() -> dict:
     assert attempt.end() == [0], attempt.log()
     result = {"whole": whole, "resumed": outcome(), "log": attempt.log()}
     use_it()
-    for stage in (profile, evaluate, gate, plot, export):
+    for stage in (profile, evaluate, gate, repeat, plot, export):
         stage(paths.PARAMS)
     return result
 

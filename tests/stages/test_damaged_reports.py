@@ -13,6 +13,7 @@ from alexnet.cli.report import report
 from alexnet.data.dataset import load_meta
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import read_predictions
+from alexnet.evaluation.repeats import read_repeats
 from alexnet.files import write_text
 from alexnet.report.run import Files, read_run
 from ci.compare import compare
@@ -22,7 +23,17 @@ from stages.export import export
 from stages.gate import gate
 from stages.params import RECORDED, load, record
 from tests.conftest import ROOT
-from tests.reports import FILES, GATE, HISTORY, LAYERS, META, METRICS, PREDICTIONS, write_report
+from tests.reports import (
+    FILES,
+    GATE,
+    HISTORY,
+    LAYERS,
+    META,
+    METRICS,
+    PREDICTIONS,
+    REPEAT,
+    write_report,
+)
 
 RUN = Files(
     *(paths.PROCESSED, paths.WEIGHTS, paths.HISTORY, paths.LAYERS, paths.TRAIN_METRICS),
@@ -36,6 +47,7 @@ READERS: dict[str, Callable[[], object]] = {
     "plot": lambda: read_run(RUN, PARAMS),
     "predictions": lambda: read_predictions(paths.PREDICTIONS, ("cat", "dog")),
     "export": lambda: export(paths.PARAMS),
+    "repeats": lambda: read_repeats(paths.REPEAT),
     "compare": compare,
     "summary": summary,
     "report": report,
@@ -44,9 +56,10 @@ META_FILE, METRICS_FILE = "data/processed/meta.json", "reports/evaluate/metrics.
 GATE_FILE, COMPARISON_FILE = "reports/gate.json", "reports/comparison.json"
 TRAIN_FILE, PREDICTIONS_FILE = "reports/train/metrics.json", "reports/evaluate/predictions.csv"
 HISTORY_FILE, LAYERS_FILE = "reports/train/history.csv", "reports/train/layers.csv"
+REPEAT_FILE = "reports/repeat.json"
 WRITERS = {META_FILE: "preprocess", METRICS_FILE: "evaluate", GATE_FILE: "gate"}
 WRITERS |= {PREDICTIONS_FILE: "evaluate"} | dict.fromkeys([TRAIN_FILE, HISTORY_FILE], "train")
-WRITERS |= {LAYERS_FILE: "train"}
+WRITERS |= {LAYERS_FILE: "train", REPEAT_FILE: "repeat"}
 
 
 def without(values: dict, key: str) -> dict:
@@ -131,6 +144,11 @@ def message_of(reader: str, file: str) -> str:
             HISTORY_FILE,
             HISTORY.replace("0.5", "nan"),
             "line 2: val_accuracy: should be a",
+        ),
+        (
+            *("repeats", REPEAT_FILE),
+            {"runs": [REPEAT["runs"][0] | {"test_accuracy": 75}]},
+            "runs.0.test_accuracy: should be less than or equal to 1 (got 75",
         ),
         ("plot", TRAIN_FILE, {"epoch": 2}, "device: is missing"),
         ("plot", HISTORY_FILE, HISTORY.splitlines()[0], "holds no rows"),

@@ -25,13 +25,14 @@ from stages.gate import gate
 from stages.plot import plot
 from stages.preprocess import preprocess
 from stages.profile import profile
+from stages.repeat import repeat
 from stages.train import train
 from tests.conftest import ROOT, write_params
 from tests.names import NASTY, REFUSED, Html, Markdown, is_unsafe, normal, unsafe_in
 from tests.stages.attempts import Narrow, in_forks
 
 IMAGES = Path("<b>images|`")  # the folder's name is the data set's title
-STAGES = (download, preprocess, train, profile, evaluate, gate, plot, export)
+STAGES = (download, preprocess, train, profile, evaluate, gate, repeat, plot, export)
 CHANGES = {"data__name": "folder", "data__source": str(IMAGES), "data__image_size": 32}
 CHANGES |= {"data__val_fraction": 0.2, "data__test_fraction": 0.3, "gate__min_accuracy": 0.0}
 CHANGES |= {"gate__min_class_recall": 0.0, "train__epochs": 2}

@@ -153,6 +153,7 @@ def test_the_console_script_predicts_with_what_came_out(project):
         ("tensorboard: false", "tensorboard: true", []),
         ("calibration_bins: 15", "calibration_bins: 10", STAGES[4:]),
         ("min_accuracy: 0.2", "min_accuracy: 0.1", ["gate", "export"]),
+        ("seeds: []", "seeds: [1]", ["repeat", "plot"]),
         ("num_mistakes: 24", "num_mistakes: 6", ["plot"]),
         ("num_samples: 8", "num_samples: 4", ["export"]),
     ],
