@@ -71,7 +71,8 @@ def trained() -> dict:
 def run(data, tmp_path_factory):
     """The folder of the run, and what `trained` found."""
     folder = tmp_path_factory.mktemp("batch-norm")
-    shutil.copytree(data / "data", folder / "data")
+    for part in ("data", "reports"):
+        shutil.copytree(data / part, folder / part)
     before = Path.cwd()
     os.chdir(folder)
     try:

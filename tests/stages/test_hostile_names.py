@@ -85,7 +85,7 @@ def scenario(names: list[str]) -> dict[str, Any]:
         with open("out", "w+b") as out, open("err", "w+b") as err:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            sys.argv = [name, *arguments]
+            sys.argv, code = [name, *arguments], 0
             try:
                 run(command)
             except SystemExit as ended:
