@@ -3,8 +3,10 @@
 import functools
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -75,6 +77,22 @@ def write_zip(path, files):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    return path
+
+
+def write_raw_zip(path, files, system=0, flags=0, extra=b"", method=0):
+    """A zip of names and contents, in bytes, with these fields (APPNOTE 4.3.7 and 4.3.12)."""
+    local, central = b"", b""
+    for name, content in files.items():
+        size, start = len(content), len(local)
+        fields = (20, flags, method, 0, 0, zlib.crc32(content), size, size, len(name))
+        local += struct.pack("<4s5H3I2H", b"PK\3\4", *fields, 0) + name + content
+        others = (len(extra), 0, 0, 0, 0, start)
+        central += struct.pack("<4s2B5H3I5H2I", b"PK\1\2", 20, system, *fields, *others)
+        central += name + extra
+    end = (0, 0, len(files), len(files), len(central), len(local), 0)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(local + central + struct.pack("<4s4H2IH", b"PK\5\6", *end))
     return path
 
 
