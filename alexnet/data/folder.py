@@ -103,6 +103,11 @@ def _list_members(root: Path) -> _Listing:
             continue
         if path in is_image_of:
             raise UserError(f"{root.name}: holds {path} twice; keep one")
+        if path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            raise UserError(
+                f"{member.root.name}: {path} is an archive in an archive; extract "
+                f"{member.root.name}, and name the folder in data.source"
+            )
         if target := member.hard_link_to:
             if target not in is_image_of:
                 raise UserError(
@@ -145,12 +150,6 @@ def _check_files(root: str, tree: Folder, classes: list[Folder]) -> None:
             "out of the folder of its class"
         )
     beside = sorted(str(path) for folder in tree.walk() for path in folder.others)
-    archives = [path for path in beside if path.lower().endswith(ARCHIVE_SUFFIXES)]
-    if archives:
-        raise UserError(
-            f"{root}: {abbreviate(archives)} is an archive in an archive; extract {root} and name "
-            "the folder in data.source"
-        )
     if beside:
         log.info(
             "%s: skipped %d file(s) that are no images: %s", root, len(beside), abbreviate(beside)
@@ -169,9 +168,10 @@ def _check_classes(root: str, tree: Folder, splits: dict[str, _ClassFolders]) ->
         names = [str(folder.path) for folder in empty] or [s for s in splits if not splits[s]]
         others = [str(path) for folder in empty for f in folder.walk() for path in f.others]
         but = f" but {abbreviate(sorted(others))}, of another kind" if others else ""
+        advice = "save them as PNG or JPEG" if others else "add some"
         raise UserError(
-            f"{root}: {abbreviate(sorted(names))} holds no images{but}; add some "
-            f"({', '.join(IMAGE_SUFFIXES)}) or move the folder out"
+            f"{root}: {abbreviate(sorted(names))} holds no images{but}; {advice} or move the "
+            "folder out"
         )
     _check_alike(root, splits)
     classes = {_class_name(folder) for folder, _ in splits["train"]}

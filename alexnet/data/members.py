@@ -100,7 +100,10 @@ def checked_path(root: Path, name: str) -> PurePosixPath:
 
 
 def not_a_file_error(root: Path, path: PurePosixPath) -> UserError:
-    return UserError(
-        f"{root.name}: {path} is a link or a device; of an archive, only plain files, folders and "
-        "hard links are read, of a folder also links"
-    )
+    if root.is_dir():
+        problem = "is a device or a pipe; only files, folders and links to them are read"
+    else:
+        problem = (
+            "is a link or a device; of an archive, only files, folders and hard links are read"
+        )
+    return UserError(f"{root.name}: {path} {problem}")

@@ -3,17 +3,15 @@
 import io
 import os
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 
 import pytest
 
 from alexnet.data.archive import iter_members
 from alexnet.errors import UserError
 
-from .making import make_files, write_folder, write_raw_zip, write_tar, write_zip
+from .making import make_files, unicode_path, write_folder, write_raw_zip, write_tar, write_zip
 
 FILES = make_files(20)
 ARCHIVES = ["w", "w:gz", "w:xz", "w:bz2", "zip"]
@@ -145,12 +143,9 @@ NAMES = ["猫/0.png", "狗/0.png", "表/0.png"]  # in Shift JIS the last has a b
 def test_names_in_a_zip_are_decoded_as_it_says_or_else_readable(
     tmp_path, encoding, flags, extra, expected, is_guessed
 ):
-    members = []
-    for names in [[name] for name in NAMES] if extra else [NAMES]:
-        files = {name.encode(encoding): b"x" for name in names}
-        unicode_path = struct.pack("<BI", 1, zlib.crc32(next(iter(files)))) + names[0].encode()
-        field = struct.pack("<HH", 0x7075, len(unicode_path)) + unicode_path if extra else b""
-        members += iter_members(write_raw_zip(tmp_path / "x.zip", files, 0, flags, field))
+    files = {name.encode(encoding): b"x" for name in NAMES}
+    fields = {"extra": unicode_path(encoding)} if extra else {}
+    members = list(iter_members(write_raw_zip(tmp_path / "x.zip", files, flags=flags, **fields)))
     assert [str(member.path) for member in members] == expected
     assert {member.is_name_guessed for member in members} == {is_guessed}
 

@@ -152,7 +152,7 @@ def test_of_links_in_a_folder_the_content_is_copied(tmp_path, raw):
 def test_a_pipe_in_a_folder_is_an_error(tmp_path, raw):
     mine = write_folder(tmp_path / "mine", make_files(1))
     os.mkfifo(mine / "cat/odd.png")
-    with pytest.raises(UserError, match=r"cat/odd\.png is a link or a device"):
+    with pytest.raises(UserError, match=r"cat/odd\.png is a device or a pipe"):
         fetch(raw, source=str(mine))
     assert os.listdir(tmp_path) == ["mine"]
 
