@@ -12,7 +12,6 @@ from alexnet.data.archive import ARCHIVE_SUFFIXES, iter_members
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.data.layout import Folder, find_classes, find_splits, layout_error
-from alexnet.data.members import ArchiveMember
 from alexnet.data.signatures import is_image
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
@@ -88,7 +87,8 @@ def _list_members(root: Path) -> _Listing:
     listing = _Listing()
     is_image_of: dict[PurePosixPath, bool] = {}  # of each file
     source_of: dict[PurePosixPath, PurePosixPath] = {}  # of each hard link
-    guessed: list[str] = []
+    recognised: list[str] = []  # images by their first bytes
+    guessed: list[str] = []  # names in an encoding that is a guess
     num_skipped = 0
     for member in iter_members(root, open_archives=True):
         path = member.path
@@ -118,11 +118,19 @@ def _list_members(root: Path) -> _Listing:
             listing.hard_links.setdefault(source_of[path], []).append(path)
             is_image_of[path] = is_image_of[target]
         else:
-            is_image_of[path] = _is_image(member)
+            has_suffix = path.suffix.lower() in IMAGE_SUFFIXES
+            is_image_of[path] = has_suffix or is_image(member.read_head())
+            if is_image_of[path] and not has_suffix:
+                recognised.append(str(path))
         folder = listing.tree.add(path.parent)
         (folder.images if is_image_of[path] else folder.others).append(path)
     if num_skipped:
         log.info("%s: skipped %d hidden or system file(s)", root.name, num_skipped)
+    if recognised:
+        log.info(
+            "%s: %d file(s) without the suffix of an image are images: %s",
+            *(root.name, len(recognised), abbreviate(sorted(recognised))),
+        )
     if guessed:
         log.warning(
             "%s: does not say in which encoding %d of its names are, such as %s; if they look "
@@ -133,11 +141,6 @@ def _list_members(root: Path) -> _Listing:
         kinds = f" of a kind that is read ({', '.join(IMAGE_SUFFIXES)})" if is_image_of else ""
         raise layout_error(root.name, listing.tree, f"holds no images{kinds}")
     return listing
-
-
-def _is_image(member: ArchiveMember) -> bool:
-    """By its suffix, or else by its first bytes."""
-    return member.path.suffix.lower() in IMAGE_SUFFIXES or is_image(member.read_head())
 
 
 def _check_files(root: str, tree: Folder, classes: list[Folder]) -> None:

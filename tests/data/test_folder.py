@@ -116,12 +116,16 @@ def test_archives_in_a_folder_stand_for_folders(folder, within):
     assert found[f"Train.tar.gz/{within}cat/000.png"] == make_files(2)["cat/000.png"]
 
 
-def test_an_image_is_known_by_its_first_bytes_if_its_suffix_says_nothing(folder):
+def test_an_image_is_known_by_its_first_bytes_if_its_suffix_says_nothing(folder, log):
     names = dict(
         zip(FLAT, ["IMG_0001", "1.jpg.jpg", "2.JPE", "3.jfif", "4.png~", "5"], strict=True)
     )
     files = {f"{old[:3]}/{new}": FLAT[old] for old, new in names.items()}
     assert {i.name: i.content for i in read_folder(write_folder(folder, files)).items()} == files
+    assert log.messages == [
+        "files: 3 file(s) without the suffix of an image are images: cat/IMG_0001, "
+        "dog/4.png~, dog/5"
+    ]
 
 
 def test_a_hard_link_in_a_tar_is_the_file_that_it_names(folder):
@@ -175,6 +179,7 @@ def without(*starts):
         ),
         (SPLIT | {"more/cat/0.png": b"x"}, "more lies beside the splits, in none"),
         (SPLIT | {"Training/cat/0.png": b"x"}, "Training and train both mean the train images"),
+        (FLAT | {"cat/0.nef": b"II*\0" + bytes(20)}, "cat/0.nef is no image of a kind"),
         (FLAT | {"eel/0.heic": b"x"}, "eel holds no images but eel/0.heic, of another kind"),
         ({"cat/0.heic": b"", "dog/0.heic": b""}, r"holds no images of a kind that is read \(.jpg"),
         ({"0.png": b"", "1.png": b""}, "0.png, 1.png lies in no class\n  found:\n    0.png\n"),
