@@ -43,7 +43,7 @@ MUTATIONS = [
     ),
     Mutation(
         "path traversal in an archive",
-        "alexnet/data/archive.py",
+        "alexnet/data/members.py",
         'if path.is_absolute() or ".." in path.parts:',
         "if path.is_absolute():",
         "tests/data/test_archive.py",

@@ -79,7 +79,7 @@ def _list_origins(data: config.Data) -> list[str]:
 
 
 def _copy_folder(data: config.Data, origin: str, new: Path, folder: Path) -> Source:
-    """Copy a folder file by file; a link or a device fails with an error that names it."""
+    """Copy a folder file by file, and of a link the content; a device fails with an error."""
     root = _local_path(origin)
     if folder.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{origin} contains {folder}, where it would be copied to; move it out")

@@ -1,67 +1,67 @@
 """Images in folders: `<split>/<class>/<image>`, or `<class>/<image>`, split by the pipeline."""
 
 import logging
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from alexnet.data.archive import iter_members
+from alexnet.data.archive import ARCHIVE_SUFFIXES, iter_members
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
-from alexnet.data.index import SPLITS, DatasetIndex, Item
+from alexnet.data.index import DatasetIndex, Item
+from alexnet.data.layout import Folder, find_classes, find_splits, layout_error
+from alexnet.data.signatures import is_image
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
 from alexnet.files import abbreviate
 
 log = logging.getLogger(__name__)
 
-_EXPECTED = "expected train/<class>/<image>, the same for test/ and val/, or <class>/<image>"
+_ClassFolders = list[tuple[Folder, Folder]]  # of a split; see find_classes
 
 
 def read_folder(files: Path) -> DatasetIndex:
     """The index of a folder of images, or of the one archive in `files`.
 
     Classes are sorted by name and images by path, so the index does not depend on the order
-    in an archive or a file system. A single folder around everything is skipped. Raises
-    UserError that names the misplaced files, a class without images, a single class, the
-    classes that are not in all splits, or one whose name is not a line of text.
+    in an archive or a file system. See alexnet.data.layout for the folders. Raises UserError
+    that names the misplaced files, a class without images, a single class, the classes that
+    are not in all splits, or those whose names are alike or no line of text.
     """
     root = _root(files)
-    paths, folders = _list_members(root)
-    top = _wrapping_folder(paths | folders)
-    places = {path: path.relative_to(top).parts for path in sorted(paths)}
-    parents = {path.relative_to(top).parts for path in folders if path.is_relative_to(top)}
-
-    has_splits = any(len(parts) == 3 and parts[0] in SPLITS for parts in places.values())
-    _check_top(root.name, {parts[0] for parts in parents if parts}, has_splits)
-    depth = 3 if has_splits else 2
-    stray = [
-        str(path)
-        for path, parts in places.items()
-        if len(parts) != depth or path.suffix.lower() not in IMAGE_SUFFIXES
-    ]
-    if stray:
-        raise UserError(
-            f"{root.name}: {abbreviate(stray)} does not belong in a folder of images "
-            f"({', '.join(IMAGE_SUFFIXES)}); remove it. {_EXPECTED.capitalize()}"
-        )
-    if not has_splits:
-        places = {path: ("train", *parts) for path, parts in places.items()}
-        parents = {("train", *parts) for parts in parents}
-    classes = _check_classes(root.name, parents, {parts[:2] for parts in places.values()})
+    listing = _list_members(root)
+    splits = {
+        split: find_classes(root.name, listing.tree, folder)
+        for split, folder in find_splits(root.name, listing.tree).items()
+    }
+    _check_files(
+        root.name, listing.tree, [f for found in splits.values() for _, f in found if f.images]
+    )
+    classes = _check_classes(root.name, listing.tree, splits)
 
     label_of = {name: label for label, name in enumerate(classes)}
-    index_of = {path: index for index, path in enumerate(places)}
+    places = sorted(
+        (path, label_of[_class_name(folder)], split)
+        for split, found in splits.items()
+        for folder, inner in found
+        for path in inner.images
+    )
+    index_of = {path: index for index, (path, _, _) in enumerate(places)}
 
     def items() -> Iterator[Item]:
-        for member in iter_members(root, follow_links=True):
-            if member.path in index_of:
-                yield Item(index_of[member.path], str(member.path), member.read())
+        for member in iter_members(root, open_archives=True):
+            paths = [member.path, *listing.hard_links.get(member.path, ())]
+            wanted = [path for path in paths if path in index_of]
+            if member.open and wanted:
+                content = member.read()
+                yield from (Item(index_of[path], str(path), content) for path in wanted)
 
     return DatasetIndex(
         classes,
-        labels=np.array([label_of[parts[1]] for parts in places.values()], np.int64),
-        split=np.array([parts[0] for parts in places.values()]),
+        labels=np.array([label for _, label, _ in places], np.int64),
+        split=np.array([split for _, _, split in places]),
         items=items,
     )
 
@@ -72,74 +72,147 @@ def _root(files: Path) -> Path:
     return entries[0] if len(entries) == 1 and entries[0].is_file() else files
 
 
-def _list_members(root: Path) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
-    """The paths of the files and of the folders, without system files."""
-    paths: set[PurePosixPath] = set()
-    folders: set[PurePosixPath] = set()
+@dataclass
+class _Listing:
+    """The folders and files of a source, without system files.
+
+    hard_links: for a file, the paths that are hard links to it.
+    """
+
+    tree: Folder = field(default_factory=Folder)
+    hard_links: dict[PurePosixPath, list[PurePosixPath]] = field(default_factory=dict)
+
+
+def _list_members(root: Path) -> _Listing:
+    listing = _Listing()
+    is_image_of: dict[PurePosixPath, bool] = {}  # of each file
+    source_of: dict[PurePosixPath, PurePosixPath] = {}  # of each hard link
+    recognised: list[str] = []  # images by their first bytes
+    guessed: list[str] = []  # names in an encoding that is a guess
     num_skipped = 0
-    # Links are DVC's, to its cache (cache.type): download lets none of the source in.
-    for member in iter_members(root, follow_links=True):
-        if is_system_file(member.path):
+    for member in iter_members(root, open_archives=True):
+        path = member.path
+        if is_system_file(path):
             num_skipped += not member.is_folder
-        elif member.is_folder:
-            folders.add(member.path)
-        elif member.path in paths:
-            raise UserError(f"{root.name}: holds {member.path} twice; keep one")
+            continue
+        if member.is_name_guessed:
+            guessed.append(str(path))
+        if member.is_folder:
+            folder = listing.tree.add(path)
+            folder.is_archive |= member.is_archive
+            continue
+        if path in is_image_of:
+            raise UserError(f"{root.name}: holds {path} twice; keep one")
+        if path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            raise UserError(
+                f"{member.root.name}: {path} is an archive in an archive; extract "
+                f"{member.root.name}, and name the folder in data.source"
+            )
+        if target := member.hard_link_to:
+            if target not in is_image_of:
+                raise UserError(
+                    f"{member.root.name}: {path} is a hard link to {target}, which is not in the "
+                    "archive before it; pack the folder again"
+                )
+            source_of[path] = source_of.get(target, target)
+            listing.hard_links.setdefault(source_of[path], []).append(path)
+            is_image_of[path] = is_image_of[target]
         else:
-            paths.add(member.path)
-            folders.update(member.path.parents)
+            has_suffix = path.suffix.lower() in IMAGE_SUFFIXES
+            is_image_of[path] = has_suffix or is_image(member.read_head())
+            if is_image_of[path] and not has_suffix:
+                recognised.append(str(path))
+        folder = listing.tree.add(path.parent)
+        (folder.images if is_image_of[path] else folder.others).append(path)
     if num_skipped:
         log.info("%s: skipped %d hidden or system file(s)", root.name, num_skipped)
-    if not paths:
-        raise UserError(f"{root.name}: holds no images; {_EXPECTED}")
-    return paths, folders
-
-
-def _wrapping_folder(paths: set[PurePosixPath]) -> PurePosixPath:
-    """The one folder around everything, as archives often have, or `.`."""
-    tops = {path.parts[0] for path in paths if path.parts}
-    if len(tops) == 1 and not tops & set(SPLITS) and any(len(path.parts) > 2 for path in paths):
-        return PurePosixPath(tops.pop())
-    return PurePosixPath()
-
-
-def _check_top(root: str, tops: set[str], has_splits: bool) -> None:
-    others = sorted(tops - set(SPLITS))
-    if has_splits and others:
-        raise UserError(
-            f"{root}: {abbreviate(others)} beside train/; only test/ and val/ are accepted"
+    if recognised:
+        log.info(
+            "%s: %d file(s) without the suffix of an image are images: %s",
+            *(root.name, len(recognised), abbreviate(sorted(recognised))),
         )
-    if has_splits and "train" not in tops:
-        raise UserError(f"{root}: has {abbreviate(sorted(tops))} but no train/; {_EXPECTED}")
-    if not has_splits and tops and not others:
+    if guessed:
+        log.warning(
+            "%s: does not say in which encoding %d of its names are, such as %s; if they look "
+            "wrong, pack it again with names in UTF-8",
+            *(root.name, len(guessed), guessed[-1]),
+        )
+    if not any(is_image_of.values()):
+        kinds = f" of a kind that is read ({', '.join(IMAGE_SUFFIXES)})" if is_image_of else ""
+        raise layout_error(root.name, listing.tree, f"holds no images{kinds}")
+    return listing
+
+
+def _check_files(root: str, tree: Folder, classes: list[Folder]) -> None:
+    """Files that are no images are skipped with a message, but not within a class."""
+    inside = [str(path) for each in classes for below in each.walk() for path in below.others]
+    if inside:
         raise UserError(
-            f"{root}: no folder for each class in {abbreviate(sorted(tops))}; {_EXPECTED}"
+            f"{root}: {abbreviate(sorted(inside))} is no image of a kind that is read "
+            f"({', '.join(IMAGE_SUFFIXES)}); save it as PNG or JPEG if it is one, or else move it "
+            "out of the folder of its class"
+        )
+    beside = sorted(str(path) for folder in tree.walk() for path in folder.others)
+    if beside:
+        log.info(
+            "%s: skipped %d file(s) that are no images: %s", root, len(beside), abbreviate(beside)
         )
 
 
-def _check_classes(
-    root: str, folders: set[tuple[str, ...]], filled: set[tuple[str, ...]]
-) -> tuple[str, ...]:
-    """The classes, sorted. `folders` holds (split,) and (split, class) for each folder."""
-    empty = sorted("/".join(parts) for parts in folders - filled if len(parts) == 2)
-    if empty:
+def _class_name(folder: Folder) -> str:
+    """In Unicode's composed form: macOS and Linux may store the same name in two."""
+    return unicodedata.normalize("NFC", folder.name)
+
+
+def _check_classes(root: str, tree: Folder, splits: dict[str, _ClassFolders]) -> tuple[str, ...]:
+    """The classes, sorted by name."""
+    empty = [folder for found in splits.values() for folder, inner in found if not inner.images]
+    if empty or not all(splits.values()):
+        names = [str(folder.path) for folder in empty] or [s for s in splits if not splits[s]]
+        others = [str(path) for folder in empty for f in folder.walk() for path in f.others]
+        but = f" but {abbreviate(sorted(others))}, of another kind" if others else ""
+        advice = "save them as PNG or JPEG" if others else "add some"
         raise UserError(
-            f"{root}: {abbreviate(empty)} holds no images; add some or remove the folder"
+            f"{root}: {abbreviate(sorted(names))} holds no images{but}; {advice} or move the "
+            "folder out"
         )
-    classes = {name for split, name in filled if split == "train"}
+    _check_alike(root, splits)
+    classes = {_class_name(folder) for folder, _ in splits["train"]}
     try:
         for name in sorted(classes):
             check_class_name(name)
     except ValueError as error:
         raise UserError(f"{root}: {error}; rename its folder") from None
     if len(classes) < 2:
-        raise UserError(
-            f"{root}: holds only the class {abbreviate(sorted(classes))}; two are needed"
-        )
-    for split in sorted(parts[0] for parts in folders if len(parts) == 1):
-        different = sorted(classes ^ {name for other, name in filled if other == split})
+        problem = f"holds only the class {abbreviate(sorted(classes))}; two are needed"
+        raise layout_error(root, tree, problem)
+    for split, found in splits.items():
+        different = sorted(classes ^ {_class_name(folder) for folder, _ in found})
         if different:
             raise UserError(
                 f"{root}: {abbreviate(different)} is in only one of train/ and {split}/"
             )
     return tuple(sorted(classes))
+
+
+def _check_alike(root: str, splits: dict[str, _ClassFolders]) -> None:
+    """Raises UserError that names two folders which a reader takes for the same class."""
+    first: dict[str, tuple[str, Folder]] = {}
+    for split, found in splits.items():
+        for folder, _ in found:
+            name = _class_name(folder)
+            # Without case, spaces around it, and what is invisible, such as a zero-width space.
+            key = "".join(c for c in name.casefold() if unicodedata.category(c) != "Cf").strip()
+            other_split, other = first.setdefault(key, (split, folder))
+            if other is folder or (other_split != split and _class_name(other) == name):
+                continue
+            if _class_name(other) == name:
+                difference = "their form in Unicode" if other.name != folder.name else "a suffix"
+            elif _class_name(other).casefold() == name.casefold():
+                difference = "upper and lower case"
+            else:
+                difference = "spaces or invisible characters"
+            raise UserError(
+                f"{root}: the classes '{other.path}' and '{folder.path}' differ only in "
+                f"{difference}; merge them, or rename one"
+            )

@@ -22,21 +22,25 @@ MAX_IMAGE_PIXELS = 1 << 27
 # Pillow's name of each format, and the suffixes of its files. A file is opened as one of
 # these whatever its suffix; formats that Pillow hands to another program (EPS) are left out.
 IMAGE_FORMATS = {
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
     "BMP": (".bmp",),
     "GIF": (".gif",),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
-    "PPM": (".ppm", ".pgm", ".pnm"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 IMAGE_SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
-_SYSTEM_NAMES = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+# Of Windows, macOS, Synology, Python and ext4, in lower case.
+_SYSTEM_NAMES = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("__macosx", "icon\r", "@eadir", "#recycle", "__pycache__", "lost+found"),
+}
 
 
 def is_system_file(path: PurePath) -> bool:
-    """Whether an operating system or a version control wrote the file, not a person."""
-    return any(part.startswith(".") or part in _SYSTEM_NAMES for part in path.parts)
+    """Whether an operating system, Python or a version control wrote the file, not a person."""
+    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in path.parts)
 
 
 def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -> Pixels:

@@ -3,8 +3,10 @@
 import functools
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -76,6 +78,35 @@ def write_zip(path, files):
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def write_raw_zip(path, files, system=0, flags=0, extra=lambda _: b"", method=0):
+    """A zip of names and contents, in bytes, with these fields (APPNOTE 4.3.7 and 4.3.12).
+
+    extra: the extra field, as a function of the name in bytes.
+    """
+    local, central = b"", b""
+    for name, content in files.items():
+        size, start = len(content), len(local)
+        fields = (20, flags, method, 0, 0, zlib.crc32(content), size, size, len(name))
+        local += struct.pack("<4s5H3I2H", b"PK\3\4", *fields, 0) + name + content
+        others = (len(extra(name)), 0, 0, 0, 0, start)
+        central += struct.pack("<4s2B5H3I5H2I", b"PK\1\2", 20, system, *fields, *others)
+        central += name + extra(name)
+    end = (0, 0, len(files), len(files), len(central), len(local), 0)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(local + central + struct.pack("<4s4H2IH", b"PK\5\6", *end))
+    return path
+
+
+def unicode_path(encoding):
+    """The extra field that has in UTF-8 a name in this encoding (APPNOTE 4.6.9)."""
+
+    def field(name):
+        body = struct.pack("<BI", 1, zlib.crc32(name)) + name.decode(encoding).encode()
+        return struct.pack("<HH", 0x7075, len(body)) + body
+
+    return field
 
 
 def write_idx(path, values):

@@ -11,7 +11,7 @@ import pytest
 from alexnet.data.archive import iter_members
 from alexnet.errors import UserError
 
-from .making import make_files, write_folder, write_tar, write_zip
+from .making import make_files, unicode_path, write_folder, write_raw_zip, write_tar, write_zip
 
 FILES = make_files(20)
 ARCHIVES = ["w", "w:gz", "w:xz", "w:bz2", "zip"]
@@ -65,9 +65,7 @@ def test_a_member_outside_the_archive_is_an_error(tmp_path, kind, name):
         read_all(path)
 
 
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, "zip"]
-)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, "zip"])
 def test_a_link_or_device_is_an_error(tmp_path, kind):
     if kind == "zip":
         with zipfile.ZipFile(tmp_path / "x", "w") as archive:
@@ -96,7 +94,103 @@ def test_a_member_larger_than_any_image_is_not_read(tmp_path):
         read_all(tmp_path / "x.tar.gz")
 
 
-def test_a_file_that_is_not_an_archive_is_an_error(tmp_path):
-    (tmp_path / "page.html").write_text("<html>Please log in</html>" * 100)
-    with pytest.raises(UserError, match=r"page\.html cannot be read .* tar, tar\.gz"):
-        read_all(tmp_path / "page.html")
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"<html>Please log in</html>", "a web page"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; extract it .* or pack it as zip or tar.gz"),
+        (b"Rar!\x1a\x07\x01", "a RAR archive; extract"),
+        (b"\x28\xb5\x2f\xfd", r"compressed by Zstandard \(tar.zst\); extract"),
+        (b"MZ\x90", "a Windows program, but no self-extracting zip"),
+        (b"\xff\xd8\xff\xe0", "one image; a folder or an archive"),
+        (b"cat,0.png\n", r"\(.*\): it should be a complete tar"),
+    ],
+)
+def test_a_file_that_is_not_an_archive_is_named_for_what_it_is(tmp_path, start, message):
+    (tmp_path / "x.zip").write_bytes(start * 100)
+    with pytest.raises(UserError, match=rf"x\.zip cannot be read.* {message}"):
+        read_all(tmp_path / "x.zip")
+
+
+def test_the_zip_in_a_self_extracting_program_is_read(tmp_path):
+    content = write_zip(tmp_path / "x.zip", FILES).read_bytes()
+    (tmp_path / "x.exe").write_bytes(b"MZ" + bytes(3000) + content)
+    assert read_all(tmp_path / "x.exe") == FILES
+
+
+def test_backslashes_of_windows_separate_folders(tmp_path):
+    files = {b"train\\cat\\0.png": b"x", b"train\\dog\\1.png": b"y"}
+    for system in (0, 3):
+        path = write_raw_zip(tmp_path / "x.zip", files, system)
+        assert read_all(path) == {"train/cat/0.png": b"x", "train/dog/1.png": b"y"}
+    path = write_raw_zip(tmp_path / "x.zip", {b"cat/0.png": b"", b"a\\b.png": b""}, system=3)
+    assert list(read_all(path)) == ["cat/0.png", "a\\b.png"], "on Unix, a part of a name"
+
+
+NAMES = ["猫/0.png", "狗/0.png", "表/0.png"]  # in Shift JIS the last has a byte 0x5c, a backslash
+
+
+@pytest.mark.parametrize(
+    ("encoding", "flags", "extra", "expected", "is_guessed"),
+    [
+        ("utf-8", 0x800, False, NAMES, False),
+        ("utf-8", 0, False, NAMES, True),
+        ("gbk", 0, False, ["├¿/0.png", "╣╖/0.png", "▒φ/0.png"], True),
+        ("gbk", 0, True, NAMES, False),
+        ("shift-jis", 0, False, ["öL/0.png", "ïτ/0.png", "ò\\/0.png"], True),
+    ],
+)
+def test_names_in_a_zip_are_decoded_as_it_says_or_else_readable(
+    tmp_path, encoding, flags, extra, expected, is_guessed
+):
+    files = {name.encode(encoding): b"x" for name in NAMES}
+    fields = {"extra": unicode_path(encoding)} if extra else {}
+    members = list(iter_members(write_raw_zip(tmp_path / "x.zip", files, flags=flags, **fields)))
+    assert [str(member.path) for member in members] == expected
+    assert {member.is_name_guessed for member in members} == {is_guessed}
+
+
+@pytest.mark.parametrize(
+    ("flags", "method", "message"),
+    [
+        (1, 8, "is encrypted"),
+        (1, 99, "is encrypted"),
+        (0, 9, "is compressed by Deflate64, which is not read; extract it"),
+        (0, 93, "is compressed by Zstandard"),
+        (0, 77, "is compressed by method 77"),
+    ],
+)
+def test_what_zipfile_cannot_read_is_named(tmp_path, flags, method, message):
+    path = write_raw_zip(tmp_path / "x.zip", {b"cat/0.png": b"x"}, flags=flags, method=method)
+    with pytest.raises(UserError, match=rf"x\.zip: cat/0\.png {message}"):
+        read_all(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("/etc/passwd", "/etc/passwd is outside"), ("../x.png", r"\.\./x\.png is outside")],
+)
+def test_a_hard_link_to_the_outside_is_an_error(tmp_path, target, message):
+    with tarfile.open(tmp_path / "x", "w") as archive:
+        info = tarfile.TarInfo("cat/odd.png")
+        info.type, info.linkname = tarfile.LNKTYPE, target
+        archive.addfile(info)
+    with pytest.raises(UserError, match=message):
+        list(iter_members(tmp_path / "x"))
+
+
+def test_links_of_a_folder_are_followed_but_not_nowhere_or_in_a_circle(tmp_path):
+    root = write_folder(tmp_path / "root", FILES)
+    (root / "cat/link.png").symlink_to("../dog/000.png")
+    (root / "kitten").symlink_to(write_folder(tmp_path / "other", {"0.png": b"x"}))
+    expected = FILES | {"cat/link.png": FILES["dog/000.png"], "kitten/0.png": b"x"}
+    assert read_all(root) == expected
+    for target, message in [
+        ("nowhere", "cat/odd is a link to nowhere, which does not exist"),
+        ("odd", "cat/odd is a link to odd, which does not exist or leads in a circle"),
+        ("..", "cat/odd is a link to a folder that it lies in"),
+    ]:
+        (root / "cat/odd").symlink_to(target)
+        with pytest.raises(UserError, match=message):
+            read_all(root)
+        (root / "cat/odd").unlink()

@@ -139,14 +139,20 @@ def test_an_archive_of_images_is_downloaded_by_url(server, tmp_path, raw):
     assert load_source(raw).source == source
 
 
-@pytest.mark.parametrize("kind", ["link", "linked folder", "pipe"])
-def test_a_link_or_pipe_in_a_folder_is_an_error(kind, tmp_path, raw):
+def test_of_links_in_a_folder_the_content_is_copied(tmp_path, raw):
     mine = write_folder(tmp_path / "mine", make_files(1))
-    if kind == "pipe":
-        os.mkfifo(mine / "cat/odd.png")
-    else:
-        (mine / "cat/odd.png").symlink_to("/etc/hostname" if kind == "link" else "/etc")
-    with pytest.raises(UserError, match=r"cat/odd\.png is a link or a device"):
+    (mine / "cat/link.png").symlink_to("../dog/000.png")
+    (mine / "kitten").symlink_to("cat")
+    cat, dog = make_files(1).values()
+    linked = {"cat/link.png": dog, "kitten/000.png": cat, "kitten/link.png": dog}
+    assert fetch(raw, source=str(mine)) == make_files(1) | linked
+    assert not any(path.is_symlink() for path in raw.rglob("*"))
+
+
+def test_a_pipe_in_a_folder_is_an_error(tmp_path, raw):
+    mine = write_folder(tmp_path / "mine", make_files(1))
+    os.mkfifo(mine / "cat/odd.png")
+    with pytest.raises(UserError, match=r"cat/odd\.png is a device or a pipe"):
         fetch(raw, source=str(mine))
     assert os.listdir(tmp_path) == ["mine"]
 

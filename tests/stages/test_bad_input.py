@@ -119,8 +119,8 @@ def test_an_image_that_does_not_decode(attempt, images):
 def test_stray_files(attempt, images):
     (images / "train/cat/notes.txt").write_text("?")
     message = attempt(images)
-    assert "train/cat/notes.txt does not belong in a folder of images" in message
-    assert "remove it" in message
+    assert "train/cat/notes.txt is no image of a kind that is read" in message
+    assert "move it out of the folder of its class" in message
 
 
 def test_a_full_disk(tmp_path, images, run):
