@@ -88,7 +88,9 @@ def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -
             if isinstance(content, bytes):
                 if kind := name_kind(content):
                     raise ImageError(name, f"is {kind}")
-                return _decode_file(content, size, channels)
+                is_tiff = content.startswith(_SIGNATURES["TIFF"])
+                with _silent_stderr() if is_tiff else nullcontext():
+                    return _decode_file(content, size, channels)
             pixels = content.squeeze(2) if content.shape[2] == 1 else content
             return resize_and_crop(Image.fromarray(pixels), size, channels)
         except ImageError:
@@ -103,8 +105,7 @@ def _decode_file(content: bytes, size: int, channels: int) -> Pixels:
         with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise UserError(f"{image.width:,} x {image.height:,} pixels; {_LIMIT}")
-            with _silent_stderr() if image.format == "TIFF" else nullcontext():
-                pixels = resize_and_crop(image, size, channels)
+            pixels = resize_and_crop(image, size, channels)
             if image.format in ("JPEG", "MPO"):
                 _check_jpeg_end(content)
             return pixels
@@ -134,7 +135,7 @@ def _explain(error: Exception, content: bytes | Pixels) -> str:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """libtiff, in C, writes what it finds to stderr; its error reaches us as an exception too."""
+    """libtiff writes to stderr what is wrong with a file; Pillow raises an exception as well."""
     try:
         saved = os.dup(2)
     except OSError:  # there is none
@@ -164,7 +165,7 @@ def _without_metadata(png: bytes) -> bytes:
 
 def _check_jpeg_end(content: bytes) -> None:
     """Pillow refuses a cut JPEG, but decodes zeros in the place of its end: as flat grey."""
-    if content.endswith(b"\0\0") and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]:
+    if content.endswith(b"\0\0") and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0:
         raise UserError(f"zeros stand for its end; {_GET}")
 
 

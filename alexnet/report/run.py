@@ -149,7 +149,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
             "trained on": trained_on,
-            **_skipped(meta),
+            **skipped_images(meta),
         },
         classes=classes,
         variant=metadata.variant,
@@ -181,7 +181,7 @@ def read_run(files: Files, params: config.Params) -> Run:
     )
 
 
-def _skipped(meta: Meta) -> dict[str, str]:
+def skipped_images(meta: Meta) -> dict[str, str]:
     """The images that preprocess has left out: their number and the first names, if any."""
     names = [image.name for image in meta.skipped]
     return {"images left out": f"{len(names):,}: {abbreviate(names)}"} if names else {}
