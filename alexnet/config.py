@@ -53,6 +53,7 @@ class Data(Section):
     val_fraction: Split
     test_fraction: Split
     split_seed: Seed
+    on_bad_image: Literal["error", "skip"]
 
     @property
     def sources(self) -> list[str]:

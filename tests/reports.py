@@ -54,6 +54,7 @@ META = {
     "std": [0.25, 0.2, 0.3],
     "counts": {split: {"cat": 3, "dog": 2} for split in ("train", "val", "test")},
     "duplicates": {"train-test": 0, "train-val": 0},
+    "skipped": [{"name": "cat/7.jpg", "reason": "is empty"}],
     "source": "/images",
     "source_sha256": "0" * 64,
 }

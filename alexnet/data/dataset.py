@@ -38,6 +38,14 @@ Number = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
+class SkippedImage:
+    """An image that was left out, and why: `name` and `reason` make a sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Meta:
     """The contents of meta.json.
 
@@ -45,6 +53,7 @@ class Meta:
     counts: images of each class, for each split.
     duplicates: for a pair of splits such as `train-test`, the number of images of the
         second that are also in the first, pixel by pixel.
+    skipped: the images that do not decode, which data.on_bad_image has left out, by path.
     source, source_sha256: the origin and the digest that data/raw/source.json records.
 
     Raises ValueError if these do not fit each other.
@@ -58,6 +67,7 @@ class Meta:
     std: tuple[Annotated[Share, Field(gt=0)], ...]
     counts: dict[str, dict[str, Number]]
     duplicates: dict[str, Number]
+    skipped: tuple[SkippedImage, ...]
     source: str
     source_sha256: Sha256
 

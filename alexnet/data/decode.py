@@ -9,17 +9,34 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from alexnet.data.images import Pixels, decode_image
+from alexnet.data.images import ImageError, Pixels, decode_image
 from alexnet.data.index import Item
 from alexnet.errors import UserError
 
 CHUNK_ITEMS = 64
 CHUNK_BYTES = 1 << 24  # large photographs make smaller chunks
 
-DecodedChunk = tuple[list[int], Pixels]  # indices; images uint8 (n, size, size, channels)
+
+@dataclass(frozen=True, order=True)
+class Failure:
+    """Image `index`, which does not decode, and why: `name` and `reason` make a message."""
+
+    index: int
+    name: str
+    reason: str
+
+
+class DecodedChunk(NamedTuple):
+    """indices of n images; images uint8 (n, size, size, channels); those that do not decode."""
+
+    indices: list[int]
+    images: Pixels
+    failures: list[Failure]
 
 
 def decode_items(
@@ -27,7 +44,8 @@ def decode_items(
 ) -> Iterator[DecodedChunk]:
     """Decode all items, in chunks, in their order.
 
-    Raises UserError that names an image that does not decode, or if a worker is killed.
+    An image that does not decode is one of the chunk's `failures`. Raises UserError if a worker
+    is killed.
     """
     num_workers = min(num_workers, num_items // CHUNK_ITEMS)
     if num_workers <= 1:
@@ -53,8 +71,15 @@ def decode_items(
 
 
 def _decode_chunk(chunk: list[Item], size: int, channels: int) -> DecodedChunk:
-    images = [decode_image(item.content, item.name, size, channels) for item in chunk]
-    return [item.index for item in chunk], np.stack(images)
+    decoded: dict[int, Pixels] = {}
+    failures = []
+    for item in chunk:
+        try:
+            decoded[item.index] = decode_image(item.content, item.name, size, channels)
+        except ImageError as error:
+            failures.append(Failure(item.index, error.name, error.reason))
+    images = np.stack(list(decoded.values())) if decoded else np.empty((0, size, size, channels))
+    return DecodedChunk(list(decoded), images.astype(np.uint8, copy=False), failures)
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

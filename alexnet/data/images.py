@@ -4,13 +4,19 @@ Training and inference share this module: an image gives the same pixels in both
 """
 
 import io
+import os
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from alexnet.data.bit_depth import fix_transparency, refuse_misread, to_eight_bits
+from alexnet.data.file_kinds import name_kind, name_unknown
 from alexnet.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -31,6 +37,28 @@ IMAGE_FORMATS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 IMAGE_SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURES: dict[str, bytes | tuple[bytes, ...]] = {
+    "JPEG": b"\xff\xd8",
+    "PNG": PNG_SIGNATURE,
+    "BMP": b"BM",
+    "GIF": b"GIF8",
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "WebP": b"RIFF",
+    "PNM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+}
+_LIMIT = f"at most {MAX_IMAGE_PIXELS:,} are decoded; make the image smaller"
+_GET = "get the file again"
+_SAVE = "get it again, or save it as an ordinary JPEG or PNG"
+_UPRIGHT = {  # EXIF's orientation: what turns the image upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Of Windows, macOS, Synology, Python and ext4, in lower case.
 _SYSTEM_NAMES = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
@@ -43,32 +71,106 @@ def is_system_file(path: PurePath) -> bool:
     return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in path.parts)
 
 
+class ImageError(UserError):
+    """An image that is not read. The message is its name and the reason: "cat/7.jpg is empty"."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.name, self.reason = name, reason
+
+
 def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -> Pixels:
     """Decode an image file's bytes, or take pixels uint8 (H, W, C); see `resize_and_crop`.
 
-    Returns uint8 (size, size, channels). Raises UserError that names the image.
+    Of several frames or pages it is the first. Metadata (EXIF, text, a colour profile) never
+    decides whether an image is read. Returns uint8 (size, size, channels). Raises ImageError.
     """
-    try:
-        if isinstance(content, bytes):
-            with _open(content) as image:
-                if image.width * image.height > MAX_IMAGE_PIXELS:
-                    raise UserError(
-                        f"{image.width:,} x {image.height:,} pixels; at most "
-                        f"{MAX_IMAGE_PIXELS:,} are decoded"
-                    )
-                return resize_and_crop(image, size, channels)
-        pixels = content.squeeze(2) if content.shape[2] == 1 else content
-        return resize_and_crop(Image.fromarray(pixels), size, channels)
-    # On a damaged file Pillow raises exceptions of many types.
-    except Exception as error:
-        raise UserError(f"{name} does not decode as an image: {error}") from None
-
-
-def _open(content: bytes) -> Image.Image:
-    """Read the header; Pillow decodes later, and its warning of a large image is not for us."""
+    # Pillow warns of what it reads all the same: damaged metadata, a large image.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS))
+        warnings.simplefilter("ignore")
+        try:
+            if isinstance(content, bytes):
+                if kind := name_kind(content):
+                    raise ImageError(name, f"is {kind}")
+                is_tiff = content.startswith(_SIGNATURES["TIFF"])
+                with _silent_stderr() if is_tiff else nullcontext():
+                    return _decode_file(content, size, channels)
+            pixels = content.squeeze(2) if content.shape[2] == 1 else content
+            return resize_and_crop(Image.fromarray(pixels), size, channels)
+        except ImageError:
+            raise
+        # On a damaged file Pillow raises exceptions of many types.
+        except Exception as error:
+            raise ImageError(name, _explain(error, content)) from None
+
+
+def _decode_file(content: bytes, size: int, channels: int) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise UserError(f"{image.width:,} x {image.height:,} pixels; {_LIMIT}")
+            pixels = resize_and_crop(image, size, channels)
+            if image.format in ("JPEG", "MPO"):
+                _check_jpeg_end(content)
+            return pixels
+    except Exception:
+        # Pillow refuses a PNG for a damaged or a very long text beside intact pixels.
+        if content.startswith(PNG_SIGNATURE) and (less := _without_metadata(content)) != content:
+            return _decode_file(less, size, channels)
+        raise
+
+
+def _explain(error: Exception, content: bytes | Pixels) -> str:
+    """What is wrong with an image, for people; Pillow's words where they say it."""
+    if isinstance(error, UnidentifiedImageError) and isinstance(content, bytes):
+        for name, signature in _SIGNATURES.items():
+            if content.startswith(signature):
+                return f"is a {name} image that is damaged, or of a kind that is not read; {_SAVE}"
+        return f"is {name_unknown(content)}"
+    reason = str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        reason = f"too many pixels; {_LIMIT}"
+    elif "truncated" in reason.lower():
+        reason = f"its end is missing; {_GET}"
+    elif isinstance(error, OSError) and reason.startswith("decoder error"):
+        reason = f"its data is damaged; {_GET}"
+    return f"does not decode as an image: {reason}"
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """libtiff writes to stderr what is wrong with a file; Pillow raises an exception as well."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _without_metadata(png: bytes) -> bytes:
+    """The chunks that its pixels and its orientation need, the latter if it is intact."""
+    kept, start = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while start < len(png):
+        stop = start + 12 + int.from_bytes(png[start : start + 4])
+        kind, chunk = png[start + 4 : start + 8], png[start:stop]
+        is_intact = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND") or (kind == b"eXIf" and is_intact):
+            kept.append(chunk)
+        start = stop
+    return b"".join(kept)
+
+
+def _check_jpeg_end(content: bytes) -> None:
+    """Pillow refuses a cut JPEG, but decodes zeros in the place of its end: as flat grey."""
+    if content.endswith(b"\0\0") and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0:
+        raise UserError(f"zeros stand for its end; {_GET}")
 
 
 def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
@@ -78,28 +180,32 @@ def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
     grey is divided by 257, so that white stays white. The middle square is resized with
     an antialiased bicubic filter: the result of resizing the short side and then cropping
     the centre, without computing what the crop drops. An image of that size keeps its
-    pixels. Raises UserError for a 32-bit image, whose white is not defined.
+    pixels. Raises UserError for pixels whose white is not defined, or that Pillow misreads.
     """
-    image = ImageOps.exif_transpose(image)
-    image = _to_eight_bits(image)
+    refuse_misread(image)
+    fix_transparency(image)
+    image.load()
+    orientation = _orientation(image)
+    image = to_eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     image = image.convert("L" if channels == 1 else "RGB")
+    if orientation is not None:
+        image = image.transpose(orientation)
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC, _middle_square(*image.size))
     return np.array(image).reshape(size, size, channels)
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(
-            ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        )
-    if image.mode in ("I", "F"):
-        raise UserError("with 32 bits a pixel, white is not defined; save it with 8 or 16")
-    return image
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """How to turn a loaded image upright; not at all if its EXIF block is damaged."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # of many types
+        return None
+    return _UPRIGHT.get(value) if isinstance(value, int) else None
 
 
 def _middle_square(width: int, height: int) -> tuple[float, float, float, float]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from alexnet import config
 from alexnet.data.catalog import DATASETS
 from alexnet.data.cifar import read_cifar
-from alexnet.data.dataset import Meta, check_split, create_split, save_meta
-from alexnet.data.decode import decode_items
+from alexnet.data.dataset import Meta, SkippedImage, check_split, create_split, save_meta
+from alexnet.data.decode import Failure, decode_items
 from alexnet.data.digits import read_digits
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import read_idx
@@ -22,12 +22,15 @@ from alexnet.data.pixel_stats import count_duplicates, mean_and_std
 from alexnet.data.source import load_source
 from alexnet.data.splits import count_images, split_dataset
 from alexnet.errors import UserError
+from alexnet.escape import for_terminal
 from alexnet.files import atomic_directory
 from alexnet.progress import progress
 
 log = logging.getLogger(__name__)
 
 WRITTEN = re.compile(r"(train|val|test)\.safetensors|meta\.json")  # the files in its folder
+MAX_NAMED = 10  # images in one message
+COPY_IMAGES = 1024  # at a time
 
 
 def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | None = None) -> Meta:
@@ -35,8 +38,10 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
 
     Each split holds images uint8 (N, size, size, channels) and labels int64 (N). The
     same source and parameters give the same bytes, whatever the number of workers (by
-    default one for each CPU). Raises UserError if `raw` does not hold a valid data set
-    of the kind of data.name.
+    default one for each CPU). Images that do not decode are left out if data.on_bad_image
+    says so: the splits are drawn before, so the others stay where they are. Raises UserError
+    if `raw` does not hold a valid data set of the kind of data.name, or if an image does not
+    decode that is not left out, or if a class has no image left in a split.
     """
     source = load_source(raw)
     if source.name != data.name:
@@ -52,9 +57,12 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
     splits = split_dataset(index, data)
     counts = count_images(splits, index.labels, index.classes)
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
-        images = _write_splits(
+        images, failures = _write_splits(
             new, index, splits, data, num_workers or len(os.sched_getaffinity(0))
         )
+        if failures:
+            counts = _skip(failures, index, splits, data.on_bad_image)
+            _remove_images(new, images, index.labels, splits, failures)
         mean, std = mean_and_std(images["train"])
         duplicates = {
             f"train-{split}": count_duplicates(images["train"], images[split])
@@ -72,6 +80,7 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
             std=std,
             counts=counts,
             duplicates=duplicates,
+            skipped=tuple(SkippedImage(for_terminal(f.name), f.reason) for f in failures),
             source=source.source,
             source_sha256=source.sha256,
         )
@@ -113,8 +122,12 @@ def _write_splits(
     splits: NDArray[np.str_],
     data: config.Data,
     num_workers: int,
-) -> dict[str, Pixels]:
-    """Decode into the files of the three splits; images keep their order in the index."""
+) -> tuple[dict[str, Pixels], list[Failure]]:
+    """Decode into the files of the three splits; images keep their order in the index.
+
+    Returns the images of each split and the failures, in the same order; the rows of these are
+    zero.
+    """
     size, channels = data.image_size, data.channels
     images: dict[str, Pixels] = {}
     row = np.empty(len(index), np.int64)  # of an image in its split
@@ -125,16 +138,64 @@ def _write_splits(
         images[split], labels = create_split(path, len(members), size, channels)
         labels[:] = index.labels[members]
     num_done = 0
+    failures: list[Failure] = []
     with progress("decode", len(index)) as advance:
         decoded = decode_items(index.items(), len(index), size, channels, num_workers)
-        for indices, chunk in decoded:
+        for indices, chunk, failed in decoded:
             for split in SPLITS:
                 in_split = splits[indices] == split
                 images[split][row[indices][in_split]] = chunk[in_split]
-            num_done += len(indices)
-            advance(len(indices))
+            failures += failed
+            num_done += len(indices) + len(failed)
+            advance(len(indices) + len(failed))
     assert num_done == len(index), "every image of the index was read"
-    return images
+    return images, sorted(failures)
+
+
+def _skip(
+    failures: list[Failure], index: DatasetIndex, splits: NDArray[np.str_], on_bad_image: str
+) -> dict[str, dict[str, int]]:
+    """The counts without the failures. Raises UserError if these cannot or shall not be skipped."""
+    listed = [f"  {for_terminal(f.name)} {f.reason}" for f in failures[:MAX_NAMED]]
+    if len(failures) > MAX_NAMED:
+        listed.append(f"  and {len(failures) - MAX_NAMED:,} more")
+    number = f"{len(failures):,} of {len(index):,} images cannot be read"
+    message = "\n".join([f"{number}:", *listed])
+    if on_bad_image == "error":
+        raise UserError(
+            f"{message}\n  Replace or remove them, or leave them out with data.on_bad_image: skip"
+        )
+    kept = np.ones(len(index), bool)
+    kept[[failure.index for failure in failures]] = False
+    try:
+        counts = count_images(splits[kept], index.labels[kept], index.classes)
+    except UserError as error:
+        raise UserError(f"{error} that can be read; replace some. {message}") from None
+    log.warning("%s", message.replace(":", ", and are left out (meta.json lists them):", 1))
+    return counts
+
+
+def _remove_images(
+    folder: Path,
+    images: dict[str, Pixels],
+    labels: NDArray[np.int64],
+    splits: NDArray[np.str_],
+    failures: list[Failure],
+) -> None:
+    """Write the splits with failures again without them, and map their `images` anew."""
+    failed = [failure.index for failure in failures]
+    for split in SPLITS:
+        members = np.flatnonzero(splits == split)
+        kept = np.flatnonzero(~np.isin(members, failed))
+        if len(kept) == len(members):
+            continue
+        path, decoded = folder / f"{split}.safetensors", images[split]
+        path.unlink()  # its map, `decoded`, stays
+        images[split], new_labels = create_split(path, len(kept), *decoded.shape[2:])
+        new_labels[:] = labels[members[kept]]
+        for start in range(0, len(kept), COPY_IMAGES):
+            rows = slice(start, start + COPY_IMAGES)
+            images[split][rows] = decoded[kept[rows]]
 
 
 def _log_summary(meta: Meta) -> None:

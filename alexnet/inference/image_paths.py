@@ -1,11 +1,15 @@
 """The image files that a command's arguments name: files, directories and patterns."""
 
 import glob
+import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def find_images(arguments: Iterable[Path]) -> list[Path]:
@@ -14,7 +18,8 @@ def find_images(arguments: Iterable[Path]) -> list[Path]:
     A directory stands for the images in it and below it, known by their suffix and sorted
     by name; a pattern (with *, ?, [...] or **) for the files that it matches. A file that
     is named itself is returned unchecked: whoever reads it reports what is wrong with it.
-    Raises UserError for a directory or a pattern without images.
+    A warning tells how many files of a directory were left out. Raises UserError for a directory
+    or a pattern without images, or an address.
     """
     found: dict[Path, None] = {}
     for argument in arguments:
@@ -31,6 +36,12 @@ def _expand(argument: Path) -> list[Path]:
                 f"(files that end in {', '.join(IMAGE_SUFFIXES)})"
             )
         return images
+    address = re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(argument))  # a Path has one slash
+    if address and not argument.exists():
+        raise UserError(
+            f"{address[1]}://{address[2]} is an address, and files are read; download it, then "
+            "give the file"
+        )
     # A file whose name happens to look like a pattern is that file.
     if argument.exists() or not glob.has_magic(str(argument)):
         return [argument]
@@ -42,10 +53,15 @@ def _expand(argument: Path) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    images = [
         path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not is_system_file(path.relative_to(folder))
-        and path.is_file()
-    )
+        for path in files
+        if path.suffix.lower() in IMAGE_SUFFIXES and not is_system_file(path.relative_to(folder))
+    ]
+    if images and len(images) < len(files):
+        log.warning(
+            "%s: %s file(s) left out, which are hidden, of a system, or do not end in %s",
+            *(folder, f"{len(files) - len(images):,}", ", ".join(IMAGE_SUFFIXES)),
+        )
+    return sorted(images)

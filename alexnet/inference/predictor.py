@@ -3,7 +3,6 @@
 The preprocessing of an image and the names of the classes are read from the model file.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
@@ -98,11 +96,7 @@ class Predictor:
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        with warnings.catch_warnings():
-            # Pillow warns of a large image and fails for one of twice that size
-            # (decompression bombs). What it only warns of fits into memory.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = decode_image(content, str(path), self.resize, self.channels)
+        image = decode_image(content, str(path), self.resize, self.channels)
         start = (self.resize - self.crop) // 2
         return image[start : start + self.crop, start : start + self.crop]
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet import config
-from alexnet.data.dataset import load_meta, load_split
+from alexnet.data.dataset import Meta, load_meta, load_split
 from alexnet.errors import UserError
 from alexnet.escape import for_figure
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.evaluation.layer_profile import LayerTime
 from alexnet.evaluation.results import ADVICE
-from alexnet.files import read_record, read_rows
+from alexnet.files import abbreviate, read_record, read_rows
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
@@ -149,6 +149,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
             "trained on": trained_on,
+            **skipped_images(meta),
         },
         classes=classes,
         variant=metadata.variant,
@@ -178,6 +179,12 @@ def read_run(files: Files, params: config.Params) -> Run:
         num_mistakes=params.plot.num_mistakes,
         probes=probes,
     )
+
+
+def skipped_images(meta: Meta) -> dict[str, str]:
+    """The images that preprocess has left out: their number and the first names, if any."""
+    names = [image.name for image in meta.skipped]
+    return {"images left out": f"{len(names):,}: {abbreviate(names)}"} if names else {}
 
 
 def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ def make_config(**changes):
         "val_fraction": 0.25,
         "test_fraction": 0.25,
         "split_seed": 0,
+        "on_bad_image": "error",
     }
     return config.Data(**(values | changes))
 

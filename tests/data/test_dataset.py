@@ -7,7 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alexnet.data.dataset import Meta, check_split, create_split, load_meta, load_split, save_meta
+from alexnet.data.dataset import (
+    Meta,
+    SkippedImage,
+    check_split,
+    create_split,
+    load_meta,
+    load_split,
+    save_meta,
+)
 from alexnet.errors import UserError
 
 from .making import digits
@@ -16,6 +24,7 @@ META = Meta(
     *("digits", tuple("0123456789"), 8, 1, (0.3,), (0.4,)),
     counts={"val": dict.fromkeys("0123456789", 7)},
     duplicates={"train-val": 0},
+    skipped=(SkippedImage("cat/7.jpg", "is empty"),),
     source="scikit-learn",
     source_sha256="0" * 64,
 )

@@ -1,6 +1,7 @@
 """Decoding all images in parallel: order, bounds, and errors that name the image."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from alexnet.data import decode
-from alexnet.data.decode import decode_items
+from alexnet.data.decode import Failure, decode_items
 from alexnet.data.index import Item
-from alexnet.errors import UserError
 
 from .making import digits, png
 
@@ -25,21 +25,42 @@ def make_items(num):
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_images_are_decoded_in_order(num_workers):
     chunks = list(decode_items(make_items(200), 200, 8, 1, num_workers))
-    assert [index for indices, _ in chunks for index in indices] == list(range(200))
-    images = np.concatenate([images for _, images in chunks])
+    assert [index for indices, *_ in chunks for index in indices] == list(range(200))
+    images = np.concatenate([images for _, images, _ in chunks])
     np.testing.assert_array_equal(images[..., 0], digits()[:200])
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
-@pytest.mark.parametrize("kind", ["truncated", "text", "pcx"])
-def test_an_image_that_does_not_decode_is_named(num_workers, kind):
+def test_all_images_that_do_not_decode_are_named_and_the_others_decoded(num_workers):
     whole = png(PHOTO)
     other = io.BytesIO()  # a format that Pillow reads and IMAGE_FORMATS leaves out
     Image.fromarray(PHOTO).save(other, "PCX")
-    content = {"truncated": whole[: len(whole) // 2], "text": b"no", "pcx": other.getvalue()}[kind]
-    items = [*make_items(150), Item(150, "cat/broken.png", content)]
-    with pytest.raises(UserError, match=r"cat/broken\.png does not decode as an image"):
-        list(decode_items(items, 151, 8, 1, num_workers))
+    broken = {0: whole[: len(whole) // 2], 7: b"no", 149: other.getvalue()}
+    items = [
+        replace(item, content=broken.get(item.index, item.content)) for item in make_items(150)
+    ]
+    chunks = list(decode_items(items, 150, 8, 1, num_workers))
+    failures = [failure for chunk in chunks for failure in chunk.failures]
+    assert [(failure.index, failure.name) for failure in failures] == [
+        (0, "0.png"),
+        (7, "7.png"),
+        (149, "149.png"),
+    ]
+    assert [failure.reason.partition(";")[0] for failure in failures] == [
+        "does not decode as an image: its end is missing",
+        "is a text file, not an image",
+        "is not an image of a format that is read, or its first bytes are damaged",
+    ]
+    others = np.delete(np.arange(150), list(broken))
+    assert [index for chunk in chunks for index in chunk.indices] == others.tolist()
+    images = np.concatenate([chunk.images for chunk in chunks])
+    np.testing.assert_array_equal(images[..., 0], digits()[others])
+
+
+def test_a_chunk_of_broken_images_alone():
+    ((indices, images, failures),) = decode_items([Item(3, "x", b"")], 1, 8, 3, 1)
+    assert (indices, images.shape, images.dtype) == ([], (0, 8, 8, 3), np.uint8)
+    assert failures == [Failure(3, "x", "is empty; get it again")]
 
 
 def test_the_number_of_images_in_memory_is_bounded():
@@ -61,4 +82,4 @@ def test_large_images_make_smaller_chunks(monkeypatch):
     monkeypatch.setattr(decode, "CHUNK_BYTES", 400)
     chunks = list(decode_items(make_items(10), 10, 8, 1, 1))
     assert len(chunks) > 1
-    assert [index for indices, _ in chunks for index in indices] == list(range(10))
+    assert [index for indices, *_ in chunks for index in indices] == list(range(10))

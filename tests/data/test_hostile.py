@@ -123,10 +123,10 @@ def read_all(path: Path) -> str:
 
     try:
         index = read_folder(path)
-        list(decode_items(index.items(), len(index), 8, 3, 1))
+        chunks = list(decode_items(index.items(), len(index), 8, 3, 1))
     except UserError as error:
         return str(error)
-    return ""
+    return "".join(failure.reason for chunk in chunks for failure in chunk.failures)
 
 
 def measure() -> dict[str, tuple[str, float]]:

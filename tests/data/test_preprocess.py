@@ -61,7 +61,7 @@ def test_meta_has_mean_and_std_of_train_alone(tmp_path):
     written = json.loads((tmp_path / "processed/meta.json").read_text())
     assert list(written) == [
         *("name", "classes", "image_size", "channels", "mean", "std", "counts"),
-        *("duplicates", "source", "source_sha256"),
+        *("duplicates", "skipped", "source", "source_sha256"),
     ]
 
 
@@ -156,6 +156,66 @@ def test_a_failure_keeps_the_old_output(tmp_path, monkeypatch, failure):
         run(tmp_path, mine, num_workers=2 if "2" in failure else 1, split_seed=1)
     assert read_files(tmp_path / "processed") == before
     assert sorted(os.listdir(tmp_path)) == ["mine", "processed", "raw"]
+
+
+def broken(files, *names):
+    """The same files, with one image cut and the others empty."""
+    cut, *empty = names
+    return files | {cut: files[cut][:60]} | dict.fromkeys(empty, b"")
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_images_that_do_not_decode_are_left_out(tmp_path, log, num_workers):
+    """The others are where they would be without them, in a file without a hole."""
+    files = make_files(NUM_EACH)
+    whole, skipped = tmp_path / "whole", tmp_path / "skipped"
+    before = run(whole, write_folder(tmp_path / "mine", files))
+    names = ["cat/003.png", "cat/040.png", "dog/000.png", "dog/078.png"]
+    write_folder(tmp_path / "mine", broken(files, *names))
+    meta = run(skipped, tmp_path / "mine", num_workers, on_bad_image="skip")
+    bad = {digits()[row].tobytes() for row, name in enumerate(files) if name in names}
+    assert meta.classes == before.classes
+    for split in ("train", "val", "test"):
+        old, new = (load_file(f"{root}/processed/{split}.safetensors") for root in (whole, skipped))
+        kept = [row for row, image in enumerate(old["images"]) if image.tobytes() not in bad]
+        for key in ("images", "labels"):
+            np.testing.assert_array_equal(new[key], old[key][kept])
+        assert list(meta.counts[split].values()) == np.bincount(new["labels"]).tolist()
+    assert sum(map(meta.num_images, meta.counts)) == 2 * NUM_EACH - 4
+    assert [image.name for image in meta.skipped] == names
+    assert load_meta(skipped / "processed") == meta
+    assert log.records[-2].levelname == "WARNING"
+    first, *others = log.messages[-2].split("\n")
+    assert first.startswith("4 of 160 images cannot be read, and are left out")
+    assert others[:2] == [
+        "  cat/003.png does not decode as an image: its end is missing; get the file again",
+        "  cat/040.png is empty; get it again",
+    ]
+
+
+def test_the_first_ten_images_that_do_not_decode_are_named(tmp_path):
+    files = make_files(20)
+    mine = write_folder(tmp_path / "mine", broken(files, *list(files)[5:18]))
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, mine)
+    first, *listed, more, advice = str(caught.value).split("\n")
+    assert first == "13 of 40 images cannot be read:"
+    assert [line.split()[0] for line in listed] == [
+        f"cat/{number:03}.png" for number in range(5, 15)
+    ]
+    assert more == "  and 3 more"
+    assert "data.on_bad_image: skip" in advice
+
+
+def test_a_class_without_an_image_that_decodes_is_an_error(tmp_path):
+    files = make_files(8, ("train", "val", "test"))
+    names = [name for name in files if name.startswith("val/dog")]
+    mine = write_folder(tmp_path / "mine", broken(files, *names))
+    with pytest.raises(
+        UserError, match=r"class dog has no image in the val split that can be read"
+    ):
+        run(tmp_path, mine, on_bad_image="skip")
+    assert not (tmp_path / "processed").exists()
 
 
 def test_constant_images_are_an_error(tmp_path):

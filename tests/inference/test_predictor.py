@@ -12,17 +12,25 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 from sklearn.datasets import load_sample_images
 
+from alexnet.data.download import download
+from alexnet.data.preprocess import preprocess
 from alexnet.errors import UserError
 from alexnet.escape import for_csv, for_terminal
 from alexnet.inference.image_paths import find_images
 from alexnet.inference.predictor import Predictor
 from tests.artifacts import export_small
 from tests.conftest import ROOT
+from tests.data.making import make_config, write_folder
+from tests.data.odd_images import exact_inputs, refused_inputs
 from tests.names import unsafe_in
 
 PHOTO = Image.fromarray(load_sample_images().images[0])  # 640x427
+
+
+EXACT, REFUSED = exact_inputs(), refused_inputs()
 
 
 @pytest.fixture
@@ -66,6 +74,39 @@ def test_no_images(images, name):
         find_images([images / name])
 
 
+def test_the_files_of_a_directory_that_are_left_out_are_counted(run, artifact, images):
+    result = run("predict", artifact, images)
+    assert result.returncode == 0
+    assert f"warning: {images}: 2 file(s) left out" in result.stderr
+    assert len(result.stdout.splitlines()) == 5
+    assert run("predict", artifact, images / "*.png").stderr == ""
+
+
+def test_an_address_is_to_be_downloaded(run, artifact):
+    result = run("predict", artifact, "https://example.org/a.png?size=2")
+    assert result.returncode == 1
+    assert "error: https://example.org/a.png?size=2 is an address" in result.stderr
+    assert "download it" in result.stderr
+
+
+def test_an_image_is_the_same_in_training_and_in_prediction(artifact, tmp_path):
+    """The same pixels, or the same words for what is wrong with it."""
+    files = {f"{'ab'[n % 2]}/{n}.jpg": content for n, (content, _) in enumerate(EXACT.values())}
+    files["b/3.jpg"] = REFUSED["HEIC"][0]
+    mine = write_folder(tmp_path / "mine", files)
+    data = make_config(source=str(mine), image_size=32, channels=3, on_bad_image="skip")
+    download(data, tmp_path / "raw")
+    meta = preprocess(data, tmp_path / "raw", tmp_path / "processed")
+    trained = [load_file(file)["images"] for file in (tmp_path / "processed").glob("*.safetensors")]
+    predictor = Predictor(artifact)
+    predicted = [predictor.prepare(mine / name) for name in files if name != "b/3.jpg"]
+    assert sorted(x.tobytes() for x in np.concatenate(trained)) == sorted(
+        x.tobytes() for x in predicted
+    )
+    _, failed = predictor.classify_all([mine / "b/3.jpg"], 1)
+    assert failed[mine / "b/3.jpg"].endswith(f"b/3.jpg {meta.skipped[0].reason}")
+
+
 def test_images_of_every_mode(artifact, tmp_path):
     grey16 = np.asarray(PHOTO.convert("L")).astype(np.uint16) * 257
     images = {
@@ -93,7 +134,7 @@ def test_images_of_every_mode(artifact, tmp_path):
 def test_a_decompression_bomb(artifact, tmp_path, monkeypatch):
     PHOTO.save(tmp_path / "photo.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UserError, match=r"photo.png does not decode .* exceeds limit"):
+    with pytest.raises(UserError, match=r"photo.png does not decode .* too many pixels; at most"):
         Predictor(artifact).prepare(tmp_path / "photo.png")
 
 

@@ -11,10 +11,12 @@ import matplotlib
 import numpy as np
 import pytest
 
+from alexnet.data.dataset import Meta, SkippedImage
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
 from alexnet.report.draw import draw_all, most_confident_mistakes
 from alexnet.report.html_report import dark_mode_svg, flatten
+from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.style import BLUE, INK, ON_DARK
 
@@ -99,6 +101,19 @@ def test_the_page_holds_each_picture_once_and_loads_nothing(write, drawn):
     assert sorted(contents) == sorted(dark_mode_svg(file.read_text()) for file in files)
     for content in contents:
         ElementTree.fromstring(content)
+
+
+def test_images_left_out_are_counted_and_the_first_named(write):
+    meta = Meta(
+        *("folder", ("a", "b"), 8, 1, (0.5,), (0.5,), {}, {}),
+        skipped=tuple(SkippedImage(f"a/{n}<i>.jpg", "is empty") for n in range(5)),
+        source="mine",
+        source_sha256="0" * 64,
+    )
+    text = Outline(write(conditions=skipped_images(meta))).text
+    assert "images left out" in text
+    assert "5: a/0<i>.jpg, a/1<i>.jpg, a/2<i>.jpg and 2 more" in text
+    assert skipped_images(replace(meta, skipped=())) == {}
 
 
 def test_colours_of_a_picture_follow_the_colour_scheme():

@@ -34,7 +34,7 @@ def write_data(folder, images, labels, source):
     counts = {name: int((labels == k).sum()) for k, name in enumerate(CLASSES)}
     meta = Meta(
         "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
-        {"train": counts, "test": counts}, {}, source, "0" * 64,
+        {"train": counts, "test": counts}, {}, (), source, "0" * 64,
     )  # fmt: skip
     save_meta(processed, meta)
 
