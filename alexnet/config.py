@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -59,7 +60,8 @@ class Data(Section):
         """URLs or paths to try, in order; empty for the data set's published addresses."""
         if self.source is None:
             return []
-        return [self.source] if isinstance(self.source, str) else list(self.source)
+        sources = [self.source] if isinstance(self.source, str) else self.source
+        return [_without_file_scheme(source) for source in sources]
 
     @property
     def local_sources(self) -> list[Path]:
@@ -79,6 +81,19 @@ class Data(Section):
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction: with test_fraction it leaves no images to train on")
         return self
+
+
+def _without_file_scheme(source: str) -> str:
+    """The path of an address such as `file:///data/my%20images`; others are left as they are."""
+    if not source.lower().startswith("file:/"):
+        return source
+    path = source[len("file:") :]
+    if path.startswith("//"):
+        host, slash, path = path[2:].partition("/")
+        if host.lower() not in ("", "localhost"):
+            raise ValueError(f"source: {source} names the machine {host}; give a local path")
+        path = slash + path
+    return unquote(path)
 
 
 class Model(Section):
