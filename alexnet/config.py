@@ -61,7 +61,7 @@ class Data(Section):
         if self.source is None:
             return []
         sources = [self.source] if isinstance(self.source, str) else self.source
-        return [_without_file_scheme(source) for source in sources]
+        return [unquote(s[7:]) if s.startswith("file:///") else s for s in sources]
 
     @property
     def local_sources(self) -> list[Path]:
@@ -81,19 +81,6 @@ class Data(Section):
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction: with test_fraction it leaves no images to train on")
         return self
-
-
-def _without_file_scheme(source: str) -> str:
-    """The path of an address such as `file:///data/my%20images`; others are left as they are."""
-    if not source.lower().startswith("file:/"):
-        return source
-    path = source[len("file:") :]
-    if path.startswith("//"):
-        host, slash, path = path[2:].partition("/")
-        if host.lower() not in ("", "localhost"):
-            raise ValueError(f"source: {source} names the machine {host}; give a local path")
-        path = slash + path
-    return unquote(path)
 
 
 class Model(Section):

@@ -34,9 +34,10 @@ def locate(name: str, origin: str) -> dict[str, Path]:
         raise UserError(f"{path} does not exist{_hint(origin)}")
     if not (path.is_dir() or path.is_file()):
         raise UserError(f"{path} should be a file or a folder")
-    if name in _TORCHVISION:
+    spec = DATASETS.get(name)
+    if spec and spec.format == "idx":
         return _locate_idx(name, path)
-    if name in LAYOUTS:
+    if spec and spec.format == "cifar":
         return _locate_cifar(name, path)
     if path.is_file():
         return {archive_name(path.name): path}
@@ -84,7 +85,7 @@ def _locate_idx(name: str, path: Path) -> dict[str, Path]:
         raise UserError(f"{path} is no file of {name}; give the folder that holds {wanted}")
     folder = path.parent if path.is_file() else path
     found: dict[str, Path] = {}  # by stem
-    for place in (folder, folder / "raw", folder / _TORCHVISION[name] / "raw"):
+    for place in (folder, folder / "raw", folder / _TORCHVISION.get(name, name) / "raw"):
         entries = sorted(place.iterdir(), reverse=True) if place.is_dir() else []  # x.gz before x
         # Kaggle's archive has each file in a folder of the file's name.
         inside = [entry / entry.name for entry in entries if entry.is_dir()]
@@ -125,6 +126,8 @@ def _hint(origin: str) -> str:
         return "; an address starts with https://"
     if re.match(r"[a-z]:[\\/]|\\\\", origin, re.I):
         return "; it is a path of Windows, which WSL has as /mnt/c/..."
+    if origin.lower().startswith("file:"):
+        return "; write the path alone, or file:/// before its first folder"
     if "$" in origin:
         return "; variables are not expanded here, ~ is"
     return ""

@@ -71,7 +71,9 @@ def check_start(address: str, path: Path) -> None:
 
 
 def _explain(name: str, path: Path) -> str:
-    """What an archive is that is not the published one, as far as reading it tells."""
+    """What a file is that is not the published one, as far as reading it tells."""
+    if DATASETS[name].format != "cifar":
+        return "it is damaged or another version; get it again"
     try:
         read_cifar(name, path)
     except UserError as error:
