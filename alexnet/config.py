@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -60,7 +61,8 @@ class Data(Section):
         """URLs or paths to try, in order; empty for the data set's published addresses."""
         if self.source is None:
             return []
-        return [self.source] if isinstance(self.source, str) else list(self.source)
+        sources = [self.source] if isinstance(self.source, str) else self.source
+        return [unquote(s[7:]) if s.startswith("file:///") else s for s in sources]
 
     @property
     def local_sources(self) -> list[Path]:

@@ -7,11 +7,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file to download; None where no size or digest is published to check it against."""
+    """A file to download; None where nothing certain is known to check it against.
+
+    num_bytes, sha256: of the file as it is published.
+    content_sha256: of what it decompresses to, whoever has compressed it.
+    """
 
     name: str
     num_bytes: int | None = None
     sha256: str | None = None
+    content_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,21 +91,25 @@ DATASETS: dict[str, DatasetSpec] = {
                 "train-images-idx3-ubyte.gz",
                 9912422,
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             ),
             PublishedFile(
                 "train-labels-idx1-ubyte.gz",
                 28881,
                 "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
             ),
             PublishedFile(
                 "t10k-images-idx3-ubyte.gz",
                 1648877,
                 "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             ),
             PublishedFile(
                 "t10k-labels-idx1-ubyte.gz",
                 4542,
                 "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
         ),
         mirrors=(
@@ -119,21 +128,25 @@ DATASETS: dict[str, DatasetSpec] = {
                 "train-images-idx3-ubyte.gz",
                 26421880,
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             ),
             PublishedFile(
                 "train-labels-idx1-ubyte.gz",
                 29515,
                 "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             ),
             PublishedFile(
                 "t10k-images-idx3-ubyte.gz",
                 4422102,
                 "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             ),
             PublishedFile(
                 "t10k-labels-idx1-ubyte.gz",
                 5148,
                 "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ),
         ),
         mirrors=(
@@ -158,3 +171,12 @@ DATASETS: dict[str, DatasetSpec] = {
         channels=1,
     ),
 }
+
+
+def known_content(sha256: str) -> str | None:
+    """The published file with this content, as `train-images-idx3-ubyte of mnist`."""
+    for name, spec in DATASETS.items():
+        for file in spec.files:
+            if file.content_sha256 == sha256:
+                return f"{file.name.removesuffix('.gz')} of {name}"
+    return None

@@ -1,23 +1,31 @@
 """Download: fill data/raw with a data set exactly as its source provides it.
 
-Each file is verified before anything opens it: a published data set against its published
-size and digest, any other source against data.sha256 if that is set.
+A published data set is verified by the digests of its files, or of what they decompress to; any
+other source by data.sha256 if that is set. What no digest proves is read as preprocess reads it.
+So what lies in data/raw is a data set of the kind of data.name.
 """
 
 import logging
-import os
 import shutil
-from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from alexnet import config, files
-from alexnet.data.archive import iter_members
 from alexnet.data.catalog import DATASETS, PublishedFile
-from alexnet.data.images import is_system_file
-from alexnet.data.source import Source, list_source, save_source, written_by_download
+from alexnet.data.folder import read_folder
+from alexnet.data.idx import published_stem
+from alexnet.data.locate import archive_name, local_path, locate
+from alexnet.data.readers import read_index
+from alexnet.data.source import (
+    Source,
+    list_source,
+    naming_origin,
+    save_source,
+    written_by_download,
+)
 from alexnet.data.transfer import NotFoundError, discard_partial, fetch, is_url, partial_path
+from alexnet.data.verify import check_start, published_file, verify
 from alexnet.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,7 +36,7 @@ def download(data: config.Data, folder: Path) -> None:
 
     The sources are tried in order. A partial download is kept in `.partial` beside the
     folder, and the next run resumes it. Raises UserError if no source provides the data
-    set, or none with the expected digest, or if `folder` holds files that are not of a
+    set whole, or none with the expected digest, or if `folder` holds files that are not of a
     download, which would be lost.
     """
     if data.sha256 and data.name in DATASETS and len(DATASETS[data.name].files) > 1:
@@ -53,15 +61,15 @@ def _receive_from_first_available(data: config.Data, new: Path, folder: Path) ->
     for origin in origins:
         try:
             (new / "files").mkdir()
-            if data.name == "folder" and not is_url(origin) and _local_path(origin).is_dir():
-                return _copy_folder(data, origin, new, folder)
-            return _receive_files(data, origin, new, folder.parent / ".partial")
+            receive = _receive_remote if is_url(origin) else _receive_local
+            is_read = receive(data, origin, new / "files", folder)
+            return _check_received(data, origin, new, is_read)
         except UserError as error:
             shutil.rmtree(new / "files")
             failures.append(f"data.source: {error}" if data.sources else str(error))
             if origin != origins[-1]:
                 log.info("%s; trying the next source", error)
-    raise UserError("\n".join(failures))
+    raise UserError("\n".join(dict.fromkeys(failures)))
 
 
 def _list_origins(data: config.Data) -> list[str]:
@@ -78,106 +86,97 @@ def _list_origins(data: config.Data) -> list[str]:
     return [mirror + spec.files[0].name for mirror in spec.mirrors]
 
 
-def _copy_folder(data: config.Data, origin: str, new: Path, folder: Path) -> Source:
-    """Copy a folder file by file, and of a link the content; a device fails with an error."""
-    root = _local_path(origin)
-    if folder.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{origin} contains {folder}, where it would be copied to; move it out")
-    num_skipped = 0
-    for member in iter_members(root):
-        copy = new / "files" / member.path
-        if is_system_file(member.path):
-            num_skipped += 1
-        elif member.is_folder:
-            copy.mkdir()
-        else:
-            shutil.copyfile(root / member.path, copy)
-    if num_skipped:
-        log.info("%s: skipped %d hidden or system file(s)", origin, num_skipped)
-    source = list_source(new, data.name, origin)
-    if data.sha256 and source.sha256 != data.sha256:
-        raise UserError(
-            f"{origin}: the sha256 of its list of files is {source.sha256}, "
-            f"but data.sha256 is {data.sha256}"
-        )
-    return source
+def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> bool:
+    """Copy a file, or the files of a folder. Whether they need not be read any more.
+
+    What can be checked in its place is, before anything is copied.
+    """
+    root = local_path(origin)
+    with naming_origin(root, origin):
+        located = locate(data.name, origin)
+    if data.name == "folder" and root.is_dir():
+        if folder.resolve().is_relative_to(root.resolve()):
+            raise UserError(f"{origin} contains {folder}, where it would be copied to; move it out")
+        with naming_origin(root, origin):
+            read_folder(root)
+        is_proven = [True]
+    else:
+        is_proven = [_verify(data, name, str(path), path) for name, path in located.items()]
+    for name, path in located.items():
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, into / name)
+    return all(is_proven)
 
 
-def _receive_files(data: config.Data, origin: str, new: Path, partials: Path) -> Source:
-    """Verify all files of a data set where they are, then move or copy them to `new`."""
-    wanted = DATASETS[data.name].files if data.name in DATASETS else (PublishedFile(""),)
-    several = len(wanted) > 1
+def _receive_remote(data: config.Data, origin: str, into: Path, folder: Path) -> bool:
+    """Download each file and verify it before the next. Whether they need not be read any more."""
+    partials = folder.parent / ".partial"
+    published = DATASETS[data.name].files if data.name in DATASETS else (PublishedFile(""),)
     received: dict[str, Path] = {}
-    for file in wanted:
-        if data.sha256:
-            file = replace(file, num_bytes=None, sha256=data.sha256)
+    is_proven = []
+    for file in published:
+        address = _in_folder(origin, file.name) if len(published) > 1 else origin
         try:
-            address = _address(origin, file.name, several)
-            received[_file_name(address)] = _receive_verified(address, file, partials)
+            path = _fetch(address, partials, file)
         except NotFoundError as missing:
-            if not several:
+            address = _in_folder(origin, file.name.removesuffix(".gz"))
+            if len(published) == 1:
                 raise
-            plain = _address(origin, file.name.removesuffix(".gz"), several)
             try:
-                received[_file_name(plain)] = _receive_verified(
-                    plain, PublishedFile(plain), partials
-                )
+                path = _fetch(address, partials, file)
             except NotFoundError:
                 raise missing from None
-            log.info("%s: not compressed, so there is no published digest to check", plain)
-    for name, path in received.items():
-        if path.parent == partials:
-            path.replace(new / "files" / name)
-        else:
-            shutil.copyfile(path, new / "files" / name)
-    return list_source(new, data.name, "scikit-learn" if data.name == "digits" else origin)
-
-
-def _receive_verified(address: str, file: PublishedFile, partials: Path) -> Path:
-    """The path of a local or downloaded file, whose size and digest are verified."""
-    if is_url(address):
-        path = partial_path(address, partials)
-        fetch(address, path, file.num_bytes)
-    else:
-        path = _local_path(address)
-        if not path.exists():
-            raise NotFoundError(f"{path} does not exist")
-        if not path.is_file():
-            raise UserError(f"{path} should be a file")
-    try:
-        _verify(address, path, file)
-    except UserError:
-        if is_url(address):
+        name = archive_name(urlsplit(address).path.rpartition("/")[2])
+        try:
+            is_proven.append(_verify(data, name, address, path))
+        except UserError:
             discard_partial(path)
-        raise
+            raise
+        received[name] = path
+    for name, path in received.items():
+        path.replace(into / name)
+    return all(is_proven)
+
+
+def _fetch(address: str, partials: Path, file: PublishedFile) -> Path:
+    path = partial_path(address, partials)
+    fetch(address, path, file.num_bytes)
     return path
 
 
-def _verify(address: str, path: Path, file: PublishedFile) -> None:
-    hint = "it is damaged or another version: get it again, or see data.sha256"
-    num_bytes = path.stat().st_size
-    if file.num_bytes not in (None, num_bytes):
-        raise UserError(
-            f"{address}: {file.name} should have {file.num_bytes:,} bytes, this one has "
-            f"{'at least ' if is_url(address) else ''}{num_bytes:,}; {hint}"
-        )
-    if file.sha256 and (found := files.sha256(path)) != file.sha256:
-        raise UserError(f"{address}: its sha256 should be {file.sha256}, but is {found}; {hint}")
+def _in_folder(url: str, name: str) -> str:
+    """The URL of a file beside others; `url` is that of their folder, or of one of them."""
+    parts = urlsplit(url)
+    folder, _, last = parts.path.rpartition("/")
+    folder = folder if published_stem(last) else parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=f"{folder}/{name}"))
 
 
-def _address(origin: str, name: str, several: bool) -> str:
-    """The URL or path of a file: `origin` itself, or `name` in it if it is a folder."""
-    if is_url(origin):
-        return f"{origin.rstrip('/')}/{name}" if several else origin
-    path = _local_path(origin)
-    return str(path / name if several or path.is_dir() else path)
+def _verify(data: config.Data, name: str, address: str, path: Path) -> bool:
+    """Whether a published digest proves the file that is to be `name` in data/raw/files."""
+    check_start(address, path)
+    if data.sha256 or data.name == "folder":
+        return False
+    return verify(data.name, published_file(data.name, name), address, path)
 
 
-def _file_name(address: str) -> str:
-    """The last part of a path or URL, without leading dots, which would hide the file."""
-    path = urlsplit(address).path if is_url(address) else address
-    return path.rpartition("/")[2].lstrip(".") or "images"
-
-
-def _local_path(origin: str) -> Path:
-    return Path(os.path.expanduser(origin))  # which leaves an unknown ~user as it is
+def _check_received(data: config.Data, origin: str, new: Path, is_read: bool) -> Source:
+    """The list of the files in `new`, after data.sha256, and after they were read if need be."""
+    source = list_source(new, data.name, "scikit-learn" if data.name == "digits" else origin)
+    is_folder = not is_url(origin) and local_path(origin).is_dir()
+    if len(source.files) > 1 or (data.name == "folder" and is_folder):
+        what, found = "the sha256 of its list of files", source.sha256
+    else:
+        what, found = "its sha256", source.files[0].sha256
+    if data.sha256 and data.sha256 != found:
+        raise UserError(f"{origin}: {what} should be {data.sha256}, but is {found}")
+    if not is_read:
+        with naming_origin(new / "files", origin):
+            read_index(data.name, new / "files")
+        if data.name not in ("folder", "digits") and not data.sha256:
+            log.warning(
+                "%s: no digest is published for this form of %s, so none was checked; its number "
+                "of images and the range of its labels are right",
+                *(origin, data.name),
+            )
+    return source

@@ -1,13 +1,17 @@
-"""MNIST and Fashion-MNIST: IDX files, http://yann.lecun.com/exdb/mnist/, gzipped or not.
+"""MNIST and Fashion-MNIST: IDX files, http://yann.lecun.com/exdb/mnist/, compressed or not.
 
 Two zero bytes, the type (8: uint8), the number of dimensions, each dimension as a
 big-endian uint32, then the values.
 """
 
+import bz2
 import gzip
+import lzma
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +20,15 @@ from alexnet.data.images import Pixels
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
+MAX_BYTES = 1 << 26  # of a content; the largest published one has 47,040,016
 _PREFIXES = {"train": "train", "test": "t10k"}
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+}
+# 7-Zip extracts train-images-idx3-ubyte.gz to the name in its header, with a dot.
+_NAME = re.compile(r"(train|t10k)-(images[-.]idx3|labels[-.]idx1)-ubyte(?:\.(?:gz|xz|bz2))?")
 
 
 def read_idx(name: str, files: Path) -> DatasetIndex:
@@ -46,14 +58,35 @@ def read_idx(name: str, files: Path) -> DatasetIndex:
     return DatasetIndex(classes, np.concatenate(labels).astype(np.int64), np.array(splits), items)
 
 
+def published_stem(file_name: str) -> str | None:
+    """`train-images-idx3-ubyte` for each spelling and compression of it, None for other files."""
+    match = _NAME.fullmatch(file_name)
+    return f"{match[1]}-{match[2].replace('.', '-')}-ubyte" if match else None
+
+
+def read_content(path: Path) -> bytes:
+    """What a gz, xz or bz2 file decompresses to, or the file itself.
+
+    Raises UserError if it is damaged or larger than any IDX file of a data set.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    opener = next((o for magic, o in _OPENERS.items() if start.startswith(magic)), None)
+    try:
+        with opener(path) if opener else path.open("rb") as stream:
+            content: bytes = stream.read(MAX_BYTES + 1)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
+        raise UserError(f"{path.name} is damaged ({error}); get it again") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path.name} has more than {MAX_BYTES:,} bytes; no IDX file has")
+    return content
+
+
 def parse_idx(path: Path, num_dims: int) -> Pixels:
     """The values of an IDX file, uint8 in its shape. Raises UserError unless it has `num_dims`."""
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path.name} is damaged ({error}); download again") from None
+    content = read_content(path)
     head = 4 + 4 * num_dims
     if content[:4] != bytes([0, 0, 8, num_dims]) or len(content) < head:
         raise UserError(
@@ -64,13 +97,13 @@ def parse_idx(path: Path, num_dims: int) -> Pixels:
     values = np.frombuffer(content, np.uint8, offset=head)
     if values.size != np.prod(shape, dtype=object):
         raise UserError(
-            f"{path.name} should have {shape} values, but has {values.size:,}; download again"
+            f"{path.name} should have {shape} values, but has {values.size:,}; get it again"
         )
     return values.reshape(shape)
 
 
-def _file(files: Path, name: str) -> Path:
-    for path in (files / f"{name}.gz", files / name):
-        if path.exists():
+def _file(files: Path, stem: str) -> Path:
+    for path in sorted(files.iterdir()):
+        if published_stem(path.name) == stem:
             return path
-    raise UserError(f"{files} lacks {name}.gz; download again")
+    raise UserError(f"{files} lacks {stem}; get it again")

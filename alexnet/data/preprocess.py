@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,18 @@ from numpy.typing import NDArray
 
 from alexnet import config
 from alexnet.data.catalog import DATASETS
-from alexnet.data.cifar import read_cifar
 from alexnet.data.dataset import Meta, SkippedImage, check_split, create_split, save_meta
 from alexnet.data.decode import Failure, decode_items
-from alexnet.data.digits import read_digits
-from alexnet.data.folder import read_folder
-from alexnet.data.idx import read_idx
 from alexnet.data.images import Pixels
 from alexnet.data.index import SPLITS, DatasetIndex
+from alexnet.data.locate import find_changes
 from alexnet.data.pixel_stats import count_duplicates, mean_and_std
-from alexnet.data.source import load_source
+from alexnet.data.readers import read_index
+from alexnet.data.source import RENEW, load_source, naming_origin
 from alexnet.data.splits import count_images, split_dataset
 from alexnet.errors import UserError
 from alexnet.escape import for_terminal
-from alexnet.files import atomic_directory
+from alexnet.files import abbreviate, atomic_directory
 from alexnet.progress import progress
 
 log = logging.getLogger(__name__)
@@ -46,22 +45,32 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
     source = load_source(raw)
     if source.name != data.name:
         raise UserError(
-            f"{raw} holds {source.name}, but data.name is {data.name}; run the download stage"
+            f"{raw} holds {source.name}, but data.name is {data.name}; run `dvc repro download`"
         )
     if data.sources and source.source not in data.sources:
         raise UserError(
-            f"{raw} holds the images of {source.source}, which data.source does not name; run the "
-            "download stage"
+            f"{raw} holds the images of {source.source}, which data.source does not name; run "
+            "`dvc repro download`"
         )
-    index = read_index(data.name, raw / "files")
+    if changes := find_changes(raw, source):
+        log.warning(
+            "%s has changed since it was downloaded (%s). Its old copy in %s is used; to renew it, "
+            "run %s",
+            *(source.source, abbreviate(changes), raw, RENEW),
+        )
+    advice = f". {raw} has a copy of it: once the source is mended, run {RENEW}"
+    about_source = partial(naming_origin, raw / "files", source.source, advice)
+    with about_source():
+        index = read_index(data.name, raw / "files")
     splits = split_dataset(index, data)
     counts = count_images(splits, index.labels, index.classes)
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
-        images, failures = _write_splits(
-            new, index, splits, data, num_workers or len(os.sched_getaffinity(0))
-        )
+        num_workers = num_workers or len(os.sched_getaffinity(0))
+        with about_source():
+            images, failures = _write_splits(new, index, splits, data, num_workers)
+            if failures:
+                counts = _skip(failures, index, splits, data.on_bad_image)
         if failures:
-            counts = _skip(failures, index, splits, data.on_bad_image)
             _remove_images(new, images, index.labels, splits, failures)
         mean, std = mean_and_std(images["train"])
         duplicates = {
@@ -87,33 +96,6 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
         save_meta(new, meta)
     _log_summary(meta)
     return meta
-
-
-def read_index(name: str, files: Path) -> DatasetIndex:
-    """The index of data set `name`, whose source files lie in `files`.
-
-    Raises UserError if a published data set has not its published number of images.
-    """
-    if name == "folder":
-        return read_folder(files)
-    match DATASETS[name].format:
-        case "idx":
-            index = read_idx(name, files)
-        case "cifar":
-            index = read_cifar(name, next(files.iterdir()))
-        case "digits":
-            index = read_digits(next(files.iterdir()))
-    check_published_counts(name, index.split)
-    return index
-
-
-def check_published_counts(name: str, split: NDArray[np.str_]) -> None:
-    """Raises UserError unless each split, str (N), has the published number of images."""
-    names, numbers = np.unique(split, return_counts=True)
-    found = dict(zip(names.tolist(), numbers.tolist(), strict=True))
-    published = dict(DATASETS[name].counts)
-    if found != published:
-        raise UserError(f"{name} should have {published} images, but has {found}")
 
 
 def _write_splits(

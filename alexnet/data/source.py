@@ -1,12 +1,15 @@
 """The contents of data/raw: files/, exactly as received, and source.json, their list."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alexnet import files
 from alexnet.errors import UserError
+
+RENEW = "`dvc repro --force download`, then `dvc repro`"
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,28 @@ def load_source(raw: Path) -> Source:
         changed = {file.path for file in set(found.files) ^ set(recorded.files)}
         raise UserError(
             f"{raw / 'files'}: changed since the download: {files.abbreviate(sorted(changed))}; "
-            "download again"
+            f"run {RENEW}"
         )
     return recorded
+
+
+@contextmanager
+def naming_origin(files: Path, origin: str, advice: str = "") -> Iterator[None]:
+    """Let a UserError about `files`, or about the one file in it, name `origin` in its place.
+
+    advice: follows its message.
+    """
+    try:
+        yield
+    except UserError as error:
+        message, names = str(error), [str(files), files.name]
+        if files.is_dir():
+            entries = list(files.iterdir())
+            names += [entries[0].name] if len(entries) == 1 else []
+        for name in names:
+            if message.startswith((f"{name}: ", f"{name} ")):
+                raise UserError(f"{origin}{message.removeprefix(name)}{advice}") from None
+        raise UserError(f"{origin}: {message}{advice}") from None
 
 
 def _read_list(raw: Path) -> Source:

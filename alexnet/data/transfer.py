@@ -10,8 +10,12 @@ would be left to it is a loop over `requests` and a digest, a few lines of ours.
 """
 
 import hashlib
+import logging
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -24,8 +28,12 @@ from alexnet.files import CHUNK_BYTES
 from alexnet.progress import progress
 from alexnet.scratch import naming_errors
 
+log = logging.getLogger(__name__)
+
 NUM_ATTEMPTS = 5
 TIMEOUT_SECONDS = (10, 60)  # to connect; between two packets
+MAX_WAIT_SECONDS = 120  # whatever the server asks for
+MAX_RATIO = 10  # of the published size: no other compression of a published file is as large
 
 
 class NotFoundError(UserError):
@@ -33,7 +41,11 @@ class NotFoundError(UserError):
 
 
 class _TransientError(Exception):
-    """This attempt failed, but the next one may succeed."""
+    """This attempt failed, but the next one may succeed, after `wait_seconds`."""
+
+    def __init__(self, reason: str, wait_seconds: float = 0) -> None:
+        super().__init__(reason)
+        self.wait_seconds = wait_seconds
 
 
 class _Session(requests.Session):
@@ -94,33 +106,57 @@ def fetch(
 ) -> None:
     """Download `url` to `partial`, resuming from the bytes that are already there.
 
-    num_bytes: the published size; the download stops soon after it. The caller verifies
-    size and digest. Raises NotFoundError for HTTP 404 or 410, and UserError for a URL or
-    a response that is not accepted, or after NUM_ATTEMPTS failures.
+    num_bytes: the published size; the download stops at MAX_RATIO times that. The caller
+    verifies the file. Raises NotFoundError for HTTP 404 or 410, and UserError for a URL, a
+    certificate or a response that is not accepted, or after NUM_ATTEMPTS failures.
     """
     check_url(url)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    reason = ""
     for attempt in range(NUM_ATTEMPTS):
-        if attempt:
-            sleep(2.0 ** (attempt - 1))
+        wait = 2.0**attempt
         try:
             with _Session() as session:
                 _attempt(session, url, partial, num_bytes)
             return
-        except (
-            _TransientError,
-            requests.ConnectionError,
-            requests.Timeout,
-            urllib3.exceptions.HTTPError,
-        ) as error:
-            reason = str(error)
+        except _TransientError as error:
+            reason, wait = str(error), max(wait, error.wait_seconds)
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+            reason = _explain(error)
+            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+                raise UserError(
+                    f"{url}: the certificate of the server is not accepted: {reason}; correct this "
+                    "machine's clock, or name an authority of your own in REQUESTS_CA_BUNDLE"
+                ) from None
         except requests.RequestException as error:
             raise UserError(f"{url}: {error}") from None
+        if attempt + 1 < NUM_ATTEMPTS:
+            wait = min(wait, MAX_WAIT_SECONDS)
+            log.info("%s: %s; trying again in %.0f s", url, reason, wait)
+            sleep(wait)
     raise UserError(
         f"{url}: failed {NUM_ATTEMPTS} times, last with: {reason}. The part received is kept; "
         "run again to resume, or name a mirror or a local copy in data.source"
     )
+
+
+def _explain(error: Exception) -> str:
+    """The sentence in the innermost cause, without the layers of the libraries around it."""
+    cause = list(_causes(error))[-1]
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return str(cause.verify_message).rstrip(".")
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "the server does not speak TLS at this port"
+    return (getattr(cause, "strerror", None) or str(cause)).rpartition(">: ")[2]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it wraps, outermost first."""
+    inside = [getattr(error, "reason", None), error.__cause__, error.__context__, *error.args]
+    yield error
+    for cause in inside:
+        if isinstance(cause, BaseException):
+            yield from _causes(cause)
+            return
 
 
 def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int | None) -> None:
@@ -141,31 +177,61 @@ def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int 
             discard_partial(partial)
             raise _TransientError(f"the server does not resume at byte {start}")
         _check_status(response, url)
+        is_encoded = _is_encoded(response, url)
         if response.status_code == 200:
             start = 0
             discard_partial(partial)
-            _save_validator(response, validator)
-        total = start + int(response.headers.get("Content-Length", 0))
+            if not is_encoded:
+                _save_validator(response, validator)
+        length = response.headers.get("Content-Length", "")
+        total = start + (int(length) if length.isascii() and length.isdecimal() else 0)
         with (
             naming_errors(partial),
             partial.open("ab") as file,
             progress(f"{urlsplit(url).path.rpartition('/')[2]} (bytes)", total, start) as advance,
         ):
-            for block in response.raw.stream(CHUNK_BYTES, decode_content=False):
+            for block in response.raw.stream(CHUNK_BYTES, decode_content=is_encoded):
                 file.write(block)
                 advance(len(block))
-                if num_bytes is not None and file.tell() > num_bytes:
+                if num_bytes is not None and file.tell() > MAX_RATIO * num_bytes:
                     return  # not the published file: don't fill the disk with it
 
 
 def _check_status(response: requests.Response, url: str) -> None:
     status = response.status_code
     if status in (408, 429) or status >= 500:
-        raise _TransientError(f"HTTP {status} {response.reason}")
+        raise _TransientError(f"HTTP {status} {response.reason}", _asked_wait(response))
     if status in (404, 410):
         raise NotFoundError(f"{url}: HTTP {status} {response.reason}")
     if status not in (200, 206):
-        raise UserError(f"{url}: HTTP {status} {response.reason}")
+        login = "; a login belongs in ~/.netrc" if status in (401, 403, 407) else ""
+        raise UserError(f"{url}: HTTP {status} {response.reason}{login}")
+
+
+def _asked_wait(response: requests.Response) -> float:
+    """The seconds that the server asks to wait, as a number or a date; 0 where it does not."""
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdecimal():
+        return float(asked[:9])
+    try:
+        date = parsedate_to_datetime(asked)
+    except (ValueError, OverflowError):
+        return 0
+    return (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def _is_encoded(response: requests.Response, url: str) -> bool:
+    """Whether the server has compressed the file on the way, against what was asked.
+
+    Many servers call a .gz file encoded that they send as it is.
+    """
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise UserError(
+            f"{url}: the server sends it in the encoding {encoding}, which was not asked for; "
+            "download the file in another way and name the local path"
+        )
+    return "gzip" in encoding and not urlsplit(url).path.endswith((".gz", ".tgz"))
 
 
 def _save_validator(response: requests.Response, path: Path) -> None:

@@ -1,18 +1,23 @@
 """Small data sets of real images (scikit-learn's digits), as archives and folders."""
 
+import bz2
 import functools
 import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
 import zlib
+from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from alexnet import config
+from alexnet.data.catalog import DATASETS, PublishedFile
 
 
 def make_config(**changes):
@@ -110,8 +115,44 @@ def unicode_path(encoding):
     return field
 
 
-def write_idx(path, values):
+def idx(values):
+    """The content of an IDX file."""
     head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
-    content = head + values.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return head + values.astype(np.uint8).tobytes()
+
+
+def mnist_files(name="mnist"):
+    """Name -> content of the four files, of 40 and 20 images; each data set has its own."""
+    images = digits()[:60] if name == "mnist" else 255 - digits()[:60]
+    files = {}
+    for prefix, rows in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+        files[f"{prefix}-images-idx3-ubyte"] = idx(images[rows])
+        files[f"{prefix}-labels-idx1-ubyte"] = idx((np.arange(60) + len(name))[rows] % 10)
+    return files
+
+
+def small_spec(name):
+    """The entry of the catalog for these files."""
+    files = tuple(
+        PublishedFile(f"{stem}.gz", sha256="0" * 64, content_sha256=sha256(content).hexdigest())
+        for stem, content in mnist_files(name).items()
+    )
+    return replace(DATASETS[name], files=files, counts={"train": 40, "test": 20}, mirrors=("",))
+
+
+def cifar_files(name="cifar10"):
+    """Name -> content of the binary version, with two images in each file."""
+    label = b"\0" if name == "cifar100" else b""
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    names = ["train.bin", "test.bin"] if name == "cifar100" else names
+    pixels = np.kron(digits()[: 2 * len(names)], np.ones((4, 4), np.uint8)).reshape(-1, 1024)
+    records = [label + bytes([row % 10]) + 3 * image.tobytes() for row, image in enumerate(pixels)]
+    files = {file: b"".join(records[2 * k : 2 * k + 2]) for k, file in enumerate(names)}
+    return files | {"readme.html": b"<html>"}
+
+
+def write_idx(path, values):
+    content = idx(values)
+    packers = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+    path.write_bytes(packers.get(path.suffix, bytes)(content))
     return path

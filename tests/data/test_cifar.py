@@ -1,5 +1,7 @@
 """CIFAR's binary archives: a label byte (or two), then the planes R, G and B."""
 
+import tarfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,7 +68,10 @@ def test_class_names_come_from_the_archive(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_batch_3.bin": None}, "data_batch_3.bin is expected but this archive lacks it"),
+        (
+            {"data_batch_3.bin": None},
+            "data_batch_3.bin is expected, but is not in it; give cifar-10",
+        ),
         ({"data_batch_3.bin": bytes(3073 * 2 - 1)}, "6,145 bytes are not a whole number of record"),
         ({"data_batch_3.bin": b""}, "0 bytes are not a whole number"),
         ({"test_batch.bin": bytes([11]) * 3073}, "labels up to 11; cifar10 has 10"),
@@ -79,8 +84,31 @@ def test_an_invalid_archive_is_an_error(tmp_path, changes, message):
         read_cifar("cifar10", path)
 
 
-def test_the_version_in_python_pickles_is_an_error(tmp_path):
-    names = [f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)]
-    path = write_tar(tmp_path / "cifar-10-python.tar.gz", dict.fromkeys(names, b"\x80\x02"), "w:gz")
-    with pytest.raises(UserError, match=r"Python pickles; give cifar-10-binary\.tar\.gz"):
-        read_cifar("cifar10", path)
+@pytest.mark.parametrize(
+    ("name", "files", "message"),
+    [
+        (
+            "cifar10",
+            [f"py/data_batch_{i}" for i in range(1, 6)],
+            r"pickles, .* cifar-10-binary\.tar",
+        ),
+        ("cifar100", ["py/meta", "py/train", "py/test"], r"pickles, .* give cifar-100-binary\.tar"),
+        ("cifar10", ["mat/data_batch_1.mat"], r"version for Matlab; give cifar-10-binary\.tar"),
+        ("cifar100", ["train/cat/0.png", "train/cat/1.png"], r"is not in it; give cifar-100-bin"),
+    ],
+)
+def test_another_version_is_named(tmp_path, name, files, message):
+    path = write_tar(tmp_path / "c.tar.gz", dict.fromkeys(files, b"\x80\x02"), "w:gz")
+    with pytest.raises(UserError, match=message):
+        read_cifar(name, path)
+
+
+def test_the_extracted_folder_gives_what_the_archive_gives(tmp_path):
+    archive = make_archive(tmp_path / "c.tar", "cifar100", "w")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    indices = [read_cifar("cifar100", path) for path in (archive, tmp_path / "cifar-batches-bin")]
+    assert [index.labels.tolist() for index in indices] == [list(range(8))] * 2
+    for index in indices:
+        for item in index.items():
+            np.testing.assert_array_equal(item.content, crop(item.index))

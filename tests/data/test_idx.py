@@ -1,8 +1,11 @@
 """IDX files of MNIST and Fashion-MNIST."""
 
+import gzip
+
 import numpy as np
 import pytest
 
+from alexnet.data import idx
 from alexnet.data.idx import parse_idx, read_idx
 from alexnet.errors import UserError
 
@@ -18,7 +21,7 @@ def write_mnist(folder, suffix=""):
     return folder
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".xz", ".bz2"])
 def test_images_labels_and_splits_are_read(tmp_path, suffix):
     index = read_idx("mnist", write_mnist(tmp_path, suffix))
     assert index.labels.tolist() == [0, 1, 2, 3, 4, 5]
@@ -51,11 +54,22 @@ def test_an_invalid_file_is_an_error(tmp_path, content, message):
         parse_idx(tmp_path / "x-idx3", 3)
 
 
-def test_a_truncated_gzip_is_an_error(tmp_path):
-    path = write_idx(tmp_path / "x.gz", IMAGES)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match=r"x\.gz is damaged"):
-        parse_idx(path, 3)
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_a_truncated_or_damaged_file_is_an_error(tmp_path, suffix):
+    path = write_idx(tmp_path / f"x{suffix}", IMAGES)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    for damaged in (content[:-20], content[:middle] + bytes(9) + content[middle + 9 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"x\{suffix} is damaged"):
+            parse_idx(path, 3)
+
+
+def test_a_file_that_claims_to_be_huge_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(idx, "MAX_BYTES", 1000)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(bytes(1001)))
+    with pytest.raises(UserError, match=r"x\.gz has more than 1,000 bytes"):
+        parse_idx(tmp_path / "x.gz", 3)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +77,7 @@ def test_a_truncated_gzip_is_an_error(tmp_path):
     [
         (np.arange(3), "t10k has 2 images, but 3 labels"),
         (np.array([1, 10]), "t10k has a label 10"),
-        (None, r"lacks t10k-labels-idx1-ubyte\.gz"),
+        (None, r"lacks t10k-labels-idx1-ubyte;"),
     ],
 )
 def test_labels_that_do_not_match_the_images_are_an_error(tmp_path, labels, message):

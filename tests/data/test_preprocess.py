@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from alexnet.data.catalog import DATASETS, PublishedFile
 from alexnet.data.dataset import load_meta
 from alexnet.data.download import download
-from alexnet.data.preprocess import check_published_counts, preprocess
+from alexnet.data.preprocess import preprocess
+from alexnet.data.readers import check_published_counts
 from alexnet.errors import UserError
 
 from . import making

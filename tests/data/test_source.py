@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from alexnet.data.source import list_source, load_source, save_source
+from alexnet.data.source import list_source, load_source, naming_origin, save_source
 from alexnet.errors import UserError
 
 from .making import make_files, write_folder
@@ -28,7 +28,9 @@ def test_the_digest_is_that_of_the_output_of_sha256sum(raw):
 def test_a_changed_removed_or_added_file_is_named(raw, name, content):
     path = raw / f"files/cat/{name}.png"
     path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(UserError, match=f"changed since the download: cat/{name}.png; download"):
+    with pytest.raises(
+        UserError, match=f"changed since the download: cat/{name}.png; run `dvc repro --force"
+    ):
         load_source(raw)
 
 
@@ -41,3 +43,19 @@ def test_an_invalid_or_missing_list_is_an_error(raw):
     (raw / "source.json").unlink()
     with pytest.raises(UserError, match=r"source.json does not exist; run the stage"):
         load_source(raw)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("files: cat is odd", "/mine: cat is odd; mend it"),
+        ("a.tar cannot be read", "/mine cannot be read; mend it"),
+        ("{files} lacks a", "/mine lacks a; mend it"),
+        ("a.png does not decode", "/mine: a.png does not decode; mend it"),
+    ],
+)
+def test_a_message_names_the_source_and_not_its_copy(tmp_path, message, expected):
+    files = write_folder(tmp_path / "files", {"a.tar": b""})
+    with pytest.raises(UserError) as caught, naming_origin(files, "/mine", "; mend it"):
+        raise UserError(message.format(files=files))
+    assert str(caught.value) == expected

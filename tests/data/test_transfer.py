@@ -1,14 +1,26 @@
 """Downloads over HTTP: resumed, retried, bounded, and from accepted addresses alone."""
 
 import errno
+import gzip
 import os
 import random
+import ssl
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from alexnet.data import transfer
 from alexnet.data.transfer import NotFoundError, check_url, fetch
 from alexnet.errors import UserError
+
+from .conftest import Server
 
 CONTENT = random.Random(0).randbytes(300_000)
 
@@ -91,13 +103,15 @@ def test_client_errors_are_not_retried(server, get, status, error):
 
 
 def test_a_refused_connection_is_retried(tmp_path, waits):
-    with pytest.raises(UserError, match="failed 5 times"):
+    with pytest.raises(UserError, match="failed 5 times, last with: Connection refused"):
         fetch("http://127.0.0.1:9/file", tmp_path / "p.part", sleep=waits.append)
 
 
 def test_a_file_larger_than_published_is_not_read_to_its_end(server, get):
     server.files["/file"] = bytes(20 << 20)
     assert len(get(num_bytes=1000)) < 3 << 20
+    server.files["/file"] = bytes(5000)
+    assert len(get(num_bytes=1000)) == 5000, "the same, compressed less"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +147,133 @@ def test_a_redirect_to_plain_http_or_nowhere_is_an_error(server, get, target, me
 def test_an_odd_address_is_a_message(url, tmp_path, waits):
     with pytest.raises(UserError, match="https://"):
         fetch(url, tmp_path / "p.part", sleep=waits.append)
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "12abc", "1e3", "\xb2"])
+def test_a_length_that_is_no_number_is_ignored(server, get, length):
+    server.headers["Content-Length"] = length
+    assert get() == CONTENT
+
+
+def http_date(seconds):
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [
+        ("7", 7),
+        (http_date(90), 90),
+        ("86400", 120),
+        (http_date(86400), 120),
+        ("0", 1),
+        (http_date(-9), 1),
+        ("soon", 1),
+        ("9" * 400, 120),
+        ("Wed, 99 Foo 2026 99:99:99 GMT", 1),
+    ],
+)
+def test_a_server_that_asks_to_wait_is_given_the_time(server, get, waits, log, retry_after, wait):
+    server.plan = [(429, {"Retry-After": retry_after})]
+    assert get() == CONTENT
+    assert waits == [pytest.approx(wait, abs=60 if 9 < wait < 120 else 0)]
+    expected = f"{server.url}/file: HTTP 429 Too Many Requests; trying again in {waits[0]:.0f} s"
+    assert log.messages == [expected]
+
+
+def test_a_server_that_compresses_against_what_was_asked(server, get, tmp_path):
+    server.headers["Content-Encoding"] = "gzip"
+    server.files["/file"] = gzip.compress(CONTENT)
+    server.plan = ["cut"]
+    assert get() == CONTENT
+    assert server.ranges == [None, None], "nothing is resumed in the middle of a compression"
+    # A .gz file that the server only calls encoded, as Apache does.
+    server.files["/file.tar.gz"] = CONTENT
+    fetch(f"{server.url}/file.tar.gz", tmp_path / "q.part")
+    assert (tmp_path / "q.part").read_bytes() == CONTENT
+    server.headers["Content-Encoding"] = "br"
+    with pytest.raises(UserError, match="in the encoding br, which was not asked for"):
+        get()
+
+
+def test_a_login_of_netrc_is_used_and_never_shown(server, get, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password geheim")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.login = "Basic bWU6Z2VoZWlt"  # me:geheim
+    assert get() == CONTENT
+    server.login = "another"
+    with pytest.raises(UserError, match=r"HTTP 401 .*~/\.netrc") as caught:
+        get()
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_proxy_is_used_and_its_password_never_shown(server, tmp_path, monkeypatch, waits, log):
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server.url.replace("//", "//me:geheim@"))
+    server.files["http://localhost:9/file"] = CONTENT
+    fetch("http://localhost:9/file", tmp_path / "p.part")
+    assert (tmp_path / "p.part").read_bytes() == CONTENT
+    assert server.paths == ["http://localhost:9/file"]
+    monkeypatch.setenv("http_proxy", "http://me:geheim@127.0.0.1:9")
+    with pytest.raises(UserError, match="last with: Connection refused") as caught:
+        fetch("http://localhost:9/file", tmp_path / "q.part", sleep=waits.append)
+    assert "geheim" not in str(caught.value) + log.text
+
+
+def certificate(folder, host, days):
+    """The context of a server with a certificate of its own; it is `folder`/cert.pem."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=10))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "cert.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+HERE = x509.IPAddress(ip_address("127.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "trusted", "reason"),
+    [
+        (HERE, 9, True, None),
+        (HERE, 9, False, "self-signed certificate"),
+        (x509.DNSName("example.org"), 9, True, "certificate is not valid for '127.0.0.1'"),
+        (HERE, -9, True, "certificate has expired"),
+    ],
+)
+def test_a_certificate_that_is_not_accepted_is_told_in_a_sentence(
+    tmp_path, monkeypatch, waits, host, days, trusted, reason
+):
+    context = certificate(tmp_path, host, days)
+    if trusted:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    with Server(context).running() as server:
+        server.files["/file"] = CONTENT
+        if reason:
+            with pytest.raises(UserError, match=f"not accepted: .*{reason}; ") as caught:
+                fetch(f"{server.url}/file", tmp_path / "p.part", sleep=waits.append)
+            assert str(caught.value).startswith(f"{server.url}/file: the certificate")
+        else:
+            fetch(f"{server.url}/file", tmp_path / "p.part")
+            assert (tmp_path / "p.part").read_bytes() == CONTENT
+    assert waits == [], "another attempt would end the same"
+
+
+def test_https_to_a_server_without_it_is_told_in_a_sentence(server, tmp_path, waits):
+    with pytest.raises(UserError, match="last with: the server does not speak TLS at this port"):
+        fetch(server.url.replace("http", "https"), tmp_path / "p.part", sleep=waits.append)
 
 
 def test_a_full_disk_names_the_partial_download(server, tmp_path, monkeypatch):
