@@ -57,7 +57,8 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     # A bitmap of 32 bits whose fourth byte nobody has set.
     if image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox():
         return image.convert("RGB")
-    return image.convert({"La": "LA", "LAB": "RGB"}.get(image.mode, image.mode))
+    mode = {"La": "LA", "LAB": "RGB"}.get(image.mode)
+    return image.convert(mode) if mode else image
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:

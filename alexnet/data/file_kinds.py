@@ -9,7 +9,7 @@ _RAW_PHOTO = "a raw photo of a camera"
 # for a Canon CR2: a TIFF whose first page is not the photo.
 _KINDS = (
     (0, _LFS, "a Git LFS pointer, not the image itself", "run `git lfs pull` where it comes from"),
-    (8, b"CR\x02", f"{_RAW_PHOTO} (CR2)", CONVERT),
+    (0, b"II*\0\x10\0\0\0CR\x02", f"{_RAW_PHOTO} (CR2)", CONVERT),
     (4, b"ftypcrx ", f"{_RAW_PHOTO} (CR3)", CONVERT),
     (0, b"FUJIFILMCCD-RAW", f"{_RAW_PHOTO} (RAF)", CONVERT),
     (0, b"IIRO", f"{_RAW_PHOTO} (ORF)", CONVERT),
@@ -19,6 +19,7 @@ _KINDS = (
     (4, b"ftypmif1", "a HEIC image", CONVERT),
     (4, b"ftypmsf1", "a HEIC image", CONVERT),
     (4, b"ftyp", "a video (MP4, MOV)", _NO_IMAGE),
+    (8, b"AVI LIST", "a video (AVI)", _NO_IMAGE),
     (0, b"\xff\x0a", "a JPEG XL image", CONVERT),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL image", CONVERT),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image", CONVERT),

@@ -132,7 +132,7 @@ def _explain(error: Exception, content: bytes | Pixels) -> str:
         reason = f"too many pixels; {_LIMIT}"
     elif "truncated" in reason.lower():
         reason = f"its end is missing; {_GET}"
-    elif isinstance(error, OSError) and reason.startswith("decoder error"):
+    elif reason.startswith(("decoder error", "could not create decoder", "broken data stream")):
         reason = f"its data is damaged; {_GET}"
     return f"does not decode as an image: {reason}"
 

@@ -208,6 +208,7 @@ def refused_inputs():
         ),
         "PNG without its palette": (png(8, 3, [[0, 1], [2, 1]]), "its palette is missing"),
         "PNG, cut": (encode(Image.fromarray(noise))[:5000], "its end is missing"),
+        "WebP, cut": (encode(Image.fromarray(noise), "WEBP")[:1500], "its data is damaged"),
         "JPEG, cut": (jpeg[: len(jpeg) // 2], "its end is missing"),
         "JPEG, zeros after half of it": (
             jpeg[: len(jpeg) // 2] + bytes(len(jpeg) // 2),
