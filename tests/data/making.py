@@ -141,13 +141,13 @@ def small_spec(name):
 
 
 def cifar_files(name="cifar10"):
-    """Name -> content of the binary version, with two images in each file."""
+    """Name -> content of the binary version, with ten images in each file."""
     label = b"\0" if name == "cifar100" else b""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     names = ["train.bin", "test.bin"] if name == "cifar100" else names
-    pixels = np.kron(digits()[: 2 * len(names)], np.ones((4, 4), np.uint8)).reshape(-1, 1024)
+    pixels = np.kron(digits()[: 10 * len(names)], np.ones((4, 4), np.uint8)).reshape(-1, 1024)
     records = [label + bytes([row % 10]) + 3 * image.tobytes() for row, image in enumerate(pixels)]
-    files = {file: b"".join(records[2 * k : 2 * k + 2]) for k, file in enumerate(names)}
+    files = {file: b"".join(records[10 * k : 10 * k + 10]) for k, file in enumerate(names)}
     return files | {"readme.html": b"<html>"}
 
 

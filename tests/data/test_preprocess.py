@@ -53,6 +53,35 @@ def test_images_of_another_source_than_the_parameters_name_are_refused(tmp_path)
         preprocess(make_config(source="another"), tmp_path / "raw", tmp_path / "processed")
 
 
+def test_a_source_that_changed_or_went_away_is_used_as_it_was(tmp_path, log):
+    mine = write_folder(tmp_path / "mine", make_files(8))
+    run(tmp_path, mine)
+    data, before = make_config(source=str(mine)), read_files(tmp_path / "processed")
+    (mine / "cat/000.png").unlink()
+    log.clear()
+    preprocess(data, tmp_path / "raw", tmp_path / "processed")
+    assert read_files(tmp_path / "processed") == before
+    assert log.records[0].levelname == "WARNING"
+    assert log.messages[0].startswith(f"{mine} has changed since it was downloaded (cat/000.png)")
+    assert log.messages[0].endswith("run `dvc repro --force download`, then `dvc repro`")
+    mine.rename(tmp_path / "moved")
+    log.clear()
+    preprocess(data, tmp_path / "raw", tmp_path / "processed")
+    assert [record.levelname for record in log.records] == ["INFO"]
+
+
+def test_a_failure_names_the_source_and_how_to_renew_its_copy(tmp_path):
+    """DVC does not run download again, so a mended source alone would change nothing."""
+    archive = write_tar(tmp_path / "mine.tar", make_files(8) | {"cat/003.png": b"\x89PNG"})
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, archive)
+    assert str(caught.value).startswith(f"{archive}: cat/003.png does not decode")
+    assert str(caught.value).endswith(
+        f". {tmp_path / 'raw'} has a copy of it: once the source is mended, run "
+        "`dvc repro --force download`, then `dvc repro`"
+    )
+
+
 def test_meta_has_mean_and_std_of_train_alone(tmp_path):
     meta = run(tmp_path, write_folder(tmp_path / "mine", make_files(20)))
     train = load_file(tmp_path / "processed/train.safetensors")["images"] / 255.0

@@ -39,6 +39,7 @@ def project(tmp_path, monkeypatch) -> Path:
         ("{project}/data/raw/images", "data/raw"),
         ("../project/data/../data/raw/images", "data/raw"),
         ("link/images", "data/raw"),
+        ("file://{project}/data/r%61w", "data/raw"),
         (["https://example.org/x.tar", "data/images", "data/processed/x"], "data/processed"),
         ("models/images.tar", "models"),
         ("reports/figures/mine", "reports"),
