@@ -6,7 +6,6 @@ not imported, so the error comes in a fraction of a second.
 """
 
 import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -236,15 +235,6 @@ class Params(Section):
                 "set it to auto or fp32"
             )
         return self
-
-
-def dotted_keys(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings by their path: train.epochs."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from dotted_keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def load(path: Path) -> Params:

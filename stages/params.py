@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from alexnet import config
 from alexnet.errors import UserError
 from alexnet.files import abbreviate, explain_validation, read_record, write_json
+from alexnet.nested import dotted_keys
 from stages import paths
 from stages.inputs import check_inputs
 from stages.runtime.engine import PARAMS_SHA256
@@ -51,7 +52,7 @@ def require_recorded(values: config.Params) -> None:
     """Raises UserError if train and evaluate have read other parameters than `values`."""
     for path in (paths.TRAIN_PARAMS, paths.EVALUATE_PARAMS):
         theirs, ours = (
-            dict(config.dotted_keys(each)) for each in (_read(path), _recordable(path, values))
+            dict(dotted_keys(each)) for each in (_read(path), _recordable(path, values))
         )
         if differing := [key for key in theirs | ours if theirs.get(key) != ours.get(key)]:
             raise UserError(

@@ -13,6 +13,7 @@ from alexnet import config
 from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.files import write_text
+from alexnet.nested import dotted_keys
 from stages.paths import PARAMS, PRESETS, ParamsFile
 
 logger = logging.getLogger("stages.preset")
@@ -30,8 +31,8 @@ def preset(
     text = with_values(config.read(params), _values_of(source))
     after = config.parse(text, source)  # a preset that does not fit changes nothing
     write_text(params, text)
-    old = dict(config.dotted_keys(before.model_dump()))
-    for key, value in config.dotted_keys(after.model_dump()):
+    old = dict(dotted_keys(before.model_dump()))
+    for key, value in dotted_keys(after.model_dump()):
         if value != old[key]:
             logger.info(f"{key}: {old[key]} -> {value}")
     logger.info(f"{params} has the values of {source}")

@@ -9,11 +9,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alexnet.config import dotted_keys
 from alexnet.escape import for_terminal
 from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
 from alexnet.files import require_file, write_text
+from alexnet.nested import dotted_keys
 from alexnet.network.summary import Layer, totals
 from alexnet.report.arithmetic import layer_arithmetic
 from alexnet.report.curves import History

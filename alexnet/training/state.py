@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import dotted_keys
+from alexnet.nested import dotted_keys
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoint
 from alexnet.training.distributed import DistributedContext

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import dotted_keys
+from alexnet.nested import dotted_keys
 from alexnet.progress import format_seconds
 from alexnet.training.checkpoint_store import find_runs
 

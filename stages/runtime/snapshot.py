@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from alexnet import config
 from alexnet.errors import UserError
+from alexnet.nested import dotted_keys
 from stages import paths
 from stages.runtime.damage import explain_damage
 from stages.runtime.dvc_files import Out, declared, files_in, md5_of, read_listing, recorded_outs
@@ -105,7 +106,7 @@ class Inputs:
     def _tracked(self, content: bytes) -> dict[str, Any]:
         """The declared parameters by dotted key; none if that is no valid file of parameters."""
         try:
-            values = dict(config.dotted_keys(YAML(typ="safe", pure=True).load(content.decode())))
+            values = dict(dotted_keys(YAML(typ="safe", pure=True).load(content.decode())))
         except Exception:  # in the middle of an edit; ruamel raises many types
             return {}
         sections = [f"{key}." for key in self._declared.params]
