@@ -51,7 +51,7 @@ def costs(
     """The cost of each loop, by name."""
     as_written = network_flops(metadata, collapsed=False)
     done = network_flops(metadata, trains_collapsed(metadata, params))
-    in_optimizer = run_in_subprocess(optimizer_flops, metadata, params)
+    in_optimizer = run_in_subprocess(optimizer_flops, metadata, params, device_config.dtype)
     peaks = {
         dtype: run_in_subprocess(product_peak, device_config.device, dtype)
         for dtype in {torch.float32, device_config.dtype}
@@ -83,12 +83,12 @@ def trains_collapsed(metadata: ModelMetadata, params: config.Train) -> bool:
     return params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
 
 
-def optimizer_flops(metadata: ModelMetadata, params: config.Train) -> int:
+def optimizer_flops(metadata: ModelMetadata, params: config.Train, dtype: torch.dtype) -> int:
     """Operations of the matrix products in one step of our optimizer, counted during a step."""
     model = build(metadata, dropout=0.0)
     network = collapse_for_training(model) if trains_collapsed(metadata, params) else model
     copies = num_copies(model, metadata.image_size)
-    optimizer = build_optimizer(network, copies, params, torch.float32)
+    optimizer = build_optimizer(network, copies, params, dtype)
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     with FlopCounterMode(display=False) as counter:

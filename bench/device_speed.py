@@ -157,7 +157,7 @@ def cost_of(bench: Bench) -> Cost:
         precision=str(dtype).removeprefix("torch."),
         flops_per_image_as_written=network_flops(bench.metadata, collapsed=False),
         flops_per_image_done=network_flops(bench.metadata, collapses),
-        flops_per_step_of_optimizer=optimizer_flops(bench.metadata, params),
+        flops_per_step_of_optimizer=optimizer_flops(bench.metadata, params, dtype),
         peak_flops_per_second=product_peak(bench.device, dtype),
     )
 

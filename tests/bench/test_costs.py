@@ -15,14 +15,23 @@ def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
     assert full - collapsed == 3 * 2 * (9216 - 256) * 4096
 
 
-def test_the_optimizers_operations_are_muons_five_iterations(metadata, params):
-    """(rows, columns), rows the smaller: X X^T, its square, and both times X."""
+@pytest.mark.parametrize(
+    ("dtype", "operations"),
+    [
+        # Five times X X^T, its square, and both times X.
+        (torch.bfloat16, lambda rows, columns: 5 * (4 * rows**2 * columns + 2 * rows**3)),
+        # X X^T; of its five polynomials the squares, and four times their product and both
+        # products of the next G; all of it times X.
+        (torch.float32, lambda rows, columns: 4 * rows**2 * columns + (5 + 4 * 3) * 2 * rows**3),
+    ],
+)
+def test_the_optimizers_operations_are_muons_five_iterations(metadata, params, dtype, operations):
     shapes = [(96, 363), (256, 2400), (384, 2304), (384, 3456), (256, 3456), (256, 4096)]
-    expected = sum(5 * (4 * rows**2 * columns + 2 * rows**3) for rows, columns in shapes)
     assert params.train.muon_lr
-    assert costs.optimizer_flops(metadata, params.train) == expected
+    expected = sum(operations(*shape) for shape in shapes)
+    assert costs.optimizer_flops(metadata, params.train, dtype) == expected
     plain = params.train.model_copy(update={"muon_lr": None})
-    assert costs.optimizer_flops(metadata, plain) == 0
+    assert costs.optimizer_flops(metadata, plain, dtype) == 0
 
 
 @pytest.mark.usefixtures("here")
