@@ -75,7 +75,7 @@ def test_a_failure_names_the_source_and_how_to_renew_its_copy(tmp_path):
     archive = write_tar(tmp_path / "mine.tar", make_files(8) | {"cat/003.png": b"\x89PNG"})
     with pytest.raises(UserError) as caught:
         run(tmp_path, archive)
-    assert str(caught.value).startswith(f"{archive}: cat/003.png does not decode")
+    assert str(caught.value).startswith(f"{archive}: 1 of 16 images cannot be read:\n  cat/003.png")
     assert str(caught.value).endswith(
         f". {tmp_path / 'raw'} has a copy of it: once the source is mended, run "
         "`dvc repro --force download`, then `dvc repro`"
@@ -229,7 +229,7 @@ def test_the_first_ten_images_that_do_not_decode_are_named(tmp_path):
     with pytest.raises(UserError) as caught:
         run(tmp_path, mine)
     first, *listed, more, advice = str(caught.value).split("\n")
-    assert first == "13 of 40 images cannot be read:"
+    assert first == f"{mine}: 13 of 40 images cannot be read:"
     assert [line.split()[0] for line in listed] == [
         f"cat/{number:03}.png" for number in range(5, 15)
     ]
