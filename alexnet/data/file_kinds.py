@@ -1,14 +1,14 @@
 """What a file is that is not read as an image, by its first bytes, whatever its suffix says."""
 
+from alexnet.data.signatures import LFS_POINTER, WEB_PAGE
+
 CONVERT = "which is not read; convert it to JPEG or PNG"
 _NO_IMAGE = "not an image"
-_LFS = b"version https://git-lfs.github.com/spec/v1"
 _RAW_PHOTO = "a raw photo of a camera"
 
 # (offset, bytes, what the file is, what to do). None of them begins an image that is read, but
 # for a Canon CR2: a TIFF whose first page is not the photo.
 _KINDS = (
-    (0, _LFS, "a Git LFS pointer, not the image itself", "run `git lfs pull` where it comes from"),
     (0, b"II*\0\x10\0\0\0CR\x02", f"{_RAW_PHOTO} (CR2)", CONVERT),
     (4, b"ftypcrx ", f"{_RAW_PHOTO} (CR3)", CONVERT),
     (0, b"FUJIFILMCCD-RAW", f"{_RAW_PHOTO} (RAF)", CONVERT),
@@ -57,7 +57,9 @@ def name_kind(content: bytes) -> str | None:
         return "empty; get it again"
     if b"<svg" in head and head.startswith((b"<svg", b"<?xml", b"<!")):
         return f"an SVG drawing, {CONVERT}"
-    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+    if LFS_POINTER.match(content):
+        return "a Git LFS pointer, not the image itself, run `git lfs pull` where it comes from"
+    if WEB_PAGE.match(content[:1024]):
         return "a web page, not an image; get it again, from the address of the image itself"
     return None
 

@@ -17,7 +17,7 @@ from alexnet.errors import UserError
 # What a data set of images does not reach. Without limits, a small archive could take all memory.
 MAX_DEPTH = 64
 MAX_NAME_BYTES = 1024
-HEAD_BYTES = 16  # the first bytes of a file tell its kind
+HEAD_BYTES = 64  # the first bytes of a file tell its kind
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import re
 
 # Without TIFF and PPM: the raw photos of most cameras begin as a TIFF, and a text may as a PPM.
 _IMAGES = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM....\0\0\0\0|RIFF....WEBP", re.S)
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|script|!--)", re.I)
+LFS_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/")
 _PACK = "extract it and name the folder in data.source, or pack it as zip or tar.gz"
 _KINDS = (
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _PACK),
@@ -21,10 +23,9 @@ _KINDS = (
     (rb"\x89HDF\r\n", "an HDF5 file", "export its images as files into a folder for each class"),
     (rb"\x93NUMPY", "a NumPy array", "export its images as files into a folder for each class"),
     (rb"%PDF", "a PDF document", "export its images as files into a folder for each class"),
-    (rb"version https://", "a Git LFS pointer instead of its file", "run git lfs pull"),
-    (rb"\s*<(?i:!doctype|html)", "a web page, of a login perhaps", "get the archive again"),
+    (LFS_POINTER, "a Git LFS pointer instead of its file", "run git lfs pull"),
+    (WEB_PAGE, "a web page, of a login perhaps", "get the archive again"),
 )
-KINDS = tuple((re.compile(pattern), kind, advice) for pattern, kind, advice in _KINDS)
 
 
 def is_image(head: bytes) -> bool:
@@ -36,4 +37,4 @@ def describe(head: bytes) -> tuple[str, str] | None:
     """What a file that starts with `head` is, and what to do; None if nothing is known of it."""
     if is_image(head):
         return "one image", "a folder or an archive of images is expected"
-    return next(((kind, advice) for start, kind, advice in KINDS if start.match(head)), None)
+    return next(((kind, advice) for start, kind, advice in _KINDS if re.match(start, head)), None)

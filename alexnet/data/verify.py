@@ -1,19 +1,16 @@
 """Verify a file of a data set: what digest proves it, and what it is if none does."""
 
 import hashlib
-import re
 from pathlib import Path
 
 from alexnet import files
 from alexnet.data.catalog import DATASETS, PublishedFile, known_content
 from alexnet.data.cifar import read_cifar
 from alexnet.data.idx import published_stem, read_content
+from alexnet.data.signatures import LFS_POINTER, WEB_PAGE
 from alexnet.data.source import naming_origin
 from alexnet.data.transfer import is_url
 from alexnet.errors import UserError
-
-_WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|script|!--)", re.I)
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def published_file(name: str, path: str) -> PublishedFile:
@@ -59,14 +56,14 @@ def check_start(address: str, path: Path) -> None:
     gives = "gives" if is_url(address) else "is"
     if not start:
         raise UserError(f"{address} {gives} an empty file")
-    if _WEB_PAGE.match(start):
+    if WEB_PAGE.match(start):
         raise UserError(
             f"{address} {gives} a web page, as of a login or a warning, in place of the file; "
             "download the file in a browser and name the local path"
         )
-    if start.startswith(_LFS_POINTER):
+    if LFS_POINTER.match(start):
         raise UserError(
-            f"{address} {gives} a pointer of Git LFS in place of the file; `git lfs pull`"
+            f"{address} {gives} a pointer of Git LFS in place of the file; run `git lfs pull`"
         )
 
 

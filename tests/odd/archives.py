@@ -121,7 +121,11 @@ CASES = [
     Case("rar", starting(b"Rar!\x1a\x07\x01", "x.rar"), "is a RAR archive; extract it"),
     Case("tar.zst", starting(b"\x28\xb5\x2f\xfd", "x.tar.zst"), "compressed by Zstandard"),
     Case("a web page called zip", starting(b"<!DOCTYPE html>"), "is a web page, as of a login"),
-    Case("a Git LFS pointer", starting(b"version https://git-lfs.github.com/"), "run git lfs pull"),
+    Case(
+        "a Git LFS pointer",
+        starting(b"version https://git-lfs.github.com/spec/v1\n"),
+        "run git lfs pull",
+    ),
     Case("one image", starting(b"\xff\xd8\xff\xe0", "x.jpg"), "one image; a folder or an archive"),
     Case("tar: folders around it, a README beside them", around, ALL),
     Case("tar: a hard link", tar_with(tarfile.LNKTYPE, "dog/000.png"), "^17 images of cat, dog$"),

@@ -178,7 +178,7 @@ CASES = [
     Case("CIFAR: a web page", file(b"<html>", "c.tar.gz", name="cifar10"), "is a web page"),
     Case("source: file://", images("file://{}/my%20images"), "^16 images of cat, dog$"),
     Case("source: file:/", images("file:{}/my images"), "write the path alone"),
-    Case("source: a space behind it", images("{}/my images "), "remove the spaces"),
+    Case("source: a space after the path", images("{}/my images "), "remove the spaces"),
     Case("source: no https", images("example.org/images.zip"), "an address starts with https"),
     Case("source: a path of Windows", images("C:\\Users\\me\\images"), "a path of Windows"),
     Case("source: a variable", images("$HOME/images"), "variables are not expanded"),
