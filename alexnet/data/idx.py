@@ -4,29 +4,22 @@ Two zero bytes, the type (8: uint8), the number of dimensions, each dimension as
 big-endian uint32, then the values.
 """
 
-import bz2
-import gzip
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from alexnet.data.catalog import DATASETS
+from alexnet.data.compressed import open_decompressed
 from alexnet.data.images import Pixels
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.errors import UserError
 
 MAX_BYTES = 1 << 26  # of a content; the largest published one has 47,040,016
 _PREFIXES = {"train": "train", "test": "t10k"}
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"BZh": bz2.open,
-}
 # 7-Zip extracts train-images-idx3-ubyte.gz to the name in its header, with a dot.
 _NAME = re.compile(r"(train|t10k)-(images[-.]idx3|labels[-.]idx1)-ubyte(?:\.(?:gz|xz|bz2))?")
 
@@ -69,12 +62,9 @@ def read_content(path: Path) -> bytes:
 
     Raises UserError if it is damaged or larger than any IDX file of a data set.
     """
-    with path.open("rb") as file:
-        start = file.read(6)
-    opener = next((o for magic, o in _OPENERS.items() if start.startswith(magic)), None)
     try:
-        with opener(path) if opener else path.open("rb") as stream:
-            content: bytes = stream.read(MAX_BYTES + 1)
+        with open_decompressed(path) as stream:
+            content = stream.read(MAX_BYTES + 1)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk
             raise

@@ -1,13 +1,11 @@
 """Read a tar as a stream, and nothing that its author could make endless."""
 
-import bz2
-import gzip
-import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from alexnet.data.compressed import open_decompressed
 from alexnet.data.members import (
     ArchiveMember,
     checked_path,
@@ -25,7 +23,7 @@ _EXTENDED_HEADERS = (
 
 def walk_tar(root: Path) -> Iterator[ArchiveMember]:
     """Every file, folder and hard link of a tar, compressed or not; see archive.iter_members."""
-    with damage_as_user_error(root), _open_decompressed(root) as stream:
+    with damage_as_user_error(root), open_decompressed(root) as stream:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as archive:
             while (info := archive.next()) is not None:
                 inside = checked_path(root, info.name)
@@ -79,18 +77,3 @@ class _StrictTarInfo(tarfile.TarInfo):
         raise tarfile.ReadError("it has sparse files")
 
     _proc_gnusparse_10 = _proc_sparse
-
-
-def _open_decompressed(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        magic = file.read(6)
-    openers: dict[bytes, Callable[[Path], Any]] = {
-        b"\x1f\x8b": gzip.open,
-        b"\xfd7zXZ\x00": lzma.open,
-        b"BZh": bz2.open,
-    }
-    for prefix, opener in openers.items():
-        if magic.startswith(prefix):
-            stream: IO[bytes] = opener(path)
-            return stream
-    return path.open("rb")

@@ -124,7 +124,7 @@ CASES = [
     Case(
         "a Git LFS pointer",
         starting(b"version https://git-lfs.github.com/spec/v1\n"),
-        "run git lfs pull",
+        "run `git lfs pull`",
     ),
     Case("one image", starting(b"\xff\xd8\xff\xe0", "x.jpg"), "one image; a folder or an archive"),
     Case("tar: folders around it, a README beside them", around, ALL),
