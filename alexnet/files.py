@@ -7,6 +7,7 @@ What is read may have been edited since: it is checked against the dataclass tha
 """
 
 import csv
+import ctypes
 import hashlib
 import json
 import os
@@ -71,8 +72,7 @@ def atomic_directory(path: Path, is_ours: Callable[[str], object]) -> Iterator[P
         new.mkdir()
         with naming_errors(path, scratch):
             yield new
-            for entry in (*new.rglob("*"), new):
-                fsync(entry)
+            sync_file_system(new)
             refuse_strangers(path, is_ours)  # that came in the meantime
             replace_folder(folder, scratch)
             fsync(folder.parent)
@@ -115,6 +115,21 @@ def fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Flush all that was written to the file system of a folder.
+
+    One call in place of an fsync for each file, which for 100,000 of them takes minutes.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if libc.syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
     finally:
         os.close(descriptor)
 

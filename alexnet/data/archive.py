@@ -67,11 +67,12 @@ def _walk_folder(
         raise UserError(
             f"{root.name}: {inside} is a link to a folder that it lies in; remove the link"
         )
+    above_name = "" if inside == PurePosixPath() else f"{inside}/"
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
-        path = checked_path(root, str(inside / entry.name))
+        path = checked_path(root, above_name + entry.name)
         if is_system_file(path):  # a system folder is not entered
             is_folder = entry.is_dir(follow_symlinks=False)
-            yield ArchiveMember(root, path) if is_folder else _file_member(root, path, 0)
+            yield ArchiveMember(root, path) if is_folder else _file_member(root, path, entry, 0)
             continue
         is_folder, is_file = _follow(root, path, entry)
         if is_folder:
@@ -85,11 +86,13 @@ def _walk_folder(
                 target = member.hard_link_to and path / member.hard_link_to
                 yield replace(member, path=path / member.path, hard_link_to=target)
         else:
-            yield _file_member(root, path, entry.stat().st_size)
+            yield _file_member(root, path, entry, entry.stat().st_size)
 
 
-def _file_member(root: Path, path: PurePosixPath, num_bytes: int) -> ArchiveMember:
-    return ArchiveMember(root, path, num_bytes, lambda: (root / path).open("rb"))
+def _file_member(
+    root: Path, path: PurePosixPath, entry: "os.DirEntry[str]", num_bytes: int
+) -> ArchiveMember:
+    return ArchiveMember(root, path, num_bytes, lambda: open(entry.path, "rb"))
 
 
 def _follow(root: Path, path: PurePosixPath, entry: "os.DirEntry[str]") -> tuple[bool, bool]:

@@ -19,7 +19,7 @@ from alexnet.data.index import Item
 from alexnet.errors import UserError
 
 CHUNK_ITEMS = 64
-CHUNK_BYTES = 1 << 24  # large photographs make smaller chunks
+CHUNK_BYTES = 1 << 24  # large images make smaller chunks, before or after they are decoded
 
 
 @dataclass(frozen=True, order=True)
@@ -47,15 +47,16 @@ def decode_items(
     An image that does not decode is one of the chunk's `failures`. Raises UserError if a worker
     is killed.
     """
+    chunks = _chunks(items, max(1, min(CHUNK_ITEMS, CHUNK_BYTES // (size * size * channels))))
     num_workers = min(num_workers, num_items // CHUNK_ITEMS)
     if num_workers <= 1:
-        for chunk in _chunks(items):
+        for chunk in chunks:
             yield _decode_chunk(chunk, size, channels)
         return
     pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"))
     pending: deque[Future[DecodedChunk]] = deque()
     try:
-        for chunk in _chunks(items):
+        for chunk in chunks:
             pending.append(pool.submit(_decode_chunk, chunk, size, channels))
             if len(pending) > 2 * num_workers:
                 yield pending.popleft().result()
@@ -82,13 +83,13 @@ def _decode_chunk(chunk: list[Item], size: int, channels: int) -> DecodedChunk:
     return DecodedChunk(list(decoded), images.astype(np.uint8, copy=False), failures)
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _chunks(items: Iterable[Item], max_items: int) -> Iterator[list[Item]]:
     chunk: list[Item] = []
     num_bytes = 0
     for item in items:
         chunk.append(item)
         num_bytes += len(item.content)
-        if len(chunk) == CHUNK_ITEMS or num_bytes >= CHUNK_BYTES:
+        if len(chunk) == max_items or num_bytes >= CHUNK_BYTES:
             yield chunk
             chunk, num_bytes = [], 0
     if chunk:

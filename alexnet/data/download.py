@@ -94,18 +94,21 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
     root = local_path(origin)
     with naming_origin(root, origin):
         located = locate(data.name, origin)
-    if data.name == "folder" and root.is_dir():
-        if folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(f"{origin} contains {folder}, where it would be copied to; move it out")
-        with naming_origin(root, origin):
+        if is_folder := data.name == "folder" and root.is_dir():
+            if folder.resolve().is_relative_to(root.resolve()):
+                raise UserError(
+                    f"{root} contains {folder}, where it would be copied to; move it out"
+                )
             read_folder(root)
-        is_proven = [True]
-    else:
-        is_proven = [_verify(data, name, str(path), path) for name, path in located.items()]
-    for name, path in located.items():
-        (into / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, into / name)
-    return all(is_proven)
+    is_proven = is_folder or all(
+        [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)
+    )
+    for name, path in located:
+        copy = into / name
+        if not copy.parent.exists():
+            copy.parent.mkdir(parents=True)
+        shutil.copyfile(path, copy)
+    return is_proven
 
 
 def _receive_remote(data: config.Data, origin: str, into: Path, folder: Path) -> bool:

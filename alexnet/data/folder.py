@@ -48,15 +48,16 @@ def read_folder(files: Path) -> DatasetIndex:
         for folder, inner in found
         for path in inner.images
     )
-    index_of = {path: index for index, (path, _, _) in enumerate(places)}
+    index_of = {str(path): index for index, (path, _, _) in enumerate(places)}
+    hard_links = listing.hard_links  # and not the whole listing, which takes more memory
 
     def items() -> Iterator[Item]:
         for member in iter_members(root, open_archives=True):
-            paths = [member.path, *listing.hard_links.get(member.path, ())]
-            wanted = [path for path in paths if path in index_of]
+            names = [str(path) for path in (member.path, *hard_links.get(member.path, ()))]
+            wanted = [name for name in names if name in index_of]
             if member.open and wanted:
                 content = member.read()
-                yield from (Item(index_of[path], str(path), content) for path in wanted)
+                yield from (Item(index_of[name], name, content) for name in wanted)
 
     return DatasetIndex(
         classes,

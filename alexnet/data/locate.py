@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from alexnet.data.archive import iter_members
@@ -22,8 +23,8 @@ def local_path(origin: str) -> Path:
     return Path(os.path.expanduser(origin))  # which leaves an unknown ~user as it is
 
 
-def locate(name: str, origin: str) -> dict[str, Path]:
-    """The files of data set `name` at a local path: {path in data/raw/files: path}.
+def locate(name: str, origin: str) -> Iterable[tuple[str, Path]]:
+    """The files of data set `name` at a local path: each one's path in data/raw/files, and here.
 
     origin: of `folder`, a folder or an archive. Of a published data set, one of its files or a
     folder: with the files as published, uncompressed, or as torchvision and Kaggle lay them out.
@@ -36,17 +37,16 @@ def locate(name: str, origin: str) -> dict[str, Path]:
         raise UserError(f"{path} should be a file or a folder")
     spec = DATASETS.get(name)
     if spec and spec.format == "idx":
-        return _locate_idx(name, path)
+        return _locate_idx(name, path).items()
     if spec and spec.format == "cifar":
-        return _locate_cifar(name, path)
+        return _locate_cifar(name, path).items()
     if path.is_file():
-        return {archive_name(path.name): path}
-    members = [member for member in iter_members(path) if not member.is_folder]
-    return {
-        str(member.path): path / member.path
-        for member in members
-        if not is_system_file(member.path)
-    }
+        return [(archive_name(path.name), path)]
+    return (
+        (str(member.path), path / member.path)
+        for member in iter_members(path)
+        if not (member.is_folder or is_system_file(member.path))
+    )
 
 
 def find_changes(raw: Path, source: Source) -> list[str]:
@@ -57,20 +57,21 @@ def find_changes(raw: Path, source: Source) -> list[str]:
     """
     if is_url(source.source) or source.name == "digits":
         return []
-    copied = {file.path: file for file in source.files}
+    missing = {file.path: file for file in source.files}
     downloaded = (raw / "source.json").stat().st_mtime
+    changed = []
     try:
-        found = locate(source.name, source.source)
-        changed = copied.keys() ^ found.keys()
-        for name in copied.keys() & found.keys():
-            status = found[name].stat()
-            if status.st_size != copied[name].bytes or (
-                status.st_mtime > downloaded and sha256(found[name]) != copied[name].sha256
+        for name, path in locate(source.name, source.source):
+            copied, status = missing.pop(name, None), path.stat()
+            if (
+                copied is None
+                or status.st_size != copied.bytes
+                or (status.st_mtime > downloaded and sha256(path) != copied.sha256)
             ):
-                changed.add(name)
+                changed.append(name)
     except (UserError, OSError):
         return []
-    return sorted(changed)
+    return sorted([*changed, *missing])
 
 
 def archive_name(file_name: str) -> str:

@@ -20,7 +20,7 @@ MAX_NAME_BYTES = 1024
 HEAD_BYTES = 64  # the first bytes of a file tell its kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArchiveMember:
     """A file or a folder.
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 import numpy as np
+from PIL import Image
 
 from alexnet.data.images import Pixels
 from alexnet.errors import UserError
@@ -19,13 +20,11 @@ def mean_and_std(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     whose deviation nothing can be divided.
     """
     channels = images.shape[3]
-    histogram = np.zeros((channels, 256), np.int64)
-    for block in _blocks(images):
-        for channel in range(channels):
-            values = block[..., channel].ravel()
-            histogram[channel] += np.bincount(values, minlength=256)
+    histogram = np.zeros(channels * 256, np.int64)
+    for rows in blocks(images):
+        histogram += Image.fromarray(_tall(images[rows])).histogram()
     mean, std = [], []
-    for channel, occurrences in enumerate(histogram.tolist()):
+    for channel, occurrences in enumerate(histogram.reshape(channels, 256).tolist()):
         num = sum(occurrences)
         total = sum(value * times for value, times in enumerate(occurrences))
         squares = sum(value * value * times for value, times in enumerate(occurrences))
@@ -39,10 +38,10 @@ def mean_and_std(images: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean), tuple(std)
 
 
-def count_duplicates(images: Pixels, others: Pixels) -> int:
-    """The number of `others` that equal one of `images`, pixel by pixel."""
+def count_duplicates(images: Pixels, *splits: Pixels) -> list[int]:
+    """For each of `splits`, how many of its images equal one of `images`, pixel by pixel."""
     seen = set(_digests(images))
-    return sum(digest in seen for digest in _digests(others))
+    return [sum(digest in seen for digest in _digests(split)) for split in splits]
 
 
 def _digests(images: Pixels) -> Iterator[bytes]:
@@ -51,7 +50,14 @@ def _digests(images: Pixels) -> Iterator[bytes]:
         yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _blocks(images: Pixels) -> Iterator[Pixels]:
+def blocks(images: Pixels) -> Iterator[slice]:
+    """The rows of images (N, H, W, C), as many at a time as are held in memory."""
     rows = max(1, _BLOCK_PIXELS // (images.shape[1] * images.shape[2]))
     for start in range(0, len(images), rows):
-        yield images[start : start + rows]
+        yield slice(start, start + rows)
+
+
+def _tall(images: Pixels) -> Pixels:
+    """Images one below the other, as Pillow takes them: (N * H, W, 3), or (N * H, W) if grey."""
+    _, _, width, channels = images.shape
+    return images.reshape((-1, width, channels) if channels > 1 else (-1, width))

@@ -16,7 +16,7 @@ from alexnet.data.decode import Failure, decode_items
 from alexnet.data.images import Pixels
 from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.data.locate import find_changes
-from alexnet.data.pixel_stats import count_duplicates, mean_and_std
+from alexnet.data.pixel_stats import blocks, count_duplicates, mean_and_std
 from alexnet.data.readers import read_index
 from alexnet.data.source import RENEW, load_source, naming_origin
 from alexnet.data.splits import count_images, split_dataset
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 WRITTEN = re.compile(r"(train|val|test)\.safetensors|meta\.json")  # the files in its folder
 MAX_NAMED = 10  # images in one message
-COPY_IMAGES = 1024  # at a time
 
 
 def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | None = None) -> Meta:
@@ -42,6 +41,48 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
     if `raw` does not hold a valid data set of the kind of data.name, or if an image does not
     decode that is not left out, or if a class has no image left in a split.
     """
+    origin, digest = _check_source(data, raw)
+    advice = f". {raw} has a copy of it: once the source is mended, run {RENEW}"
+    about_source = partial(naming_origin, raw / "files", origin, advice)
+    with about_source():
+        index = read_index(data.name, raw / "files")
+    splits = split_dataset(index, data)
+    counts = count_images(splits, index.labels, index.classes)
+    with atomic_directory(folder, WRITTEN.fullmatch) as new:
+        num_workers = num_workers or len(os.sched_getaffinity(0))
+        with about_source():
+            images, failures = _write_splits(new, index, splits, data, num_workers)
+            if failures:
+                counts = _skip(failures, index, splits, data.on_bad_image)
+        if failures:
+            _remove_images(new, images, index.labels, splits, failures)
+        mean, std = mean_and_std(images["train"])
+        others = ("test", "val")
+        numbers = count_duplicates(images["train"], *(images[split] for split in others))
+        duplicates = {f"train-{split}": n for split, n in zip(others, numbers, strict=True)}
+        for split in SPLITS:
+            numbers = list(counts[split].values())
+            check_split(new / f"{split}.safetensors", data.image_size, data.channels, numbers)
+        meta = Meta(
+            name=data.name,
+            classes=index.classes,
+            image_size=data.image_size,
+            channels=data.channels,
+            mean=mean,
+            std=std,
+            counts=counts,
+            duplicates=duplicates,
+            skipped=tuple(SkippedImage(for_terminal(f.name), f.reason) for f in failures),
+            source=origin,
+            source_sha256=digest,
+        )
+        save_meta(new, meta)
+    _log_summary(meta)
+    return meta
+
+
+def _check_source(data: config.Data, raw: Path) -> tuple[str, str]:
+    """The origin of the source in `raw` and its digest, once it is checked against `data`."""
     source = load_source(raw)
     if source.name != data.name:
         raise UserError(
@@ -58,44 +99,7 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
             "run %s",
             *(source.source, abbreviate(changes), raw, RENEW),
         )
-    advice = f". {raw} has a copy of it: once the source is mended, run {RENEW}"
-    about_source = partial(naming_origin, raw / "files", source.source, advice)
-    with about_source():
-        index = read_index(data.name, raw / "files")
-    splits = split_dataset(index, data)
-    counts = count_images(splits, index.labels, index.classes)
-    with atomic_directory(folder, WRITTEN.fullmatch) as new:
-        num_workers = num_workers or len(os.sched_getaffinity(0))
-        with about_source():
-            images, failures = _write_splits(new, index, splits, data, num_workers)
-            if failures:
-                counts = _skip(failures, index, splits, data.on_bad_image)
-        if failures:
-            _remove_images(new, images, index.labels, splits, failures)
-        mean, std = mean_and_std(images["train"])
-        duplicates = {
-            f"train-{split}": count_duplicates(images["train"], images[split])
-            for split in ("test", "val")
-        }
-        for split in SPLITS:
-            numbers = list(counts[split].values())
-            check_split(new / f"{split}.safetensors", data.image_size, data.channels, numbers)
-        meta = Meta(
-            name=data.name,
-            classes=index.classes,
-            image_size=data.image_size,
-            channels=data.channels,
-            mean=mean,
-            std=std,
-            counts=counts,
-            duplicates=duplicates,
-            skipped=tuple(SkippedImage(for_terminal(f.name), f.reason) for f in failures),
-            source=source.source,
-            source_sha256=source.sha256,
-        )
-        save_meta(new, meta)
-    _log_summary(meta)
-    return meta
+    return source.source, source.sha256
 
 
 def _write_splits(
@@ -175,8 +179,7 @@ def _remove_images(
         path.unlink()  # its map, `decoded`, stays
         images[split], new_labels = create_split(path, len(kept), *decoded.shape[2:])
         new_labels[:] = labels[members[kept]]
-        for start in range(0, len(kept), COPY_IMAGES):
-            rows = slice(start, start + COPY_IMAGES)
+        for rows in blocks(images[split]):
             images[split][rows] = decoded[kept[rows]]
 
 

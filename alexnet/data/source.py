@@ -1,10 +1,13 @@
 """The contents of data/raw: files/, exactly as received, and source.json, their list."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from alexnet import files
 from alexnet.errors import UserError
@@ -12,7 +15,7 @@ from alexnet.errors import UserError
 RENEW = "`dvc repro --force download`, then `dvc repro`"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file; `path` is relative to files/."""
 
@@ -42,17 +45,14 @@ class Source:
 
 def list_source(raw: Path, name: str, source: str) -> Source:
     """List every file under raw/files with its size and digest."""
-    root = raw / "files"
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    received = tuple(
-        SourceFile(name, (root / name).stat().st_size, files.sha256(root / name)) for name in names
-    )
-    lines = "".join(f"{file.sha256}  {file.path}\n" for file in received)
-    return Source(name, source, received, hashlib.sha256(lines.encode()).hexdigest())
+    received = tuple(sorted(_read_files(raw), key=lambda file: file.path))
+    return Source(name, source, received, _digest(received))
 
 
 def save_source(raw: Path, source: Source) -> None:
-    files.write_json(raw / "source.json", asdict(source))
+    # pydantic writes it without a dict for each of the files.
+    text = TypeAdapter(Source).dump_json(source, indent=2).decode()
+    files.write_text(raw / "source.json", text + "\n")
 
 
 def written_by_download(raw: Path) -> Callable[[str], bool]:
@@ -74,9 +74,10 @@ def load_source(raw: Path) -> Source:
     or changed since the download.
     """
     recorded = _read_list(raw)
-    found = list_source(raw, recorded.name, recorded.source)
-    if found != recorded:
-        changed = {file.path for file in set(found.files) ^ set(recorded.files)}
+    missing = {file.path: file for file in recorded.files}
+    changed = [file.path for file in _read_files(raw) if missing.pop(file.path, None) != file]
+    changed += missing
+    if changed or recorded.sha256 != _digest(recorded.files):
         raise UserError(
             f"{raw / 'files'}: changed since the download: {files.abbreviate(sorted(changed))}; "
             f"run {RENEW}"
@@ -101,6 +102,21 @@ def naming_origin(files: Path, origin: str, advice: str = "") -> Iterator[None]:
             if message.startswith((f"{name}: ", f"{name} ")):
                 raise UserError(f"{origin}{message.removeprefix(name)}{advice}") from None
         raise UserError(f"{origin}: {message}{advice}") from None
+
+
+def _read_files(raw: Path) -> Iterator[SourceFile]:
+    """The files below raw/files, in the order of the file system."""
+    root = raw / "files"
+    for folder, _, names in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        for name in names:
+            path = Path(folder, name)
+            yield SourceFile(str(inside / name), path.stat().st_size, files.sha256(path))
+
+
+def _digest(received: tuple[SourceFile, ...]) -> str:
+    lines = "".join(f"{file.sha256}  {file.path}\n" for file in received)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _read_list(raw: Path) -> Source:

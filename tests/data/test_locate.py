@@ -38,7 +38,7 @@ def test_the_four_files_are_found(tmp_path, source, place):
     write_folder(tmp_path, {"FashionMNIST/raw/" + stem: b"other" for stem in IDX})
     found = locate("mnist", str(tmp_path / source))
     suffix = place[place.rfind(".") :] if place.endswith(("gz", "xz")) else ""
-    assert found == {stem + suffix: tmp_path / at for stem, at in places.items()}
+    assert dict(found) == {stem + suffix: tmp_path / at for stem, at in places.items()}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
@@ -48,7 +48,9 @@ def test_the_extracted_archive_is_found(tmp_path, name, source):
     files = cifar_files(name)
     write_folder(tmp_path / folder, files)
     found = locate(name, str(tmp_path / source.format(folder=folder, first=next(iter(files)))))
-    assert found == {file: tmp_path / folder / file for file in files if file != "readme.html"}
+    assert dict(found) == {
+        file: tmp_path / folder / file for file in files if file != "readme.html"
+    }
 
 
 @pytest.mark.parametrize(
