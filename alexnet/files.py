@@ -28,6 +28,7 @@ from alexnet.errors import UserError
 from alexnet.scratch import naming_errors, replace_folder, scratch_path
 
 CHUNK_BYTES = 1 << 20
+MAX_FSYNCS = 1000
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
@@ -72,7 +73,7 @@ def atomic_directory(path: Path, is_ours: Callable[[str], object]) -> Iterator[P
         new.mkdir()
         with naming_errors(path, scratch):
             yield new
-            sync_file_system(new)
+            _sync_contents(new)
             refuse_strangers(path, is_ours)  # that came in the meantime
             replace_folder(folder, scratch)
             fsync(folder.parent)
@@ -119,11 +120,17 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_file_system(folder: Path) -> None:
-    """Flush all that was written to the file system of a folder.
+def _sync_contents(folder: Path) -> None:
+    """Flush a folder with all that is in it.
 
-    One call in place of an fsync for each file, which for 100,000 of them takes minutes.
+    Many files (an fsync took 2.3 ms, measured on a virtual disk) are flushed by one call, with
+    whatever else was written to their file system.
     """
+    entries = [Path(at, name) for at, _, names in os.walk(folder) for name in ("", *names)]
+    if len(entries) <= MAX_FSYNCS:
+        for entry in entries:
+            fsync(entry)
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -4,14 +4,17 @@ This module imports torch only where it is used: a process that measures onnxrun
 without torch's memory.
 """
 
+import contextlib
 import math
 import multiprocessing
 import os
 import re
+import resource
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -26,6 +29,8 @@ R = TypeVar("R")
 # Until memory is allocated and kernels are chosen. A compiled loop on a GPU takes longer: see
 # `bench.loops.warm_up_steps`.
 WARM_UP_STEPS = {"cpu": 3, "cuda": 8}
+
+SAMPLING_SECONDS = 0.05  # of memory
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,57 @@ def run_in_subprocess(function: Callable[P, R], *arguments: P.args, **named: P.k
     """Call the function in a fresh process; returns its result or raises its exception."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments, **named).result()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a call took, of its process and of those that it started."""
+
+    seconds: float
+    cpu_seconds: float  # of all processes
+    peak_bytes: int  # memory of their own, without pages of files, of all at once
+
+
+def measure_usage(
+    limit_bytes: int | None, function: Callable[P, object], *arguments: P.args, **named: P.kwargs
+) -> Usage:
+    """Call the function in a fresh process, whose modules are loaded before.
+
+    limit_bytes: of memory of its own, for that process and for each that it starts.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pid = pool.submit(os.getpid).result()
+        call = pool.submit(_timed, limit_bytes, partial(function, *arguments, **named))
+        peak = 0
+        while not call.done():
+            peak = max(peak, private_bytes(pid))
+            wait([call], SAMPLING_SECONDS)
+        return Usage(*call.result(), peak)
+
+
+def _timed(limit_bytes: int | None, function: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of the processor."""
+    if limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+    before, start = os.times(), time.perf_counter()
+    function()
+    seconds, after = time.perf_counter() - start, os.times()
+    return seconds, sum(after[:4]) - sum(before[:4])
+
+
+def private_bytes(pid: int) -> int:
+    """Resident memory without pages of files, of a process and of all below it."""
+    parents, private = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError, KeyError):  # a process that ends, or has no memory
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            number = int(fields["Pid"])
+            private[number] = 1024 * int(fields["RssAnon"].removesuffix("kB"))
+            parents[number] = int(fields["PPid"])
+    family = [pid]
+    for each in family:  # which grows
+        family += [child for child, parent in parents.items() if parent == each]
+    return sum(private.get(each, 0) for each in family)
 
 
 def peak_memory(device: "torch.device") -> int:

@@ -1,4 +1,4 @@
-"""The results of both benchmarks as tables."""
+"""The results of the benchmarks as tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -211,3 +211,47 @@ def latencies(batch_size: int, rows: Sequence[dict[str, Any]]) -> Table:
             row["backend"],
         )
     return table
+
+
+def show_data(result: dict[str, Any]) -> None:
+    console = Console(width=max(Console().width, 110), highlight=False)
+    for line in (
+        f"{result['conditions']['processor']}; each stage once, in a fresh process, its modules "
+        "loaded before",
+        "peer: a loop over torchvision's ImageFolder into arrays in memory, in one process; it "
+        "reads the folder alone and copies nothing to disk; preprocess decodes in a process for "
+        "each core",
+        "CPU, memory: of all processes; memory without pages of files; limit: of each process",
+    ):
+        console.print(line, soft_wrap=True)
+    console.print()
+    table = grid(
+        "Download and preprocess",
+        *("images", "from", "pixels, MB", "s", "peer's", "CPU us/image", "peer's"),
+        *("memory, MiB", "limit", "stage"),
+    )
+    for images in result["sets"]:
+        for name, taken in images["stages"].items():
+            if name != "peer" or images["form"] == "folder":
+                table.add_row(*_usage_cells(images, name, taken))
+    console.print(table)
+
+
+def _usage_cells(images: dict[str, Any], name: str, taken: dict[str, Any]) -> list[str]:
+    number, peer, limit = images["num_images"], images["stages"]["peer"], images["limit_bytes"]
+
+    def times(key: str) -> str:
+        return "" if name == "peer" else f"x {taken[key] / peer[key]:.2f}"
+
+    return [
+        f"{number:,}",
+        images["form"],
+        f"{images['pixel_bytes'] / 1e6:,.0f}",
+        f"{taken['seconds']:,.1f}",
+        times("seconds"),
+        f"{1e6 * taken['cpu_seconds'] / number:,.0f}",
+        times("cpu_seconds"),
+        f"{taken['peak_bytes'] / MIB:,.0f}",
+        f"{limit / MIB:,.0f}" if limit and name != "peer" else "",
+        name,
+    ]
