@@ -99,7 +99,8 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
                 raise UserError(
                     f"{root} contains {folder}, where it would be copied to; move it out"
                 )
-            read_folder(root)
+            if number := read_folder(root).num_system_files:  # which the copy lacks
+                log.info("%s: skipped %d hidden or system file(s)", origin, number)
     is_proven = is_folder or all(
         [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)
     )

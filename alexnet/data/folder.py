@@ -17,8 +17,6 @@ from alexnet.errors import UserError
 from alexnet.escape import check_class_name
 from alexnet.files import abbreviate
 
-log = logging.getLogger(__name__)
-
 _ClassFolders = list[tuple[Folder, Folder]]  # of a split; see find_classes
 
 
@@ -36,9 +34,8 @@ def read_folder(files: Path) -> DatasetIndex:
         split: find_classes(root.name, listing.tree, folder)
         for split, folder in find_splits(root.name, listing.tree).items()
     }
-    _check_files(
-        root.name, listing.tree, [f for found in splits.values() for _, f in found if f.images]
-    )
+    in_classes = [f for found in splits.values() for _, f in found if f.images]
+    beside = _check_files(root.name, listing.tree, in_classes)
     classes = _check_classes(root.name, listing.tree, splits)
 
     label_of = {name: label for label, name in enumerate(classes)}
@@ -64,6 +61,8 @@ def read_folder(files: Path) -> DatasetIndex:
         labels=np.array([label for _, label, _ in places], np.int64),
         split=np.array([split for _, _, split in places]),
         items=items,
+        num_system_files=listing.num_system_files,
+        remarks=(*listing.remarks, *beside),
     )
 
 
@@ -78,10 +77,13 @@ class _Listing:
     """The folders and files of a source, without system files.
 
     hard_links: for a file, the paths that are hard links to it.
+    num_system_files, remarks: see DatasetIndex.
     """
 
     tree: Folder = field(default_factory=Folder)
     hard_links: dict[PurePosixPath, list[PurePosixPath]] = field(default_factory=dict)
+    num_system_files: int = 0
+    remarks: list[tuple[int, str]] = field(default_factory=list)
 
 
 def _list_members(root: Path) -> _Listing:
@@ -90,11 +92,10 @@ def _list_members(root: Path) -> _Listing:
     source_of: dict[PurePosixPath, PurePosixPath] = {}  # of each hard link
     recognised: list[str] = []  # images by their first bytes
     guessed: list[str] = []  # names in an encoding that is a guess
-    num_skipped = 0
     for member in iter_members(root, open_archives=True):
         path = member.path
         if is_system_file(path):
-            num_skipped += not member.is_folder
+            listing.num_system_files += not member.is_folder
             continue
         if member.is_name_guessed:
             guessed.append(str(path))
@@ -125,27 +126,24 @@ def _list_members(root: Path) -> _Listing:
                 recognised.append(str(path))
         folder = listing.tree.add(path.parent)
         (folder.images if is_image_of[path] else folder.others).append(path)
-    if num_skipped:
-        log.info("%s: skipped %d hidden or system file(s)", root.name, num_skipped)
     if recognised:
-        log.info(
-            "%s: %d file(s) without the suffix of an image are images: %s",
-            *(root.name, len(recognised), abbreviate(sorted(recognised))),
-        )
+        names = abbreviate(sorted(recognised))
+        remark = f"{len(recognised)} file(s) without the suffix of an image are images: {names}"
+        listing.remarks.append((logging.INFO, remark))
     if guessed:
-        log.warning(
-            "%s: does not say in which encoding %d of its names are, such as %s; if they look "
-            "wrong, pack it again with names in UTF-8",
-            *(root.name, len(guessed), guessed[-1]),
+        remark = (
+            f"does not say in which encoding {len(guessed)} of its names are, such as "
+            f"{guessed[-1]}; if they look wrong, pack it again with names in UTF-8"
         )
+        listing.remarks.append((logging.WARNING, remark))
     if not any(is_image_of.values()):
         kinds = f" of a kind that is read ({', '.join(IMAGE_SUFFIXES)})" if is_image_of else ""
         raise layout_error(root.name, listing.tree, f"holds no images{kinds}")
     return listing
 
 
-def _check_files(root: str, tree: Folder, classes: list[Folder]) -> None:
-    """Files that are no images are skipped with a message, but not within a class."""
+def _check_files(root: str, tree: Folder, classes: list[Folder]) -> list[tuple[int, str]]:
+    """Files that are no images are skipped with a remark, but not within a class."""
     inside = [str(path) for each in classes for below in each.walk() for path in below.others]
     if inside:
         raise UserError(
@@ -154,10 +152,10 @@ def _check_files(root: str, tree: Folder, classes: list[Folder]) -> None:
             "out of the folder of its class"
         )
     beside = sorted(str(path) for folder in tree.walk() for path in folder.others)
-    if beside:
-        log.info(
-            "%s: skipped %d file(s) that are no images: %s", root, len(beside), abbreviate(beside)
-        )
+    if not beside:
+        return []
+    remark = f"skipped {len(beside)} file(s) that are no images: {abbreviate(beside)}"
+    return [(logging.INFO, remark)]
 
 
 def _class_name(folder: Folder) -> str:

@@ -30,12 +30,16 @@ class DatasetIndex:
     labels: int64 (N), the class of each image.
     split: str (N), the split of each image in the source; `train` where it has no splits.
     items: reads the images, each once, in the order in which the source stores them.
+    num_system_files: of the source, which are skipped.
+    remarks: what else a person should know of the source, with the level of its message.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     split: NDArray[np.str_]
     items: Callable[[], Iterator[Item]]
+    num_system_files: int = 0
+    remarks: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -46,6 +46,7 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
     about_source = partial(naming_origin, raw / "files", origin, advice)
     with about_source():
         index = read_index(data.name, raw / "files")
+    _log_remarks(origin, index)
     splits = split_dataset(index, data)
     counts = count_images(splits, index.labels, index.classes)
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
@@ -100,6 +101,14 @@ def _check_source(data: config.Data, raw: Path) -> tuple[str, str]:
             *(source.source, abbreviate(changes), raw, RENEW),
         )
     return source.source, source.sha256
+
+
+def _log_remarks(origin: str, index: DatasetIndex) -> None:
+    """Only here: download has read the source as well, but does not run each time."""
+    if number := index.num_system_files:
+        log.info("%s: skipped %d hidden or system file(s)", origin, number)
+    for level, remark in index.remarks:
+        log.log(level, "%s: %s", origin, remark)
 
 
 def _write_splits(

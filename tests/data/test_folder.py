@@ -6,10 +6,12 @@ import tarfile
 import numpy as np
 import pytest
 
+from alexnet.data.download import download
 from alexnet.data.folder import read_folder
+from alexnet.data.preprocess import preprocess
 from alexnet.errors import UserError
 
-from .making import make_files, write_folder, write_raw_zip, write_tar, write_zip
+from .making import make_config, make_files, write_folder, write_raw_zip, write_tar, write_zip
 
 SPLIT = make_files(3, ("train", "test"))
 FLAT = make_files(3)
@@ -68,12 +70,12 @@ def test_the_index_does_not_depend_on_the_order_in_an_archive(tmp_path):
         assert found == items[0]
 
 
-def test_system_files_of_any_case_are_skipped_and_counted(folder, log):
+def test_system_files_of_any_case_are_skipped_and_counted(folder):
     names = ["__MACOSX/train/._a.png", "train/cat/.DS_Store", "train/thumbs.db", "Desktop.ini"]
     names += ["train/cat/Icon\r", "train/@eaDir/cat.png", "__pycache__/x.pyc", "$RECYCLE.BIN/1.png"]
     write_zip(folder / "x.zip", SPLIT | dict.fromkeys(names, b""))
-    assert len(read_folder(folder)) == len(SPLIT)
-    assert log.messages == ["x.zip: skipped 8 hidden or system file(s)"]
+    index = read_folder(folder)
+    assert (len(index), index.num_system_files) == (len(SPLIT), 8)
 
 
 def splits_of(index):
@@ -90,15 +92,16 @@ def test_splits_may_have_other_names(folder, names):
     assert index.classes == ("cat", "dog")
 
 
-def test_folders_that_wrap_others_are_skipped_and_so_are_files_beside_splits(folder, log):
+def test_folders_that_wrap_others_are_skipped_and_so_are_files_beside_splits(folder):
     notes = ["README", "a/b/train/labels.csv", "a/docs/x.xml", "a/b/test/w/w/notes.md"]
     files = {f"a/b/{name.replace('test/', 'test/w/w/')}": body for name, body in SPLIT.items()}
     index = read_folder(write_folder(folder, files | dict.fromkeys(notes, b"text")))
     assert splits_of(index) == {"train": 6, "test": 6}
-    assert log.messages == [
-        "files: skipped 4 file(s) that are no images: "
+    ((_, remark),) = index.remarks
+    assert remark == (
+        "skipped 4 file(s) that are no images: "
         "README, a/b/test/w/w/notes.md, a/b/train/labels.csv and 1 more"
-    ]
+    )
 
 
 @pytest.mark.parametrize("within", ["", "inner/"])
@@ -116,16 +119,17 @@ def test_archives_in_a_folder_stand_for_folders(folder, within):
     assert found[f"Train.tar.gz/{within}cat/000.png"] == make_files(2)["cat/000.png"]
 
 
-def test_an_image_is_known_by_its_first_bytes_if_its_suffix_says_nothing(folder, log):
+def test_an_image_is_known_by_its_first_bytes_if_its_suffix_says_nothing(folder):
     names = dict(
         zip(FLAT, ["IMG_0001", "1.jpg.jpg", "2.JPE", "3.jfif", "4.png~", "5"], strict=True)
     )
     files = {f"{old[:3]}/{new}": FLAT[old] for old, new in names.items()}
-    assert {i.name: i.content for i in read_folder(write_folder(folder, files)).items()} == files
-    assert log.messages == [
-        "files: 3 file(s) without the suffix of an image are images: cat/IMG_0001, "
-        "dog/4.png~, dog/5"
-    ]
+    index = read_folder(write_folder(folder, files))
+    assert {i.name: i.content for i in index.items()} == files
+    ((_, remark),) = index.remarks
+    assert remark == (
+        "3 file(s) without the suffix of an image are images: cat/IMG_0001, dog/4.png~, dog/5"
+    )
 
 
 def test_a_hard_link_in_a_tar_is_the_file_that_it_names(folder):
@@ -201,13 +205,15 @@ def test_a_class_without_images_is_named(folder):
         read_folder(write_folder(folder, SPLIT))
 
 
-def test_names_of_a_zip_without_an_encoding_are_counted_in_one_warning(folder, log):
+def test_names_of_a_zip_without_an_encoding_are_counted_in_one_warning(tmp_path, log):
     files = {name.replace("cat", "chatte\u0301").encode(): body for name, body in FLAT.items()}
-    index = read_folder(write_raw_zip(folder / "x.zip", files).parent)
-    assert index.classes == ("chatt\u00e9", "dog")
-    assert len(list(index.items())) == 6
-    (message,) = log.messages
-    assert message.startswith("x.zip: does not say in which encoding 3 of its names are, such as ")
+    path = write_raw_zip(tmp_path / "x.zip", files)
+    data = make_config(source=str(path))
+    download(data, tmp_path / "raw")
+    meta = preprocess(data, tmp_path / "raw", tmp_path / "processed", num_workers=1)
+    assert meta.classes == ("chatt\u00e9", "dog")
+    (message,) = (each.message for each in log.records if each.levelname == "WARNING")
+    assert message.startswith(f"{path}: does not say in which encoding 3 of its names are, such ")
 
 
 def test_names_that_become_the_same_are_an_error(folder):

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +110,19 @@ def test_the_bytes_do_not_depend_on_the_order_or_the_workers(tmp_path):
     assert one == again
     assert {name for name in one if one[name] != other_order[name]} == {"meta.json"}  # its source
     assert sorted(one) == ["meta.json", *(f"{s}.safetensors" for s in ("test", "train", "val"))]
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    """512 images have 6 MiB of pixels; a chunk of 64, and its copy as one array, have 1.5 MiB."""
+    peaks = []
+    for num_each in (64, 256):
+        root = tmp_path / str(num_each)
+        source = write_tar(root / "x.tar", make_files(num_each))
+        tracemalloc.start()  # which counts arrays, and not maps of files
+        run(root, source, image_size=64, channels=3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] < 4e6
 
 
 def test_duplicates_across_splits_are_counted_and_logged(tmp_path, log):
