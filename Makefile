@@ -53,11 +53,12 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
-bench: $(READY) ## Training and inference speed against baselines (10 minutes on 2 cores)
+bench: $(READY) ## Speed of training, inference and data against baselines (20 minutes on 2 cores)
 	@python -m stages.runtime.recover
 	dvc repro preprocess
 	python -m bench.training
 	python -m bench.inference
+	python -m bench.data
 
 tour: $(READY) ## Run the tour and update its output
 	python -m tour

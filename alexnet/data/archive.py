@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from alexnet.data.file_kinds import describe
 from alexnet.data.images import is_system_file
-from alexnet.data.members import HEAD_BYTES, ArchiveMember, checked_path, not_a_file_error
-from alexnet.data.signatures import describe
+from alexnet.data.members import ArchiveMember, checked_path, not_a_file_error
 from alexnet.data.tar_archive import walk_tar
 from alexnet.data.zip_archive import walk_zip
 from alexnet.errors import UserError
@@ -48,7 +48,7 @@ def _walk(root: Path, open_archives: bool) -> Iterator[ArchiveMember]:
         start = file.read(512)
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return walk_zip(root)
-    known = None if start[257:262] == b"ustar" else describe(start[:HEAD_BYTES])
+    known = None if start[257:262] == b"ustar" else describe(start)
     if known is None:
         return walk_tar(root)
     # The archive of a self-extracting program lies behind the program.

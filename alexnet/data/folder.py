@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from alexnet.data.archive import ARCHIVE_SUFFIXES, iter_members
+from alexnet.data.file_kinds import is_image
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.data.layout import Folder, find_classes, find_splits, layout_error
-from alexnet.data.signatures import is_image
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
 from alexnet.files import abbreviate

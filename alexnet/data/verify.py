@@ -6,8 +6,8 @@ from pathlib import Path
 from alexnet import files
 from alexnet.data.catalog import DATASETS, PublishedFile, known_content
 from alexnet.data.cifar import read_cifar
+from alexnet.data.file_kinds import LFS_POINTER, WEB_PAGE
 from alexnet.data.idx import published_stem, read_content
-from alexnet.data.signatures import LFS_POINTER, WEB_PAGE
 from alexnet.data.source import naming_origin
 from alexnet.data.transfer import is_url
 from alexnet.errors import UserError

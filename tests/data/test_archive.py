@@ -101,7 +101,7 @@ def test_a_member_larger_than_any_image_is_not_read(tmp_path):
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive; extract it .* or pack it as zip or tar.gz"),
         (b"Rar!\x1a\x07\x01", "a RAR archive; extract"),
         (b"\x28\xb5\x2f\xfd", r"compressed by Zstandard \(tar.zst\); extract"),
-        (b"MZ\x90", "a Windows program, but no self-extracting zip"),
+        (b"MZ\x90", "a Windows program; it is no self-extracting zip"),
         (b"\xff\xd8\xff\xe0", "one image; a folder or an archive"),
         (b"cat,0.png\n", r"\(.*\): it should be a complete tar"),
     ],

@@ -113,7 +113,7 @@ CASES = [
     Case("zip: self-extracting", self_extracting, ALL),
     Case("zip: an archive in it", kaggle, "train.zip is an archive in an archive; extract x.zip"),
     Case("zip: a part of several", starting(b"PK\7\x08"), "is a part of a zip in several parts"),
-    Case("exe: no zip in it", starting(b"MZ\x90", "x.exe"), "a Windows program, but no self-extr"),
+    Case("exe: no zip in it", starting(b"MZ\x90", "x.exe"), "a Windows program; it is no self-ext"),
     Case("7z", starting(b"7z\xbc\xaf\x27\x1c", "x.7z"), "is a 7z archive; extract it and name"),
     Case(
         "7z called zip", starting(b"7z\xbc\xaf\x27\x1c"), r"x\.zip cannot be read: it is a 7z arch"
