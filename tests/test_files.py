@@ -1,11 +1,14 @@
 """Files and directories are complete or not there."""
 
+import errno
 import hashlib
+import os
 import re
 import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,6 +45,25 @@ def test_a_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, mo
     assert temporary != path
     assert not was_there
     assert after == (tmp_path, True)
+
+
+@pytest.mark.parametrize("error", [0, -1])
+def test_many_files_are_synced_by_one_call(tmp_path, monkeypatch, error):
+    path, synced = tmp_path / "folder", []
+
+    def syncfs(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return error
+
+    libc = SimpleNamespace(syncfs=syncfs)
+    fake = SimpleNamespace(CDLL=lambda *_, **__: libc, get_errno=lambda: errno.EIO)
+    monkeypatch.setattr("alexnet.files.ctypes", fake)
+    monkeypatch.setattr("alexnet.files.MAX_FSYNCS", 1)
+    expected = pytest.raises(OSError, match="Input/output") if error else nullcontext()
+    with expected, atomic_directory(path, {"a"}.__contains__) as new:
+        (new / "a").write_text("good")
+    assert synced == [str(new)]
+    assert path.exists() != bool(error)
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError, OSError, None])
@@ -105,6 +127,7 @@ def test_a_full_disk_is_one_message_and_keeps_the_old_file(tmp_path, writer):
     script = f"""
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 from alexnet import files
 from alexnet.network import weights
 from alexnet.network.model import AlexNetCifar
