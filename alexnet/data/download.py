@@ -104,7 +104,7 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
     is_proven = is_folder or all(
         [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)
     )
-    for name, path in located:
+    for name, path in located:  # of a folder walked here, and not before: it can be read once
         copy = into / name
         if not copy.parent.exists():
             copy.parent.mkdir(parents=True)

@@ -111,7 +111,8 @@ def _read_files(raw: Path) -> Iterator[SourceFile]:
         inside = Path(folder).relative_to(root)
         for name in names:
             path = Path(folder, name)
-            yield SourceFile(str(inside / name), path.stat().st_size, files.sha256(path))
+            if path.is_file():  # and no link into a cache that was emptied
+                yield SourceFile(str(inside / name), path.stat().st_size, files.sha256(path))
 
 
 def _digest(received: tuple[SourceFile, ...]) -> str:

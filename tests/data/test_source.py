@@ -24,10 +24,17 @@ def test_the_digest_is_that_of_the_output_of_sha256sum(raw):
     assert load_source(raw).sha256 == total.decode()
 
 
-@pytest.mark.parametrize(("name", "content"), [("001", b"changed"), ("001", None), ("new", b"new")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("001", b"changed"), ("001", None), ("001", "nowhere"), ("new", b"new")],
+)
 def test_a_changed_removed_or_added_file_is_named(raw, name, content):
     path = raw / f"files/cat/{name}.png"
-    path.unlink() if content is None else path.write_bytes(content)
+    path.unlink(missing_ok=True)
+    if isinstance(content, str):
+        path.symlink_to(content)
+    elif content:
+        path.write_bytes(content)
     with pytest.raises(
         UserError, match=f"changed since the download: cat/{name}.png; run `dvc repro --force"
     ):
