@@ -20,9 +20,9 @@ def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
     [
         # Five times X X^T, its square, and both times X.
         (torch.bfloat16, lambda rows, columns: 5 * (4 * rows**2 * columns + 2 * rows**3)),
-        # X X^T; of its five polynomials the squares, and four times their product and both
-        # products of the next G; all of it times X.
-        (torch.float32, lambda rows, columns: 4 * rows**2 * columns + (5 + 4 * 3) * 2 * rows**3),
+        # Twice X X^T and a product with X; the squares of five polynomials, and three times both
+        # products of the next G and that of two polynomials.
+        (torch.float32, lambda rows, columns: 8 * rows**2 * columns + (5 + 3 * 3) * 2 * rows**3),
     ],
 )
 def test_the_optimizers_operations_are_muons_five_iterations(metadata, params, dtype, operations):

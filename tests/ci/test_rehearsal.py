@@ -155,7 +155,7 @@ def test_once_merged_nothing_changes_and_the_model_is_compared_with_itself(first
     job = rehearse(clone(merged, tmp_path / "job"), str(first[1]))
     assert job.failed is None, job.log
     assert "Data and pipelines are up to date." in job.log
-    assert "- Comparison with `origin/main`: **passed**" in job.summary
+    assert "- Comparison with origin/main: **passed**" in job.summary
     assert git(job.folder, "status", "--porcelain", "dvc.lock") == ""
 
 
@@ -207,7 +207,7 @@ def test_a_worse_model_that_passes_the_gate_fails_the_comparison(worse, first, m
     assert not job.ran("train")
     assert "error: compare: accuracy 0." in job.log
     assert "a drop of 0." in job.log
-    assert "- Comparison with `origin/main`: **failed**" in job.summary
+    assert "- Comparison with origin/main: **failed**" in job.summary
     assert "### Push the results" not in job.log
     assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
 

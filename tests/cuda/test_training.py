@@ -33,7 +33,7 @@ def run(request, null_gpu):
     changes = changes | {"epochs": NUM_EPOCHS, "data_location": location}
     results = null_gpu("run", variant, num_full, changes, resumes)
     assert len(results["steps"]) == NUM_EPOCHS * (num_full + 1)
-    return results | {"num_full": num_full, "most": most, "location": location}
+    return results | {"num_full": num_full, "most": most, "location": location, "variant": variant}
 
 
 def last_epoch(run):
@@ -48,7 +48,8 @@ def test_each_kind_of_step_is_a_graph(run):
     full, short = run["graphs"]
     assert full["replays"] > short["replays"] > 0
     assert len(full["operations"]) <= run["most"]
-    assert full["num_streams"] == 4, "Muon's three batches, and all else"
+    # Muon's batches, and all else: of the small network, the collapsed fc1 is a tall matrix.
+    assert full["num_streams"] == (4 if run["variant"] == "cifar" else 3)
 
 
 def test_in_the_last_epoch_nothing_waits_or_allocates(run):
