@@ -128,13 +128,22 @@ def start_two(tmp_path: Path, worker: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_process_that_a_signal_stopped_stops_the_command_like_a_signal(tmp_path):
-    """It exits with 128 + the signal's number, after the checkpoint of all."""
-    result = start_two(tmp_path, "import sys; sys.exit(143)")
-    assert result.returncode == 143
-    assert (
-        result.stderr == "error: stopped by SIGTERM with its 2 processes; run it again to resume\n"
-    )
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ("pathlib.Path(os.environ[REPORTED]).touch()", ""),
+        (
+            "",
+            "error: stopped by SIGTERM before its 2 processes had stopped by themselves; run it "
+            "again to resume from the last checkpoint, if there is one\n",
+        ),
+    ],
+)
+def test_a_process_that_a_signal_stopped_stops_the_command_like_a_signal(tmp_path, report, message):
+    """It exits with 128 + the signal's number, and speaks only if no process has."""
+    imports = "import os, pathlib, sys; from alexnet.signals import REPORTED"
+    result = start_two(tmp_path, f"{imports}\n{report}\nsys.exit(143)")
+    assert (result.returncode, result.stderr) == (143, message)
 
 
 @pytest.mark.slow
