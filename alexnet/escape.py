@@ -5,14 +5,11 @@ the text leaves the program; HTML is left to jinja's autoescape.
 """
 
 import re
-from collections.abc import Sequence
-from itertools import chain, count
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 LONGEST_NAME = 255  # characters; file systems allow as many bytes
-LONGEST_IN_FIGURE = 40
 
 # What moves the cursor, starts an escape sequence or a line, reorders the text around it, or is
 # no text: controls, line separators, bidirectional embeddings and isolates, surrogates.
@@ -49,16 +46,6 @@ def for_csv(text: str) -> str:
     """
     cell = for_terminal(text)
     return f"'{cell}" if cell.startswith(tuple("=+-@＝＋－＠'")) else cell
-
-
-def for_figure(names: Sequence[str]) -> list[str]:
-    """`names` short enough to draw, and as different from each other as before."""
-    drawn: dict[str, None] = {}
-    for name in map(for_terminal, names):
-        short = name if len(name) <= LONGEST_IN_FIGURE else f"{name[: LONGEST_IN_FIGURE - 1]}…"
-        others = (f"{short} ({number})" for number in count(2))
-        drawn[next(each for each in chain([short], others) if each not in drawn)] = None
-    return list(drawn)
 
 
 def check_class_name(name: str) -> str:

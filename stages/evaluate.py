@@ -30,7 +30,8 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     record(paths.EVALUATE_PARAMS, values)
     write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
     logger.info(
-        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
+        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, balanced accuracy "
+        f"{metrics['balanced_accuracy']:.2%}, "
         f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
         f"({describe_device(resolve_device(values.evaluate.device))})"
     )

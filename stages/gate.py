@@ -3,8 +3,10 @@
 import logging
 
 from alexnet.cli.app import fail, run
-from alexnet.evaluation.gate import judge
-from alexnet.evaluation.results import read_metrics
+from alexnet.data.dataset import load_meta
+from alexnet.errors import UserError
+from alexnet.evaluation.gate import describe_imbalance, judge
+from alexnet.evaluation.results import ADVICE, read_metrics
 from alexnet.files import write_json
 from stages import paths
 from stages.params import load
@@ -17,8 +19,15 @@ def gate(params: ParamsFile = PARAMS) -> None:
     """Check the test metrics against the thresholds in params.yaml; fail the run below them."""
     paths.GATE.unlink(missing_ok=True)  # first: whatever fails, no earlier verdict stays
     thresholds = load(params).gate
-    verdict = judge(read_metrics(paths.METRICS), thresholds)
+    metrics = read_metrics(paths.METRICS)
+    meta = load_meta(paths.PROCESSED)
+    if set(meta.classes) != set(metrics.per_class):
+        raise UserError(f"{paths.METRICS}: is of other classes than {paths.PROCESSED}; {ADVICE}")
+    imbalance = meta.class_imbalance
+    verdict = judge(metrics, thresholds, imbalance)
     write_json(paths.GATE, verdict.as_dict())
+    if imbalance:
+        logger.warning(describe_imbalance(metrics, imbalance))
     failed = [str(check) for check in verdict.checks if not check.passed]
     if failed:
         fail(

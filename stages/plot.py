@@ -44,6 +44,8 @@ def plot(params: ParamsFile = PARAMS) -> None:
         paths.REPORT,
         title=data.title,
         conditions=data.conditions,
+        counts=data.counts,
+        classes=data.classes,
         settings=read_records(),
         metrics=metrics,
         repeats=repeats,

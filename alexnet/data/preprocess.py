@@ -203,6 +203,8 @@ def _log_summary(meta: Meta) -> None:
         )
     sizes = ", ".join(f"{split} {meta.num_images(split):,}" for split in SPLITS)
     log.info("%s: %d classes, %s images of %s", meta.name, meta.num_classes, sizes, shape)
+    if meta.class_imbalance:
+        log.info("class imbalance: %s", meta.class_imbalance)
     for pair, num in meta.duplicates.items():
         if num:
             first, second = pair.split("-")

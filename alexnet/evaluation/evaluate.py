@@ -105,6 +105,7 @@ def compute_metrics(
     results: dict[str, object] = {
         "n": len(actual),
         "accuracy": metrics.accuracy(actual, predicted),
+        "balanced_accuracy": metrics.balanced_accuracy(recall, matrix.sum(axis=1)),
         "loss": metrics.cross_entropy(actual, log_probabilities),
         "calibration_error": metrics.calibration_error(actual == predicted, confidence, num_bins),
     }

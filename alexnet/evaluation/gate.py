@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from alexnet import config
+from alexnet.data.imbalance import ClassImbalance
 from alexnet.errors import UserError
 from alexnet.evaluation.results import Metrics
-from alexnet.files import Finite, Sha256, read_record, sha256
+from alexnet.files import Finite, Sha256, Share, read_record, sha256
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Verdict:
     passed: bool
     weights_sha256: Sha256
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    balanced_accuracy: Share | None = None
+    class_imbalance: ClassImbalance | None = None  # of the training images; None: balanced
 
     def __post_init__(self) -> None:
         if self.passed != all(check.passed for check in self.checks):
@@ -52,14 +55,21 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
         checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
-        return asdict(self) | {"checks": checks}
+        imbalance = self.class_imbalance and self.class_imbalance.as_dict()
+        return asdict(self) | {"checks": checks, "class_imbalance": imbalance}
 
 
-def judge(metrics: Metrics, thresholds: config.Gate) -> Verdict:
-    """The verdict on the metrics; a threshold of None is not checked."""
+def judge(
+    metrics: Metrics, thresholds: config.Gate, imbalance: ClassImbalance | None = None
+) -> Verdict:
+    """The verdict on the metrics; a threshold of None is not checked.
+
+    imbalance: of the training images, for the record.
+    """
     checks = [Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True)]
     if thresholds.min_class_recall is not None:
-        name, worst = min(metrics.per_class.items(), key=lambda item: item[1].recall)
+        measured = [item for item in metrics.per_class.items() if item[1].support]
+        name, worst = min(measured, key=lambda item: item[1].recall)
         checks.append(
             Check(f"recall of {name}", worst.recall, thresholds.min_class_recall, minimum=True)
         )
@@ -69,7 +79,19 @@ def judge(metrics: Metrics, thresholds: config.Gate) -> Verdict:
             Check("calibration error", value, thresholds.max_calibration_error, minimum=False)
         )
     passed = all(check.passed for check in checks)
-    return Verdict(passed, metrics.weights_sha256, tuple(checks))
+    return Verdict(
+        passed, metrics.weights_sha256, tuple(checks), metrics.balanced_accuracy, imbalance
+    )
+
+
+def describe_imbalance(metrics: Metrics, imbalance: ClassImbalance) -> str:
+    """What imbalanced classes mean for the accuracy, in a sentence."""
+    return (
+        f"class imbalance: {imbalance}. Accuracy ({metrics.accuracy:.4f}) says little about "
+        f"{imbalance.rarest}: see the balanced accuracy ({metrics.balanced_accuracy:.4f}) and the "
+        f"recall of {imbalance.rarest} ({metrics.per_class[imbalance.rarest].recall:.4f}); "
+        "gate.min_class_recall sets a threshold for the lowest recall of a class"
+    )
 
 
 def read_verdict(path: Path) -> Verdict:

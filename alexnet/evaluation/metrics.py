@@ -34,6 +34,14 @@ def precision_and_recall(matrix: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return correct / np.maximum(predicted, 1), correct / np.maximum(actual, 1)
 
 
+def balanced_accuracy(recall: Floats, support: Labels) -> float:
+    """Mean recall of the classes that have images: each class counts the same (macro recall).
+
+    recall, support (number of images): (K,). The recall of a class without images is not defined.
+    """
+    return float(recall[support > 0].mean())
+
+
 def calibration_error(correct: NDArray[np.bool_], confidence: Floats, num_bins: int) -> float:
     """Expected calibration error (Guo et al., arXiv 1706.04599, equation 3).
 

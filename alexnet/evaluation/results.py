@@ -4,9 +4,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from alexnet.escape import ClassName
+from alexnet.evaluation.metrics import balanced_accuracy
 from alexnet.files import Count, NotNegative, Sha256, Share, read_record
 
 ADVICE = "run the stage evaluate again"
@@ -35,9 +37,18 @@ class Metrics:
     accuracy_ten_crop: Share | None = None
     weights_sha256: Sha256
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that have test images."""
+        rows = self.per_class.values()
+        return balanced_accuracy(
+            np.array([row.recall for row in rows]), np.array([row.support for row in rows])
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        values = asdict(self) | {"balanced_accuracy": self.balanced_accuracy}
+        return {key: value for key, value in values.items() if value is not None}
 
 
 def read_metrics(path: Path) -> Metrics:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
-from alexnet.report.style import DPI, FONT, INK, MUTED, SMALL, TITLE, WIDTH
+from alexnet.report.names import cut, shorten
+from alexnet.report.style import DPI, INK, MUTED, SMALL, TITLE, WIDTH, font_families
 
 MARGIN = 0.12
 HINTING = 1.02  # glyphs set on whole pixels come out a little wider than the font says
@@ -77,27 +78,19 @@ class Canvas:
 @cache
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Inches that one line of text takes at `size` points."""
-    font = FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    font = FontProperties(family=font_families(), size=size, weight="bold" if bold else "normal")
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72 * HINTING
 
 
-def with_glyphs(text: str) -> str:
-    """`text`, with an escape such as \\u732b for each character that the font cannot draw."""
-    font = get_font(findfont(FontProperties(family=FONT)))
-    return "".join(
-        character if font.get_char_index(ord(character)) else f"\\u{ord(character):04x}"
-        for character in text
-    )
-
-
 def fit(text: str, size: float, width: float, bold: bool = False) -> str:
-    """`text`, cut with an ellipsis where it is wider than `width` inches."""
-    if text_width(text, size, bold) <= width:
-        return text
-    while text and text_width(text + "…", size, bold) > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    """`text`, cut in its middle where it is wider than `width` inches."""
+    return cut(text, lambda shorter: text_width(shorter, size, bold) <= width)
+
+
+def fit_names(names: Sequence[str], size: float, width: float, bold: bool = False) -> list[str]:
+    """All classes' names, cut where they are wider than `width` inches, and still different."""
+    return shorten(names, lambda text: text_width(text, size, bold) <= width)
 
 
 def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:

@@ -8,7 +8,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.canvas import MARGIN, Canvas, fit, text_width
+from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
 from alexnet.report.style import (
     FAINT,
     INK,
@@ -47,7 +47,7 @@ def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
     """
     assert matrix.shape == (len(classes), len(classes))
     has_text = len(classes) <= MAX_CELLS_WITH_TEXT
-    names = [fit(name, SMALL, LONGEST_NAME) for name in classes]
+    names = fit_names(classes, SMALL, LONGEST_NAME)
     name_width = max(text_width(name, SMALL) for name in names)
 
     left = MARGIN + 0.25 + name_width + 0.1
@@ -60,7 +60,7 @@ def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
     below = side + 0.1 + deepest + 0.3
     listed = 0.0 if has_text else 0.5 + LIST_LINE * LISTED / LIST_COLUMNS
 
-    canvas = Canvas(below + listed, _title(matrix, classes), _caption(step))
+    canvas = Canvas(below + listed, _title(matrix, classes), _caption(matrix, step))
     axes = canvas.axes(left, 0, side, side)
     _cells(axes, matrix)
     if has_text:
@@ -106,12 +106,14 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
     )
 
 
-def _caption(step: int) -> str:
+def _caption(matrix: NDArray[np.int64], step: int) -> str:
     text = (
         "Each row holds the test images of one class: blue is the share classified correctly "
         "(recall), orange the shares predicted as other classes. Colours are on a square-root "
         "scale, so that rare errors show."
     )
+    if without := int((matrix.sum(axis=1) == 0).sum()):
+        text += f" Empty rows are classes without test images: {without}."
     return text if step == 1 else f"{text} One class in {step} is labelled."
 
 
@@ -172,14 +174,17 @@ def _scale(canvas: Canvas, left: float, side: float) -> None:
 
 def _list(axes: Axes, top: float, matrix: NDArray[np.int64], classes: list[str]) -> None:
     """The most common confusions in words, column by column."""
+    if not confusions(matrix):
+        return
     axes.text(MARGIN, top, "Most common confusions", fontsize=TEXT, weight="bold", va="center")
     width = (WIDTH - 2 * MARGIN) / LIST_COLUMNS
+    names = fit_names(classes, SMALL, (width - 0.45 - text_width(" as ", SMALL)) / 2)
     for index, (true, predicted, count) in enumerate(confusions(matrix)[:LISTED]):
         column, row = divmod(index, LISTED // LIST_COLUMNS)
         left = MARGIN + column * width
         y = top + 0.25 + row * LIST_LINE
         axes.text(left + 0.24, y, f"{count:,}", fontsize=SMALL, ha="right", va="center")
-        words = fit(f"{classes[true]} as {classes[predicted]}", SMALL, width - 0.45)
+        words = f"{names[true]} as {names[predicted]}"
         axes.text(left + 0.32, y, words, fontsize=SMALL, va="center")
 
 
@@ -190,12 +195,13 @@ def recall_by_class(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
     recall = np.diag(matrix) / np.maximum(counts, 1)
     ascending = [int(k) for k in np.argsort(recall, kind="stable") if counts[k]]
     order = ascending[:MAX_CLASSES]
-    names = {k: fit(classes[k], TEXT, LONGEST_CLASS) for k in order}
-    left = MARGIN + max(text_width(name, TEXT) for name in names.values()) + 0.12
+    names = fit_names(classes, TEXT, LONGEST_CLASS)
+    left = MARGIN + max(text_width(names[k], TEXT) for k in order) + 0.12
+    others = fit_names(classes, SMALL, _room_for_errors(left) - text_width(" (10,000×)", SMALL))
     canvas = Canvas(
         len(order) * RECALL_LINE + 0.1,
         _recall_title(ascending, recall, classes),
-        _recall_caption(len(order), len(ascending)),
+        _recall_caption(len(order), len(ascending), len(classes)),
     )
     body = canvas.body()
     for number, k in enumerate(order):
@@ -205,7 +211,7 @@ def recall_by_class(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
         body.barh(y, RECALL_BAR * recall[k], 0.15, left=left, color=RIGHT)
         share = percent(float(recall[k]), 1)
         body.text(left + RECALL_BAR + 0.55, y, share, fontsize=TEXT, ha="right", va="center")
-        _errors(body, left + RECALL_BAR + 0.7, y, matrix[k], k, classes)
+        _errors(body, left, y, matrix[k], k, others)
     return canvas.figure
 
 
@@ -213,31 +219,39 @@ def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: li
     lowest, highest = ascending[0], ascending[-1]
     if recall[lowest] == 1:
         return "Recall by class: every test image is classified correctly"
+    if recall[lowest] == recall[highest]:
+        return f"Recall by class: {percent(float(recall[lowest]), 1)} for every class"
     return (
         f"Recall by class: lowest for {classes[lowest]} ({percent(float(recall[lowest]), 1)}), "
         f"highest for {classes[highest]} ({percent(float(recall[highest]), 1)})"
     )
 
 
-def _recall_caption(num_shown: int, num_classes: int) -> str:
+def _recall_caption(num_shown: int, num_measured: int, num_classes: int) -> str:
     text = (
         "Recall: the share of a class's test images that is classified correctly. At the right: "
         "the most common wrong predictions for the others, with their number."
     )
-    if num_shown == num_classes:
-        return text
-    return f"{text} Shown are the {num_shown} classes of lowest recall, of {num_classes}."
+    if num_shown < num_measured:
+        text += f" Shown are the {num_shown} classes of lowest recall, of {num_measured}."
+    if without := num_classes - num_measured:
+        text += f" Classes without test images, whose recall is not defined: {without}."
+    return text
+
+
+def _room_for_errors(left: float) -> float:
+    return WIDTH - MARGIN - left - RECALL_BAR - 0.7
 
 
 def _errors(
     body: Axes, left: float, y: float, row: NDArray[np.int64], k: int, classes: list[str]
 ) -> None:
+    """The most common wrong predictions of class `k`, as many as there is room for."""
     wrong = row.copy()
     wrong[k] = 0
     common = [int(j) for j in np.argsort(-wrong, kind="stable")[:NUM_CONFUSIONS] if wrong[j]]
-    words = ", ".join(f"{classes[j]} ({wrong[j]:,}×)" for j in common)
-    room = WIDTH - MARGIN - left
-    if words:
-        body.text(left, y, fit(words, SMALL, room), fontsize=SMALL, color=WRONG, va="center")
-    else:
-        body.text(left, y, "no errors", fontsize=SMALL, color=MUTED, va="center")
+    errors = [f"{classes[j]} ({wrong[j]:,}×)" for j in common]
+    while len(errors) > 1 and text_width(", ".join(errors), SMALL) > _room_for_errors(left):
+        errors.pop()
+    words, colour = (", ".join(errors), WRONG) if errors else ("no errors", MUTED)
+    body.text(left + RECALL_BAR + 0.7, y, words, fontsize=SMALL, color=colour, va="center")

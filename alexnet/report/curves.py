@@ -30,9 +30,9 @@ LEFT, RIGHT, BOTTOM = 0.72, 1.45, 0.44  # inches around the axes; labels stand a
 FEW_EPOCHS = 20  # up to here each epoch gets a marker
 
 TRAINING_NOTE = (
-    "Training figures are means over the epoch: on augmented images, with dropout, while the "
-    "weights change. Validation follows each epoch, without augmentation or dropout. Training may "
-    "therefore look worse than validation. Ring: the best validation epoch."
+    "Training figures are means over the epoch, while the weights change, with any augmentation "
+    "and dropout. Validation follows each epoch, without them. Training may therefore look worse "
+    "than validation. Ring: the best validation epoch."
 )
 LOSS_NOTE = TRAINING_NOTE + (" Label smoothing, if any, is part of the training loss only.")
 

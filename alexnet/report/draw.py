@@ -72,7 +72,10 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     correct = run.actual == run.predicted
     yield "reliability", reliability_diagram(correct, run.confidence, run.calibration_bins)
     yield "mistakes", _mistakes(run)
-    yield "conv1_filters", conv1_filters(run.initial_conv1, run.weights["conv1"], run.whitened)
+    yield (
+        "conv1_filters",
+        conv1_filters(run.initial_conv1, run.weights["conv1"], run.whitened, run.is_grey),
+    )
     yield from _probes(run)
 
 
@@ -80,9 +83,11 @@ def _mistakes(run: Run) -> Figure:
     worst = most_confident_mistakes(run.actual, run.predicted, run.confidence, run.num_mistakes)
     return mistakes(
         run.test_images[worst],
-        [run.classes[run.actual[index]] for index in worst],
-        [run.classes[run.predicted[index]] for index in worst],
-        [float(run.confidence[index]) for index in worst],
+        run.actual[worst].tolist(),
+        run.predicted[worst].tolist(),
+        run.confidence[worst].tolist(),
+        run.classes,
+        int((run.actual != run.predicted).sum()),
     )
 
 
@@ -94,18 +99,19 @@ def _probes(run: Run) -> Iterator[tuple[str, Figure]]:
     maps = {name: probes.outputs[activation_layer(run.layers, name)] for name in names}
     yield "feature_maps", feature_maps(images, labels, maps, probes.probabilities, classes)
     searched = run.input_shape[1], probes.num_searched
-    yield "activating_patches", activating_patches(probes.patches, *searched)
+    yield "activating_patches", activating_patches(probes.patches, *searched, classes)
     predicted = [int(run.predicted[index]) for index in probes.probed]
     confidence = probes.probabilities[range(len(predicted)), predicted].tolist()
     arrays = probes.gradients, probes.occlusions, probes.occlusion_side
-    yield "saliency", saliency(images, [classes[k] for k in predicted], confidence, *arrays)
+    yield "saliency", saliency(images, predicted, confidence, classes, *arrays)
     yield (
         "neighbours",
         nearest_neighbours(
             run.test_images[probes.queries],
-            [classes[run.actual[index]] for index in probes.queries],
+            run.actual[probes.queries].tolist(),
             probes.neighbours,
-            [[classes[k] for k in row] for row in probes.neighbour_labels],
+            probes.neighbour_labels,
+            classes,
             probes.hidden_layer,
             probes.num_compared,
         ),

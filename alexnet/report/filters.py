@@ -16,7 +16,7 @@ HISTOGRAM = 1.3  # inches
 SCALE = "Mid-grey is zero; each filter is scaled by its largest absolute weight."
 CAPTION = (
     f"{SCALE} Long training yields "
-    "oriented edges, gratings and colour blobs; after short training, or on few images, much of "
+    "oriented edges, gratings and {blobs}; after short training, or on few images, much of "
     "the initial noise remains. A filter counts as structured if its spectrum is less flat, by at "
     "least a tenth, than that of every filter before training (spectral flatness: the geometric "
     "over the arithmetic mean of the power spectrum)."
@@ -27,26 +27,38 @@ WHITENED_CAPTION = (
     "negatives: the outputs of each half are uncorrelated at the first step. If the patches vary "
     "in fewer directions than a half has filters, the last ones are random."
 )
+GREY_IMAGES = (
+    " The images are grey, the same in all three channels: a filter's colours have no effect."
+)
 FLATNESS_MARGIN = 0.9
 
 
 @applied()
 def conv1_filters(
-    before: NDArray[np.floating], after: NDArray[np.floating], whitened: bool = False
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    whitened: bool = False,
+    is_grey: bool = False,
 ) -> Figure:
     """All filters (filters, C, K, K), C 1 or 3, as initialised and as trained.
 
     Figure 3 of Krizhevsky et al. Each filter is divided by its largest absolute weight, so
     that zero is mid-grey in all of them and no filter is too faint to see.
-    whitened: initialised from the training images (`train.init`), not at random.
+    whitened: initialised from the training images (`train.init`), not at random. is_grey: these
+    have no colours, in one channel or in three.
     """
-    number, _, height, width = after.shape
+    number, channels, height, width = after.shape
     inches = WIDTH - 2 * MARGIN
     pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
     tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
     title = "Filters of conv1, which start from the patches of the training images"
-    texts = (title, WHITENED_CAPTION) if whitened else (_title(before, after), CAPTION)
-    canvas = Canvas(2 * (tall + ABOVE) + 0.12, *texts)
+    random_caption = CAPTION.replace("{blobs}", "blobs" if is_grey else "colour blobs")
+    caption = WHITENED_CAPTION if whitened else random_caption
+    canvas = Canvas(
+        2 * (tall + ABOVE) + 0.12,
+        title if whitened else _title(before, after),
+        caption + (GREY_IMAGES if is_grey and channels > 1 else ""),
+    )
     source = "computed from the training images" if whitened else "randomly initialised"
     names = (
         f"before training: {number} filters of {height}×{width} pixels, {source}",
@@ -70,12 +82,12 @@ def layer_filters(weight: NDArray[np.floating]) -> Figure:
     indices = np.linspace(0, number - 1, min(number, MAX_FILTERS)).round().astype(int)
     chosen = weight[indices]
     if channels in (1, 3):
-        title = f"{len(chosen)} of its {number} filters; mid-grey is zero"
+        title = f"{_some(len(chosen), number)} filters; mid-grey is zero"
     else:
         largest = (chosen**2).sum(axis=(2, 3)).argmax(axis=1)
         chosen = np.take_along_axis(chosen, largest[:, None, None, None], axis=1)
         title = (
-            f"{len(chosen)} of its {number} filters, of each the input channel of largest norm "
+            f"{_some(len(chosen), number)} filters, of each the input channel of largest norm "
             f"(of {channels}); mid-grey is zero"
         )
     picture = mosaic(as_images(chosen), LAYER_COLUMNS)
@@ -148,6 +160,10 @@ def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
         f"Filters of conv1: {structured} of {number} have structure, {number - structured} are "
         "still close to their initial noise"
     )
+
+
+def _some(shown: int, number: int) -> str:
+    return f"{shown} of its {number}" if shown < number else f"Its {number}"
 
 
 def _draw(canvas: Canvas, top: float, height: float, picture: NDArray[np.float64]) -> None:

@@ -3,12 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from alexnet.data.imbalance import class_imbalance
 from alexnet.escape import for_terminal
 from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
@@ -18,6 +19,7 @@ from alexnet.network.summary import Layer, totals
 from alexnet.report.arithmetic import layer_arithmetic
 from alexnet.report.curves import History
 from alexnet.report.layers import kind_colour, operation
+from alexnet.report.names import LEFT_TO_RIGHT_MARK
 from alexnet.report.sections import SECTIONS
 from alexnet.report.style import ON_DARK, percent
 
@@ -34,6 +36,8 @@ def write_report(
     *,
     title: str,
     conditions: Mapping[str, str],
+    counts: Mapping[str, Mapping[str, int]],
+    classes: Sequence[str],
     settings: Mapping[str, Any],
     metrics: Metrics,
     repeats: Repeats,
@@ -44,7 +48,8 @@ def write_report(
 ) -> None:
     """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
 
-    `conditions` of the run: data set, variant, device. `settings`: its nested parameters.
+    `conditions` of the run: data set, variant, device. `counts`: images of each class, for each
+    split. `classes`: their names in the pictures. `settings`: the run's nested parameters.
     `repeats`: the same training from other seeds, shown if there are any.
     Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
     does not know.
@@ -62,9 +67,18 @@ def write_report(
     environment.filters["operation"] = operation
     environment.filters["colour"] = kind_colour
     environment.filters["picture"] = lambda name: data_uri(figures / f"{name}.svg")
+    rows = {
+        name: {"drawn": drawn.strip(LEFT_TO_RIGHT_MARK), "metrics": of_class}
+        | {split: numbers[name] for split, numbers in counts.items()}
+        for (name, of_class), drawn in zip(metrics.per_class.items(), classes, strict=True)
+    }
     page = environment.get_template("report.html.j2").render(
         title=title,
         conditions=conditions,
+        imbalance=class_imbalance(counts["train"]),
+        is_imbalanced=any(class_imbalance(numbers) for numbers in counts.values()),
+        rows=rows,
+        is_renamed=any(name != row["drawn"] for name, row in rows.items()),
         settings=flatten(settings),
         metrics=metrics,
         repeats=repeats,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.canvas import MARGIN, Canvas, fit
+from alexnet.report.canvas import MARGIN, Canvas, fit_names
 from alexnet.report.style import (
     BLANK,
     FAINT,
@@ -25,8 +25,9 @@ from alexnet.report.style import (
 NUM_CHANNELS = 16  # of a layer
 SIDE = 4  # they are drawn in a square of so many by so many
 GAP, BLOCK_GAP, LAYER_GAP = 0.08, 0.2, 0.1
-PREDICTIONS = 1.15  # inches at the right
+PREDICTIONS, SHARE = 1.15, 0.4  # inches at the right; of them, for a probability
 ABOVE = 0.42
+LARGEST = 2.4  # inches, of an image of a single layer
 TOP_CLASSES = 3
 
 
@@ -45,13 +46,20 @@ def feature_maps(
     """
     size = (WIDTH - 2 * MARGIN - PREDICTIONS - GAP * (len(maps) + 1)) / (len(maps) + 1)
     row = size + BLOCK_GAP
+    names = fit_names(classes, SMALL, PREDICTIONS - GAP - SHARE)
     canvas = Canvas(
         ABOVE + len(images) * row - BLOCK_GAP,
-        "Feature maps, layer by layer: resolution falls, and features become specific to a class",
-        "Each square shows the 16 channels of a layer whose mean activation varies most between "
-        "these images, in the same order in each row; dark is a strong activation, white is none. "
-        "The first layers keep the outlines of the image; in the last ones only a few channels "
-        "respond to each kind of object.",
+        _title(maps),
+        f"Each square shows {NUM_CHANNELS} channels of a layer"
+        + (
+            ", those whose mean activation varies most between these images, in the same order in "
+            "each row"
+            if len(images) > 1
+            else ""
+        )
+        + "; dark is a strong activation, white is none. The first layers keep the outlines of "
+        "the image; in the last ones of a trained network few channels respond to each kind of "
+        "object.",
     )
     body = canvas.body()
     chosen = {name: most_variable(values) for name, values in maps.items()}
@@ -68,8 +76,16 @@ def feature_maps(
             largest = values[:, chosen[name]].max(axis=(0, 2, 3))
             _heat(axes, tile_maps(values[index, chosen[name]], largest))
         left = WIDTH - MARGIN - PREDICTIONS + GAP
-        _prediction(body, left, top, size, probabilities[index], labels[index], classes)
+        _prediction(body, left, top, size, probabilities[index], labels[index], names)
     return canvas.figure
+
+
+def _title(maps: Mapping[str, NDArray[np.floating]]) -> str:
+    (first, before), *_, (last, after) = maps.items()
+    return (
+        f"Feature maps, layer by layer: from {before.shape[2]}×{before.shape[3]} in {first} to "
+        f"{after.shape[2]}×{after.shape[3]} in {last}"
+    )
 
 
 @applied()
@@ -79,7 +95,7 @@ def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figur
     Of maps the 16 most variable channels; features row by row in a square.
     """
     number = len(images)
-    size = (WIDTH - 2 * MARGIN + LAYER_GAP) / number - LAYER_GAP
+    size = min(LARGEST, (WIDTH - 2 * MARGIN + LAYER_GAP) / number - LAYER_GAP)
     half = size * 0.36
     is_flat = values.ndim == 2
     words = (
@@ -88,7 +104,10 @@ def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figur
         else f"{min(NUM_CHANNELS, values.shape[1])} of {values.shape[1]} maps of "
         f"{values.shape[2]}×{values.shape[3]}"
     )
-    title = f"Its output for {number} test images: {words} (dark: largest, white: 0 or less)"
+    title = (
+        f"Its output for {number} test image{'s' * (number > 1)}: {words} (dark: largest, white: 0 "
+        "or less)"
+    )
     canvas = Canvas(half + LAYER_GAP + size, title)
     chosen = [] if is_flat else most_variable(values)
     largest = values.max(axis=0) if is_flat else values[:, chosen].max(axis=(0, 2, 3))
@@ -147,15 +166,15 @@ def _heat(axes: Axes, picture: NDArray[np.float64]) -> None:
 
 def _prediction(
     body: Axes, left: float, top: float, size: float,
-    probabilities: NDArray[np.floating], label: int, classes: Sequence[str],
+    probabilities: NDArray[np.floating], label: int, names: Sequence[str],
 ) -> None:  # fmt: skip
     """The most probable classes as bars; the true class in one colour, others in another."""
     room = WIDTH - MARGIN - left
     line = size / TOP_CLASSES
     for place, k in enumerate(np.argsort(-probabilities, kind="stable")[:TOP_CLASSES]):
         y = top + place * line
-        name, share = fit(classes[k], SMALL, room - 0.4), percent(float(probabilities[k]), 0)
-        body.text(left, y + 0.07, name, fontsize=SMALL, va="center")
+        share = percent(float(probabilities[k]), 0)
+        body.text(left, y + 0.07, names[k], fontsize=SMALL, va="center")
         body.text(left + room, y + 0.07, share, fontsize=SMALL, va="center", ha="right", color=INK)
         colour = RIGHT if k == label else WRONG
         body.barh(y + 0.18, room * float(probabilities[k]), 0.06, left=left, color=colour)

@@ -40,7 +40,7 @@ class ChannelPatches:
 
     channel: int
     patches: list[NDArray[np.uint8]]
-    labels: list[str]
+    labels: list[int]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ def probe_network(
     test: tuple[Tensor, Ints],
     predictions: tuple[Ints, NDArray[np.floating]],
     train: tuple[Tensor, Tensor],
-    classes: list[str],
 ) -> ProbeResults:
     """Probe the network with images of the test split, and compare them with training images.
 
@@ -102,15 +101,14 @@ def probe_network(
     ]
     logger.info("activations, gradients and occlusions of %d test images", len(probed))
 
-    searched, compared = sample_indices(len(images)), sample_indices(len(train[0]))
+    searched, compared = (sample_indices(len(each), MAX_IMAGES) for each in (images, train[0]))
     queries = first_of_each_class(actual, NUM_QUERIES)
     gallery = train[0][compared]
     with progress("probe", len(searched) + len(compared)) as advance:
         top = extractor.top_activations(images[searched], advance)
         nearest = extractor.nearest(images[torch.tensor(queries)], gallery, NUM_NEIGHBOURS, advance)
-    searched_labels = [classes[k] for k in actual[searched]]
     patches = [
-        _layer_patches(name, layers, top[name], images[searched], searched_labels)
+        _layer_patches(name, layers, top[name], images[searched], actual[searched].tolist())
         for name in convolutions(layers)
     ]
     logger.info("top activations of %s test images", f"{len(searched):,}")
@@ -132,9 +130,9 @@ def probe_network(
     )
 
 
-def sample_indices(num_images: int) -> Tensor:
-    """int64: the indices of at most `MAX_IMAGES` images, evenly spaced."""
-    number = min(MAX_IMAGES, num_images)
+def sample_indices(num_images: int, number: int) -> Tensor:
+    """int64: the indices of at most `number` images, evenly spaced."""
+    number = min(number, num_images)
     return torch.linspace(0, num_images - 1, number, dtype=torch.float64).round().long()
 
 
@@ -191,7 +189,7 @@ def crop_receptive_field(
 
 
 def _layer_patches(
-    name: str, layers: list[Layer], top: TopActivations, images: Tensor, labels: list[str]
+    name: str, layers: list[Layer], top: TopActivations, images: Tensor, labels: list[int]
 ) -> LayerPatches:
     # The field is that of the layer whose output was taken: a pool before the ReLU enlarges it.
     source = activation_layer(layers, name)

@@ -43,7 +43,8 @@ def reliability_diagram(
         _title(correct, confidence, num_bins),
         "Each point is one bin of predictions: its mean confidence and its accuracy. A calibrated "
         "network lies on the diagonal; below it, it is overconfident, above it underconfident. "
-        "Bars: the share of the test images in each bin. Hollow points have fewer than ten.",
+        "Bars: the share of the test images in each bin."
+        + (f" Hollow points have fewer than {FEW}." if (counts[filled] < FEW).any() else ""),
     )
     axes = canvas.axes(LEFT, 0.05, SIDE, SIDE)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))

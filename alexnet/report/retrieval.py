@@ -1,5 +1,6 @@
 """Images found by their activations: maximally activating patches, nearest neighbours."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from alexnet.report.canvas import MARGIN, Canvas, fit
+from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
 from alexnet.report.probe import LayerPatches
 from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
 
@@ -21,20 +22,25 @@ NAME = 0.2  # inches below an image
 
 
 @applied()
-def activating_patches(rows: Sequence[LayerPatches], image_size: int, num_images: int) -> Figure:
-    """A row for each layer: of some channels the nine patches of strongest activation."""
+def activating_patches(
+    rows: Sequence[LayerPatches], image_size: int, num_images: int, classes: Sequence[str]
+) -> Figure:
+    """A row for each layer: of some channels the patches of strongest activation."""
     columns = max(len(row.channels) for row in rows)
     block = (WIDTH - 2 * MARGIN + BLOCK_GAP) / columns - BLOCK_GAP
     height = ABOVE + block + BELOW
+    number_of_patches = len(rows[0].channels[0].labels)
     canvas = Canvas(
         len(rows) * height,
-        "Maximally activating patches: edges and colours in the first layers, objects in the last",
-        f"Of {num_images:,} test images, the nine with the strongest activation of each channel, "
-        "cropped to the receptive field of that activation (grey lies outside the image). The "
-        "channels shown are the most selective: their strongest activations exceed their mean "
-        "the most. Below each: the most common class of the nine. Where nearly all nine share a "
-        "class, the channel detects that class or a part of it.",
+        f"Maximally activating patches: {_shared(rows[0])} of a channel's share a class in "
+        f"{rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
+        f"Of {num_images:,} test images, the {number_of_patches} with the strongest activation of "
+        "each channel, cropped to the receptive field of that activation (grey lies outside the "
+        "image). The channels shown are the most selective: their strongest activations exceed "
+        f"their mean the most. Below each: the most common class of the {number_of_patches}. Where "
+        "nearly all share a class, the channel detects that class or a part of it.",
     )
+    names = fit_names(classes, SMALL, block - text_width(": 9 of 9", SMALL))
     body = canvas.body()
     for number, row in enumerate(rows):
         top = number * height
@@ -46,12 +52,13 @@ def activating_patches(rows: Sequence[LayerPatches], image_size: int, num_images
         for place, channel in enumerate(row.channels):
             left = MARGIN + place * (block + BLOCK_GAP)
             side = (block + GAP) / SIDE - GAP
-            for index, patch in enumerate(channel.patches[: SIDE * SIDE]):
+            for index, patch in enumerate(channel.patches):
                 y, x = divmod(index, SIDE)
                 at = (left + x * (side + GAP), top + ABOVE + y * (side + GAP))
                 canvas.image(*at, side, patch)
             below = top + ABOVE + block + 0.12
-            words = fit(_most_common(channel.labels[: SIDE * SIDE]), SMALL, block)
+            label, number = most_common(channel.labels)
+            words = f"{names[label]}: {number} of {len(channel.labels)}"
             body.text(left + block / 2, below, words, fontsize=SMALL, ha="center", va="center")
     return canvas.figure
 
@@ -59,9 +66,10 @@ def activating_patches(rows: Sequence[LayerPatches], image_size: int, num_images
 @applied()
 def nearest_neighbours(
     images: NDArray[np.uint8],
-    labels: Sequence[str],
+    labels: Sequence[int],
     neighbours: NDArray[np.uint8],
-    neighbour_labels: Sequence[Sequence[str]],
+    neighbour_labels: NDArray[np.int64],
+    classes: Sequence[str],
     layer: str,
     num_compared: int,
 ) -> Figure:
@@ -72,19 +80,16 @@ def nearest_neighbours(
     number, k = neighbours.shape[:2]
     size = (WIDTH - 2 * MARGIN - QUERY_GAP - NEIGHBOUR_GAP * k) / (k + 1)
     row = size + NAME + NEIGHBOUR_GAP
-    same = sum(
-        name == label
-        for label, names in zip(labels, neighbour_labels, strict=True)
-        for name in names
-    )
+    names = fit_names(classes, SMALL, size)
+    same = neighbour_labels == np.asarray(labels)[:, None]
     canvas = Canvas(
         ABOVE + number * row - NEIGHBOUR_GAP,
-        f"Nearest neighbours in {layer}: {percent(same / (number * k), 0)} are of the test "
+        f"Nearest neighbours in {layer}: {percent(float(same.mean()), 0)} are of the test "
         "image's class",
         f"At the left a test image, beside it the {k} of {num_compared:,} training images whose "
         f"activations in {layer}, the last hidden layer, have the smallest Euclidean distance to "
-        "its own. They resemble it in the features that decide its class, not pixel by pixel. "
-        "Framed: images of another class.",
+        "its own. They resemble it in the features that decide its class, not pixel by pixel."
+        + ("" if same.all() else " Framed: images of another class."),
     )
     body = canvas.body()
     first = MARGIN + size + QUERY_GAP
@@ -93,26 +98,30 @@ def nearest_neighbours(
     for index in range(number):
         top = ABOVE + index * row
         canvas.image(MARGIN, top, size, images[index])
-        _name(body, MARGIN, top + size, size, labels[index], INK)
+        _name(body, MARGIN, top + size, size, names[labels[index]], INK)
         for place in range(k):
             left = first + place * (size + NEIGHBOUR_GAP)
-            name = neighbour_labels[index][place]
             canvas.image(left, top, size, neighbours[index, place])
-            is_same = name == labels[index]
-            if not is_same:
+            if not same[index, place]:
                 body.add_patch(
                     Rectangle((left, top), size, size, fill=False, edgecolor=WRONG, linewidth=3)
                 )
-            _name(body, left, top + size, size, name, MUTED if is_same else WRONG)
+            name = names[neighbour_labels[index, place]]
+            _name(body, left, top + size, size, name, MUTED if same[index, place] else WRONG)
     return canvas.figure
 
 
-def _most_common(labels: Sequence[str]) -> str:
-    name = max(dict.fromkeys(labels), key=list(labels).count)
-    return f"{name}: {list(labels).count(name)} of {len(labels)}"
+def most_common(labels: Sequence[int]) -> tuple[int, int]:
+    """The most common label, and how often it occurs; of several, the first."""
+    return Counter(labels).most_common(1)[0]
+
+
+def _shared(row: LayerPatches) -> str:
+    """The share of a channel's patches that are of its most common class, over a layer."""
+    shares = [most_common(each.labels)[1] / len(each.labels) for each in row.channels]
+    return percent(float(np.mean(shares)), 0)
 
 
 def _name(body: Axes, left: float, bottom: float, size: float, name: str, colour: str) -> None:
-    words = fit(name, SMALL, size)
     middle = left + size / 2
-    body.text(middle, bottom + 0.09, words, fontsize=SMALL, color=colour, ha="center", va="center")
+    body.text(middle, bottom + 0.09, name, fontsize=SMALL, color=colour, ha="center", va="center")

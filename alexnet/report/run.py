@@ -1,5 +1,6 @@
 """A run as its pictures need it, read from the files of the stages before."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from torch import Tensor
 from alexnet import config
 from alexnet.data.dataset import Meta, load_meta, load_split
 from alexnet.errors import UserError
-from alexnet.escape import for_figure
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.evaluation.layer_profile import LayerTime
 from alexnet.evaluation.results import ADVICE
@@ -22,19 +22,22 @@ from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
 from alexnet.network.summary import Layer, summarize
 from alexnet.network.weights import build, load_weights
-from alexnet.report.canvas import with_glyphs
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
-from alexnet.report.probe import ProbeResults, probe_network
+from alexnet.report.names import for_figure
+from alexnet.report.probe import ProbeResults, probe_network, sample_indices
 from alexnet.training.augmentation import Augmentation, describe_augmentation
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 from alexnet.training.history import Epoch, LayerEpoch
 from alexnet.training.whitening import whiten_first_layer
 
-NUM_AUGMENTED = 4
+NUM_AUGMENTED = 4  # epochs
+NUM_CHECKED = 256  # images, for colours
 CPU = torch.device("cpu")
 RETRAIN, PROFILE_AGAIN = "run the stage train again", "run the stage profile again"
 Ints = NDArray[np.int64]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class RanOn:
 class Run:
     """The data that the pictures are drawn from.
 
-    `classes`: their names as `escape.for_figure` shortens them.
+    `counts`: images of each class, for each split. `classes`: their names as `names.for_figure`
+    gives them. `is_grey`: no image has colours.
 
     `actual`, `predicted` (indices into `classes`) and `confidence` (of the prediction) are (N),
     one for each of `test_images` uint8 (N, H, W, C). `samples` and `augmented` are as
@@ -73,6 +77,7 @@ class Run:
 
     title: str
     conditions: Mapping[str, str]
+    counts: Mapping[str, Mapping[str, int]]
     classes: list[str]
     variant: str
     input_shape: tuple[int, int, int]
@@ -85,6 +90,7 @@ class Run:
     weights: Mapping[str, NDArray[np.float32]]
     initial_conv1: NDArray[np.float32]
     whitened: bool  # train.init
+    is_grey: bool
     samples: NDArray[np.uint8]
     augmented: NDArray[np.uint8]
     sample_labels: Ints
@@ -110,7 +116,9 @@ def read_run(files: Files, params: config.Params) -> Run:
     profiled_on = read_record(files.profile_metrics, RanOn, PROFILE_AGAIN).device
     times = [asdict(row) for row in read_rows(files.profile, LayerTime, PROFILE_AGAIN)]
     model, metadata = load_weights(files.weights)
-    classes = for_figure(list(map(with_glyphs, metadata.classes)))
+    classes, warning = for_figure(metadata.classes)
+    if warning:
+        logger.warning(warning)
     size = metadata.image_size
     predictions = read_predictions(files.predictions, metadata.classes)
     layers = summarize(model, size)
@@ -129,7 +137,8 @@ def read_run(files: Files, params: config.Params) -> Run:
     collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
     # Evenly spaced over the split, so that the samples are of several classes.
-    chosen = torch.linspace(0, len(images) - 1, params.plot.num_samples).long()
+    chosen = sample_indices(len(images), params.plot.num_samples)
+    some = images[sample_indices(len(images), NUM_CHECKED)]
     augmentation = Augmentation(images, metadata.mean, metadata.std, params.train, CPU)
     device = resolve_device(params.evaluate.device)
     probes = probe_network(
@@ -137,7 +146,6 @@ def read_run(files: Files, params: config.Params) -> Run:
         (test_images, predictions.actual),
         (predictions.predicted, predictions.confidence),
         (centre_crop(images, size), labels),
-        classes,
     )
     model.to(CPU)
     return Run(
@@ -151,6 +159,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             "trained on": trained_on,
             **skipped_images(meta),
         },
+        counts=meta.counts,
         classes=classes,
         variant=metadata.variant,
         input_shape=(metadata.channels, size, size),
@@ -167,8 +176,9 @@ def read_run(files: Files, params: config.Params) -> Run:
         },
         initial_conv1=initial.conv1.weight.detach().numpy(),
         whitened=whitened,
+        is_grey=bool((some == some[..., :1]).all()),
         samples=centre_crop(images[chosen], size).numpy(),
-        augmented=_augmented(augmentation, images, chosen),
+        augmented=_augmented(augmentation, images, chosen, min(NUM_AUGMENTED, len(epochs))),
         sample_labels=labels[chosen].numpy(),
         augmentation=describe_augmentation(params.train),
         test_images=test_images.numpy(),
@@ -187,10 +197,12 @@ def skipped_images(meta: Meta) -> dict[str, str]:
     return {"images left out": f"{len(names):,}: {abbreviate(names)}"} if names else {}
 
 
-def _augmented(augmentation: Augmentation, images: Tensor, chosen: Tensor) -> NDArray[np.uint8]:
+def _augmented(
+    augmentation: Augmentation, images: Tensor, chosen: Tensor, num_epochs: int
+) -> NDArray[np.uint8]:
     """The chosen images as the first epochs change them: uint8 (epochs, N, H, W, C)."""
     epochs = []
-    for epoch in range(NUM_AUGMENTED):
+    for epoch in range(num_epochs):
         sampled = augmentation.sample(len(images), epoch)[chosen]
         x = augmentation(images[chosen], sampled)
         epochs.append(denormalise(x, augmentation.mean, augmentation.std))

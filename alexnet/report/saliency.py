@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.canvas import MARGIN, Canvas, fit
+from alexnet.report.canvas import MARGIN, Canvas, fit_names
 from alexnet.report.style import (
     BLUE,
     HEAT,
@@ -22,7 +22,9 @@ from alexnet.report.style import (
 )
 
 LABELS, GAP, SCALE = 0.8, 0.08, 0.55
+LARGEST = 1.9  # inches, of an image: three columns fill the width
 ABOVE = 0.38
+SMALLEST_DROP = 0.005  # half of the smallest difference that the title's percentages show
 # White where occlusion changes nothing, warm where it lowers the probability.
 CHANGE = LinearSegmentedColormap.from_list(
     "change", [(0, BLUE), (0.5, "#ffffff"), (0.68, ORANGE), (0.84, VERMILLION), (1, "#5a1f00")]
@@ -32,24 +34,28 @@ CHANGE = LinearSegmentedColormap.from_list(
 @applied()
 def saliency(
     images: NDArray[np.uint8],
-    names: Sequence[str],
+    predicted: Sequence[int],
     confidence: Sequence[float],
+    classes: list[str],
     gradients: NDArray[np.floating],
     occlusions: NDArray[np.floating],
     side: int,
 ) -> Figure:
     """Columns of images (M, H, W, C), their gradients (M, H, W) and their occlusions (M, r, r).
 
-    `confidence`: the probability of the predicted class, whose name is in `names`;
+    `confidence`: the probability of the predicted class, whose number is in `predicted`;
     `occlusions`: that probability with a square of `side` pixels occluded.
     """
     number = len(images)
-    size = (WIDTH - 2 * MARGIN - LABELS - SCALE) / number - GAP
+    size = min(LARGEST, (WIDTH - 2 * MARGIN - LABELS - SCALE) / number - GAP)
     drops = np.asarray(confidence)[:, None, None] - occlusions
     most = max(float(np.abs(drops).max()), 1e-6)
     canvas = Canvas(
-        ABOVE + 3 * (size + GAP) - GAP, _title(drops, confidence, names, side), _caption(side)
+        ABOVE + 3 * (size + GAP) - GAP,
+        _title(drops, confidence, [classes[k] for k in predicted], side),
+        _caption(side, is_grey=images.shape[-1] == 1),
     )
+    names = fit_names(classes, SMALL, size)
     body = canvas.body()
     rows = (("image", ""), ("gradient", "of the logit"), ("occlusion", "probability drop"))
     for row, (name, more) in enumerate(rows):
@@ -60,8 +66,7 @@ def saliency(
     for index in range(number):
         left = MARGIN + LABELS + index * (size + GAP)
         middle = left + size / 2
-        label = fit(names[index], SMALL, size)
-        body.text(middle, 0.1, label, fontsize=SMALL, ha="center", va="center")
+        body.text(middle, 0.1, names[predicted[index]], fontsize=SMALL, ha="center", va="center")
         sure = percent(confidence[index], 0)
         body.text(middle, 0.26, sure, fontsize=SMALL, color=MUTED, ha="center", va="center")
         canvas.image(left, ABOVE, size, images[index])
@@ -72,7 +77,8 @@ def saliency(
         axes = canvas.axes(left, ABOVE + 2 * (size + GAP), size, size)
         axes.imshow(drops[index], cmap=CHANGE, norm=norm, interpolation="none")
         axes.axis("off")
-    bar = canvas.axes(WIDTH - MARGIN - SCALE + 0.1, ABOVE + 2 * (size + GAP), 0.12, size)
+    right = MARGIN + LABELS + number * (size + GAP)
+    bar = canvas.axes(right + 0.02, ABOVE + 2 * (size + GAP), 0.12, size)
     steps = np.linspace(-most, most, 256)[:, None]
     bar.imshow(
         steps, cmap=CHANGE, norm=norm, aspect="auto", origin="lower", extent=(0, 1, -most, most)
@@ -91,17 +97,20 @@ def _title(
     deepest = drops.max(axis=(1, 2))
     index = int(deepest.argmax())
     left = confidence[index] - float(deepest[index])
+    if deepest[index] < SMALLEST_DROP:
+        return f"Saliency: occluding {side}×{side} pixels lowers none of the probabilities"
     return (
         f"Saliency: occluding {side}×{side} pixels lowers the probability of {names[index]} from "
         f"{percent(confidence[index], 0)} to {percent(left, 0)}"
     )
 
 
-def _caption(side: int) -> str:
+def _caption(side: int, is_grey: bool) -> str:
     return (
         "Gradient: the absolute derivative of the predicted class's logit by each pixel; dark is "
         "large, scaled for each image. Single pixels are noisy; clusters matter. Occlusion: the "
-        f"drop of the predicted class's probability when a grey square of {side}×{side} pixels "
-        "covers that place. Warm places support the prediction, blue ones speak against it. "
-        "Warm places outside the object are background that the network relies on."
+        f"drop of the predicted class's probability when a square of {side}×{side} pixels of the "
+        f"training images' mean {'grey' if is_grey else 'colour'} covers that place. Warm places "
+        "support the prediction, blue ones speak against it. Warm places outside the object are "
+        "background that the network relies on."
     )

@@ -1,12 +1,13 @@
 """Images of the data: augmented training images, and the most confident mistakes."""
 
+from collections.abc import Sequence
 from math import cos, radians, sin
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.report.canvas import MARGIN, Canvas, fit, text_width
+from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
 from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
 
 Images = NDArray[np.uint8]
@@ -36,7 +37,8 @@ def training_samples(
     number, num_versions = len(images), len(augmented)
     is_augmented = any(not np.array_equal(version, images) for version in augmented)
     columns = min(number, MOST_COLUMNS)
-    names = [fit(classes[label], SMALL, LONGEST_NAME) for label in labels]
+    fitting = fit_names(classes, SMALL, LONGEST_NAME)
+    names = [fitting[label] for label in labels]
     longest = max(text_width(name, SMALL) for name in names)
 
     room = WIDTH - LABELS - 2 * MARGIN
@@ -52,12 +54,12 @@ def training_samples(
 
     canvas = Canvas(
         bands * band,
-        "Data augmentation: training images in several epochs"
+        "Data augmentation: training images as training sees them"
         if is_augmented
         else "Training images, without augmentation",
-        f"Top row: the original images. Below: their versions in {num_versions} epochs of training "
-        f"({augmentation}). The transforms are random, so that training rarely sees the same "
-        "pixels twice."
+        "Top row: the original images. Below: their versions in "
+        + ("the only epoch" if num_versions == 1 else f"the first {num_versions} epochs")
+        + f" of training ({augmentation})."
         if is_augmented
         else "",
     )
@@ -82,36 +84,40 @@ def training_samples(
 
 @applied()
 def mistakes(
-    images: Images, actual: list[str], predicted: list[str], confidence: list[float]
+    images: Images,
+    actual: Sequence[int],
+    predicted: Sequence[int],
+    confidence: Sequence[float],
+    classes: list[str],
+    num_mistakes: int,
 ) -> Figure:
-    """Misclassified images (M, H, W, C), in the order given; M may be 0."""
+    """Misclassified images (M, H, W, C), in the order given, of `num_mistakes`; M may be 0.
+
+    `actual`, `predicted` (M) index `classes`.
+    """
     number = len(images)
     if number == 0:
         return _no_mistakes()
-    predictions = [f"{name}," for name in predicted]
-    labels = [f"not {name}" for name in actual]
-    longest = max(
-        *(text_width(text, TEXT, bold=True) for text in predictions),
-        *(text_width(label, TEXT) for label in labels),
-    )
-    columns, room = MISTAKE_COLUMNS, _room(MISTAKE_COLUMNS)
-    if longest > room:
-        columns, room = FOR_LONG_NAMES, _room(FOR_LONG_NAMES)
+    columns = MISTAKE_COLUMNS
+    shown = [classes[k] for k in (*actual, *predicted)]
+    if max(text_width(f"not {name}", TEXT, bold=True) for name in shown) > _room(columns):
+        columns = FOR_LONG_NAMES
+    room = _room(columns)
+    names = fit_names(classes, TEXT, room - text_width("not ", TEXT, bold=True), bold=True)
     line = TEXT * 1.35 / 72
     words = 3 * line + 0.04
     cell = words + room + 0.14
     canvas = Canvas(
         -(-number // columns) * cell - 0.14,
-        "The most confident mistake" if number == 1 else f"The {number} most confident mistakes",
-        "In colour: the predicted class and its confidence. In black: the label. Some labels are "
-        "doubtful themselves; the other mistakes show which features mislead the network.",
+        _mistakes_title(number, num_mistakes),
+        "In colour: the predicted class and its confidence. In black: the label, which may be "
+        "doubtful itself.",
     )
     body = canvas.body()
     for index in range(number):
         left = MARGIN + index % columns * (room + MISTAKE_GAP)
         top = index // columns * cell
-        prediction = fit(predictions[index], TEXT, room, bold=True)
-        label = fit(labels[index], TEXT, room)
+        prediction, label = f"{names[predicted[index]]},", f"not {names[actual[index]]}"
         y = top + line / 2
         body.text(left, y, prediction, color=WRONG, weight="bold", fontsize=TEXT, va="center")
         body.text(left, y + line, label, fontsize=TEXT, va="center")
@@ -124,6 +130,13 @@ def mistakes(
 def _room(columns: int) -> float:
     """Inches for each of `columns` images side by side."""
     return (WIDTH - 2 * MARGIN + MISTAKE_GAP) / columns - MISTAKE_GAP
+
+
+def _mistakes_title(number: int, num_mistakes: int) -> str:
+    if number < num_mistakes:
+        which = "mistake" if number == 1 else f"{number} mistakes"
+        return f"The most confident {which} of {num_mistakes:,}"
+    return "The only mistake" if number == 1 else f"All {number} mistakes, the most confident first"
 
 
 def _no_mistakes() -> Figure:

@@ -29,14 +29,14 @@ EVALUATION = Section(
             "confusion_matrix",
             "Confusion matrix",
             "Rows are true classes, columns predicted ones. A perfect classifier fills the "
-            "diagonal alone; the coloured cells beside it often come in pairs, of two classes "
-            "that look alike.",
+            "diagonal alone. Cells beside it that mirror each other are two classes confused in "
+            "both directions.",
         ),
         Picture(
             "recall_by_class",
             "Recall by class",
-            "The classes in order of recall, the lowest first, and what their images are "
-            "confused with.",
+            "The classes in order of recall, the lowest first, and what their images are predicted "
+            "as instead.",
         ),
         Picture(
             "reliability",
@@ -47,8 +47,8 @@ EVALUATION = Section(
         Picture(
             "mistakes",
             "Most confident mistakes",
-            "Compare each image with its predicted class: an unusual view, a cluttered background "
-            "or a doubtful label explains most mistakes.",
+            "What explains a mistake may be an unusual view, a cluttered background or a doubtful "
+            "label.",
         ),
     ),
 )
@@ -59,20 +59,20 @@ TRAINING = Section(
         Picture(
             "loss",
             "Loss",
-            "Both curves should fall together. A validation loss that rises again while the "
-            "training loss falls is a sign of overfitting.",
+            "Over the epochs, both losses should fall together. A validation loss that rises again "
+            "while the training loss falls is a sign of overfitting.",
         ),
         Picture(
             "accuracy",
             "Accuracy",
-            "Where training accuracy keeps rising and validation accuracy stays flat, the network "
+            "Where training accuracy keeps rising and validation accuracy does not, the network "
             "memorises training images instead of learning what generalises.",
         ),
         Picture(
             "learning_rate",
             "Learning rate",
-            "The scale of the optimizer's steps. Compare it with the loss above, which usually "
-            "settles as the learning rate becomes small.",
+            "The scale of the optimizer's steps. Where it becomes small, the loss above usually "
+            "settles.",
         ),
         Picture(
             "stability",
@@ -83,8 +83,8 @@ TRAINING = Section(
         Picture(
             "training_samples",
             "Data augmentation",
-            "Under each original are versions of it that training sees instead. If a person can "
-            "no longer recognise the object, the augmentation is too strong.",
+            "Training sees augmented versions of the images, if augmentation is on. If a person "
+            "can no longer recognise the object, it is too strong.",
         ),
     ),
 )
@@ -101,14 +101,14 @@ INTERPRETABILITY = Section(
         Picture(
             "feature_maps",
             "Feature maps",
-            "Read a row from left to right: from layer to layer the maps lose position and gain "
-            "meaning.",
+            "Read a row from left to right: from layer to layer the maps lose position and, in a "
+            "trained network, gain meaning.",
         ),
         Picture(
             "activating_patches",
             "Maximally activating patches",
-            "The patches of a channel have a feature in common: the one that the channel detects. "
-            "From layer to layer the receptive fields grow, and the features with them.",
+            "What the patches of a channel have in common is what the channel detects. From layer "
+            "to layer the receptive fields grow, and in a trained network the features with them.",
         ),
         Picture(
             "saliency",

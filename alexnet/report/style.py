@@ -5,14 +5,17 @@ any of the common colour-vision deficiencies can tell apart. All pictures have t
 same width, so that a point of type is the same size in each of them on the page.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 from alexnet.files import atomic_write
 
@@ -52,11 +55,28 @@ ON_PALE, ON_DEEP = "#1e2227", "#fefefe"
 
 WIDTH = 7.4  # inches, of every picture
 DPI = 160
-FONT = "DejaVu Sans"  # comes with matplotlib
+FONT = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic, ...
+# For the characters that it lacks, in class names; those of them that are installed.
+FALLBACK_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei"),
+    *("Microsoft YaHei", "PingFang SC", "Noto Sans CJK JP", "Noto Sans JP", "Noto Sans KR"),
+    *("Yu Gothic", "Hiragino Sans", "IPAexGothic", "Malgun Gothic", "Apple SD Gothic Neo"),
+    *("NanumGothic", "Droid Sans Fallback"),
+    *(
+        f"Noto Sans {script}"
+        for script in (
+            *("Devanagari", "Thai", "Arabic", "Hebrew", "Bengali", "Tamil", "Telugu", "Gujarati"),
+            *("Gurmukhi", "Kannada", "Malayalam", "Oriya", "Sinhala", "Khmer", "Lao", "Myanmar"),
+            *("Ethiopic", "Armenian", "Georgian", "Cherokee", "Mongolian", "Thaana", "Symbols"),
+        )
+    ),
+    *("Nirmala UI", "Leelawadee UI", "Segoe UI", "Tahoma", "Arial Unicode MS"),
+    # Outlines in one colour: matplotlib does not draw a font of coloured pictures.
+    *("Noto Emoji", "Segoe UI Symbol", "Symbola", "Noto Sans Symbols2", "Apple Symbols"),
+)
 TITLE, TEXT, SMALL = 11.0, 8.5, 7.5  # points
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": FONT,
     "font.size": TEXT,
     # A class may be called "$5": never read as a formula.
     "text.parse_math": False,
@@ -86,6 +106,15 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+@cache
+def font_families() -> list[str]:
+    """The fonts that text is drawn with, each for the characters that those before it lack."""
+    # It would report that a fallback has no bold.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    installed = set(get_font_names())
+    return [FONT, *(name for name in FALLBACK_FONTS if name in installed)]
+
+
 @contextmanager
 def applied() -> Iterator[None]:
     """This style alone, whatever the user's matplotlibrc or the caller's rcParams.
@@ -94,7 +123,7 @@ def applied() -> Iterator[None]:
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+        matplotlib.rcParams.update(_SETTINGS | {"font.family": font_families()})
         yield
 
 

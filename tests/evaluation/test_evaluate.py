@@ -52,6 +52,7 @@ def test_metrics_by_hand():
     assert found == {
         "n": 3,
         "accuracy": pytest.approx(2 / 3),
+        "balanced_accuracy": 0.75,
         "loss": pytest.approx(-(2 * np.log(confidence) + np.log(1 - confidence)) / 3),
         "calibration_error": pytest.approx(confidence - 2 / 3),
         "per_class": {

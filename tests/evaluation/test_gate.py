@@ -1,10 +1,17 @@
 """Metrics against the thresholds of the gate."""
 
+import json
+from dataclasses import replace
+
 import pytest
+import torch
 
 from alexnet.config import Gate
-from alexnet.evaluation.gate import Check, judge
+from alexnet.data.imbalance import class_imbalance
+from alexnet.evaluation.evaluate import compute_metrics
+from alexnet.evaluation.gate import Check, describe_imbalance, judge, read_verdict
 from alexnet.evaluation.results import ClassMetrics, Metrics
+from alexnet.files import write_json
 
 METRICS = Metrics(
     n=2,
@@ -43,6 +50,35 @@ def test_a_check_prints_its_metric_and_threshold():
         "recall of dog 0.8500 meets the threshold of 0.8000",
         "calibration error 0.0500 is above the threshold of 0.0100",
     ]
+
+
+def test_accuracy_passes_a_rare_class_that_the_recall_of_each_class_does_not(tmp_path):
+    """Of 10 cats and 90 dogs 2 and 90 are recognised: 92 % of the images, 20 % of the cats."""
+    labels = torch.tensor([0] * 10 + [1] * 90)
+    logits = torch.nn.functional.one_hot(torch.tensor([0] * 2 + [1] * 98), 3).float()
+    found, _ = compute_metrics(logits, labels, ("cat", "dog", "fox"), 10)
+    assert found["balanced_accuracy"] == pytest.approx((0.2 + 1) / 2)  # fox has no test image
+    digest = {"weights_sha256": "0" * 64}
+    per_class = {name: ClassMetrics(**row) for name, row in found["per_class"].items()}
+    metrics = replace(METRICS, accuracy=found["accuracy"], per_class=per_class, **digest)
+    assert metrics.as_dict()["balanced_accuracy"] == found["balanced_accuracy"]
+    imbalance = class_imbalance({"cat": 12, "dog": 3000, "fox": 20})
+
+    def gate(recall):
+        thresholds = Gate(min_accuracy=0.9, min_class_recall=recall, max_calibration_error=None)
+        return judge(metrics, thresholds, imbalance)
+
+    assert gate(None).passed
+    failed = gate(0.5)
+    assert not failed.passed
+    assert str(failed.checks[1]) == "recall of cat 0.2000 is below the threshold of 0.5000"
+    write_json(tmp_path / "gate.json", failed.as_dict())
+    assert read_verdict(tmp_path / "gate.json") == failed
+    assert json.loads((tmp_path / "gate.json").read_text())["class_imbalance"]["ratio"] == 250
+    said = describe_imbalance(metrics, imbalance)
+    assert "cat has 12 of 3,032 training images, dog 3,000 (250 times as many)" in said
+    assert "Accuracy (0.9200) says little about cat: see the balanced accuracy (0.6000)" in said
+    assert class_imbalance({"one": 6742, "five": 5421}) is None, "MNIST is balanced"
 
 
 def test_nan_does_not_pass():

@@ -23,6 +23,8 @@ def test_confusion_precision_and_recall():
     precision, recall = metrics.precision_and_recall(matrix)
     np.testing.assert_allclose(precision, expected[0])
     np.testing.assert_allclose(recall, expected[1])
+    balanced = metrics.balanced_accuracy(recall, matrix.sum(axis=1))
+    assert balanced == pytest.approx(sklearn.metrics.balanced_accuracy_score(LABELS, PREDICTED))
     # A class that is never predicted has precision 0.
     precision, recall = metrics.precision_and_recall(np.array([[3, 0], [2, 0]]))
     assert (precision.tolist(), recall.tolist()) == ([0.6, 0.0], [1.0, 0.0])

@@ -21,6 +21,7 @@ from alexnet.report.probe import probe_network
 from alexnet.report.run import Run
 from tests.runs import ON_CPU, narrow
 
+COUNTS = {split: {"<b>&": 1000, "never predicted": 900} for split in ("train", "val", "test")}
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 LONG = "a wholly unreasonable class name that no picture has room for"
 
@@ -67,6 +68,7 @@ def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
     return Run(
         title="AlexNet on digits",
         conditions={"data set": "digits"},
+        counts=COUNTS,
         classes=classes,
         variant=model.variant,
         input_shape=(3, 32, 32),
@@ -86,6 +88,7 @@ def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
         },
         initial_conv1=np.random.default_rng(0).normal(size=model.conv1.weight.shape),
         whitened=False,
+        is_grey=True,
         samples=images[:6].numpy(),
         augmented=torch.stack([images[:6].flip(2), images[:6].roll(1, dims=1)]).numpy(),
         sample_labels=actual[:6],
@@ -101,7 +104,6 @@ def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
             (images, actual),
             (predicted, confidence),
             (images, labels),
-            classes,
         ),
     )
 
@@ -151,6 +153,8 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
     arguments = {
         "title": "AlexNet on <digits>",
         "conditions": {"device": "CPU"},
+        "counts": COUNTS,
+        "classes": list(METRICS.per_class),
         "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
         "metrics": METRICS,
         "repeats": ONE_SEED,

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from alexnet.report.canvas import fit, text_width, with_glyphs, wrap
+from alexnet.report.canvas import fit, text_width, wrap
 from alexnet.report.style import TEXT, percent
 
 from .layout import assert_legible
@@ -18,7 +18,8 @@ def test_wider_text_is_measured_wider():
 def test_fit_cuts_only_what_is_too_wide():
     assert fit("cat", TEXT, 1.0) == "cat"
     cut = fit("a long name for a class", TEXT, 1.0)
-    assert cut.endswith("…")
+    assert "…" in cut
+    assert (cut[0], cut[-1]) == ("a", "s")
     assert text_width(cut, TEXT) <= 1.0
 
 
@@ -28,11 +29,6 @@ def test_wrap_keeps_every_word_in_order():
     assert len(lines) > 1
     assert " ".join(lines) == words
     assert all(text_width(line, TEXT) <= 1.0 for line in lines)
-
-
-def test_only_what_the_font_lacks_is_escaped():
-    """Where nothing were drawn but a box, all such names would look alike."""
-    assert with_glyphs("cafe\u0301 $x^2$ \u732b") == "cafe\u0301 $x^2$ \\u732b"
 
 
 def test_percent():

@@ -36,10 +36,10 @@ def test_queries_are_the_first_of_their_classes_right_or_wrong():
 
 def test_samples_are_evenly_spaced(monkeypatch):
     assert evenly_spaced(list("abcde"), 3) == ["a", "c", "e"]
-    assert sample_indices(7).tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert sample_indices(47_999).tolist()[-1] == 47_998
+    assert sample_indices(7, 10_000).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert sample_indices(47_999, 10_000).tolist()[-1] == 47_998
     monkeypatch.setattr("alexnet.report.probe.MAX_IMAGES", 3)
-    assert sample_indices(7).tolist() == [0, 3, 6]
+    assert sample_indices(7, 3).tolist() == [0, 3, 6]
 
 
 def test_a_patch_is_the_receptive_field_of_its_value():

@@ -26,7 +26,9 @@ def test_both_pictures_are_legible(crops, number, name):
     figure = training_samples(images, images[None, :, :, ::-1], labels, [name], "mirrored")
     assert_legible(figure)
     assert len(pixels_of(figure)) == 2 * number
-    figure = mistakes(images, ["dog"] * number, [name] * number, [0.97] * number)
+    figure = mistakes(
+        images, [0] * number, [1] * number, [0.97] * number, ["dog", name], 2 * number
+    )
     assert_legible(figure)
     assert len(pixels_of(figure)) == number
 
@@ -42,12 +44,12 @@ def test_each_image_stands_above_its_augmented_versions(crops):
 
 
 def test_a_mistake_has_its_prediction_label_and_confidence(crops):
-    text = all_text(mistakes(crops[:1], ["dog"], ["cat"], [0.97]))
+    text = all_text(mistakes(crops[:1], [1], [0], [0.97], ["cat", "dog"], 1))
     assert "cat, not dog 97 %" in text
-    assert "No mistakes" in all_text(mistakes(crops[:0], [], [], []))
+    assert "No mistakes" in all_text(mistakes(crops[:0], [], [], [], ["cat"], 0))
 
 
 def test_grey_images_are_grey_and_names_are_no_formulas(crops):
-    figure = mistakes(crops[:1, ..., :1], ["$"], ["$x_2$"], [0.5])
+    figure = mistakes(crops[:1, ..., :1], [0], [1], [0.5], ["$", "$x_2$"], 1)
     assert pixels_of(figure)[0].shape == (32, 32)
     assert "$x_2$, not $" in all_text(figure)

@@ -40,7 +40,7 @@ def test_the_best_validation_epoch_is_ringed_and_named():
     assert (*ring.get_xdata(), *ring.get_ydata()) == (7, 0.9123)
     text = all_text(figure)
     assert "91.23 % in epoch 7" in text
-    assert "on augmented images, with dropout" in text
+    assert "with any augmentation and dropout" in text
 
 
 def test_labels_of_lines_that_end_together_are_moved_apart():
