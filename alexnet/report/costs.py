@@ -34,7 +34,7 @@ def costs(
     }
     small = [name for name, pair in shares.items() if max(pair) < TINY]
     lines = [name for name in shares if name not in small]
-    names = [*lines, f"{len(small)} others"] if small else lines
+    names = [*lines, "1 other" if len(small) == 1 else f"{len(small)} others"] if small else lines
 
     left = MARGIN + max(text_width(name, TEXT) for name in names) + 0.12
     half = (WIDTH - left - MARGIN - 0.2) / 2

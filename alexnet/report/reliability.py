@@ -79,7 +79,9 @@ def _title(correct: NDArray[np.bool_], confidence: NDArray[np.float64], num_bins
     gap = float(confidence.mean() - correct.mean())
     error = percent(calibration_error(correct, confidence, num_bins), 1)
     if abs(gap) < 0.005:
-        return f"Calibration: mean confidence equals accuracy; expected calibration error {error}"
+        return (
+            f"Calibration: mean confidence is close to accuracy; expected calibration error {error}"
+        )
     word = "overconfident" if gap > 0 else "underconfident"
     points = f"{100 * abs(gap):.1f} percentage points"
     return f"Calibration: {word} by {points} on average; expected calibration error {error}"
