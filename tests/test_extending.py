@@ -101,6 +101,7 @@ def test_a_data_set(copy, tmp_path_factory):
     assert run(project, "-c", card) == "CC0.\n"
 
 
+@pytest.mark.slow
 def test_an_augmentation(copy):
     """It acts, on the images that it has chosen, and is described for the report."""
     script = """
@@ -136,6 +137,7 @@ def test_a_variant(copy):
     assert (layers["layers"][0]["kernel"], layers["layers"][0]["padding"]) == (5, 1)
 
 
+@pytest.mark.slow
 def test_a_stage(copy, metadata):
     project = copy("A stage")
     write_params(project, data__test_fraction=0.1)

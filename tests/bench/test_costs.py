@@ -15,6 +15,7 @@ def test_the_collapsed_network_computes_less_in_fc1_alone(metadata):
     assert full - collapsed == 3 * 2 * (9216 - 256) * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "operations"),
     [

@@ -97,6 +97,7 @@ def interrupted() -> dict:
     }
 
 
+@pytest.mark.slow
 def test_each_seed_is_trained_once_and_ends_as_train_and_evaluate_would(project):
     found = in_forks(interrupted)
     assert found["rows"][::2] == found["expected"], "bit for bit"

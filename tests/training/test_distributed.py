@@ -248,6 +248,7 @@ def test_two_processes_take_the_steps_of_one(runs, case):
             assert (value - start[name]).abs().max() > 1e-4, f"{name} has hardly moved"
 
 
+@pytest.mark.slow
 def test_tensors_of_two_processes_are_averaged(tmp_path):
     script = """
 import sys
