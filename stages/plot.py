@@ -14,6 +14,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
     parameters = load(params)
 
+    from alexnet.data.dataset import load_meta
     from alexnet.evaluation.repeats import read_repeats
     from alexnet.evaluation.results import read_metrics
     from alexnet.files import atomic_directory, remove_directory
@@ -45,6 +46,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         title=data.title,
         conditions=data.conditions,
         settings=read_records(),
+        counts=load_meta(paths.PROCESSED).counts,
         metrics=metrics,
         repeats=repeats,
         layers=data.layers,

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from alexnet import config
+from alexnet.data.imbalance import Imbalance
 from alexnet.errors import UserError
 from alexnet.evaluation.results import Metrics
-from alexnet.files import Finite, Sha256, read_record, sha256
+from alexnet.files import Finite, Sha256, Share, abbreviate, read_record, sha256
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Verdict:
     passed: bool
     weights_sha256: Sha256
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    balanced_accuracy: Share  # not checked, but to be read beside the accuracy
+    imbalance_ratio: Annotated[Finite, Field(ge=1)]
 
     def __post_init__(self) -> None:
         if self.passed != all(check.passed for check in self.checks):
@@ -55,21 +58,30 @@ class Verdict:
         return asdict(self) | {"checks": checks}
 
 
-def judge(metrics: Metrics, thresholds: config.Gate) -> Verdict:
-    """The verdict on the metrics; a threshold of None is not checked."""
+def judge(metrics: Metrics, thresholds: config.Gate, imbalance: Imbalance) -> Verdict:
+    """The verdict on the metrics; a threshold of None is not checked.
+
+    Raises UserError if a class whose recall is to be checked has no test image.
+    """
     checks = [Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True)]
     if thresholds.min_class_recall is not None:
-        name, worst = min(metrics.per_class.items(), key=lambda item: item[1].recall)
-        checks.append(
-            Check(f"recall of {name}", worst.recall, thresholds.min_class_recall, minimum=True)
-        )
+        recalls = {n: row.recall for n, row in metrics.per_class.items() if row.recall is not None}
+        if undefined := sorted(metrics.per_class.keys() - recalls):
+            raise UserError(
+                f"gate.min_class_recall: no test image of {abbreviate(undefined)}, so that recall "
+                "is undefined; add some, or set it to null"
+            )
+        name, worst = min(recalls.items(), key=lambda item: item[1])
+        checks.append(Check(f"recall of {name}", worst, thresholds.min_class_recall, minimum=True))
     if thresholds.max_calibration_error is not None:
         value = metrics.calibration_error
         checks.append(
             Check("calibration error", value, thresholds.max_calibration_error, minimum=False)
         )
     passed = all(check.passed for check in checks)
-    return Verdict(passed, metrics.weights_sha256, tuple(checks))
+    return Verdict(
+        passed, metrics.weights_sha256, tuple(checks), metrics.balanced_accuracy, imbalance.ratio
+    )
 
 
 def read_verdict(path: Path) -> Verdict:

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_terminal
 from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
@@ -35,6 +36,7 @@ def write_report(
     title: str,
     conditions: Mapping[str, str],
     settings: Mapping[str, Any],
+    counts: Mapping[str, Mapping[str, int]],
     metrics: Metrics,
     repeats: Repeats,
     layers: list[Layer],
@@ -45,6 +47,7 @@ def write_report(
     """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
 
     `conditions` of the run: data set, variant, device. `settings`: its nested parameters.
+    `counts`: images of each class, for each split; all splits are shown if they are unbalanced.
     `repeats`: the same training from other seeds, shown if there are any.
     Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
     does not know.
@@ -66,6 +69,8 @@ def write_report(
         title=title,
         conditions=conditions,
         settings=flatten(settings),
+        counts=counts,
+        unbalanced=imbalance_of(counts).is_high,
         metrics=metrics,
         repeats=repeats,
         seed_columns={k: v for k, v in SEED_COLUMNS.items() if k in repeats.runs[0].as_dict()},

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from alexnet import config
 from alexnet.data.dataset import Meta, load_meta, load_split
+from alexnet.data.imbalance import imbalance_of
 from alexnet.errors import UserError
 from alexnet.escape import for_figure
 from alexnet.evaluation.evaluate import read_predictions
@@ -149,6 +150,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             "test images": f"{len(test_images):,}",
             "epochs": str(len(epochs)),
             "trained on": trained_on,
+            **class_imbalance(meta),
             **skipped_images(meta),
         },
         classes=classes,
@@ -179,6 +181,12 @@ def read_run(files: Files, params: config.Params) -> Run:
         num_mistakes=params.plot.num_mistakes,
         probes=probes,
     )
+
+
+def class_imbalance(meta: Meta) -> dict[str, str]:
+    """The largest and the smallest class, if that one is so small that accuracy hides it."""
+    imbalance = imbalance_of(meta.counts)
+    return {"class imbalance": str(imbalance)} if imbalance.is_high else {}
 
 
 def skipped_images(meta: Meta) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """Metrics against the thresholds of the gate."""
 
+from dataclasses import replace
+
 import pytest
 
 from alexnet.config import Gate
+from alexnet.data.imbalance import imbalance_of
+from alexnet.errors import UserError
 from alexnet.evaluation.gate import Check, judge
 from alexnet.evaluation.results import ClassMetrics, Metrics
 
@@ -16,9 +20,13 @@ METRICS = Metrics(
 )
 
 
-def judged(minimum, recall=None, calibration=None):
+# The training images are balanced enough.
+IMBALANCE = imbalance_of({"train": {"cat": 3, "dog": 1}, "test": {"cat": 1, "dog": 8, "ox": 0}})
+
+
+def judged(minimum, recall=None, calibration=None, metrics=METRICS):
     gate = Gate(min_accuracy=minimum, min_class_recall=recall, max_calibration_error=calibration)
-    return judge(METRICS, gate)
+    return judge(metrics, gate, IMBALANCE)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,19 @@ def test_a_check_prints_its_metric_and_threshold():
         "recall of dog 0.8500 meets the threshold of 0.8000",
         "calibration error 0.0500 is above the threshold of 0.0100",
     ]
+
+
+def test_an_undefined_recall_cannot_be_checked():
+    undefined = {"ox": ClassMetrics(0.0, None, 0)}
+    metrics = replace(METRICS, per_class=METRICS.per_class | undefined)
+    assert judged(0.5, metrics=metrics).balanced_accuracy == pytest.approx(0.9)
+    with pytest.raises(UserError, match=r"min_class_recall: no test image of ox, so that recall"):
+        judged(0.5, recall=0.5, metrics=metrics)
+
+
+def test_the_test_images_imbalance_counts_if_it_alone_is_high():
+    assert str(IMBALANCE) == "8 test images of dog, 1 of cat (8 : 1)"
+    assert judged(0.5).imbalance_ratio == 8
 
 
 def test_nan_does_not_pass():

@@ -28,6 +28,16 @@ def test_confusion_precision_and_recall():
     assert (precision.tolist(), recall.tolist()) == ([0.6, 0.0], [1.0, 0.0])
 
 
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_is_of_the_classes_with_images():
+    for labels in (LABELS, LABELS.clip(2)):
+        matrix = metrics.confusion(labels, PREDICTED, CLASSES)
+        _, recall = metrics.precision_and_recall(matrix)
+        assert np.isnan(recall).tolist() == [k not in labels for k in range(CLASSES)]
+        expected = sklearn.metrics.balanced_accuracy_score(labels, PREDICTED)
+        assert metrics.balanced_accuracy(recall) == pytest.approx(expected)
+
+
 def test_accuracy_and_top_accuracy():
     assert metrics.accuracy(LABELS, PREDICTED) == sklearn.metrics.accuracy_score(LABELS, PREDICTED)
     for k in (1, 3, 5):

@@ -135,11 +135,13 @@ METRICS = Metrics(
     calibration_error=0.0213,
     per_class={
         "<b>&": ClassMetrics(0.75, 0.5, 1000),
-        "never predicted": ClassMetrics(0.0, 0.0, 12),
+        "never predicted": ClassMetrics(0.0, 0.0, 900),
+        "absent": ClassMetrics(0.0, None, 0),
     },
     weights_sha256="0" * 64,
 )
-
+SIZES = {"<b>&": 1000, "never predicted": 900, "absent": 0}
+COUNTS = dict.fromkeys(("train", "val", "test"), SIZES)
 
 ONE_SEED = Repeats(
     (SeedResult(seed=0, train_accuracy=1, val_accuracy=1, test_accuracy=1, test_loss=0),)
@@ -152,6 +154,7 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
         "title": "AlexNet on <digits>",
         "conditions": {"device": "CPU"},
         "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
+        "counts": COUNTS,
         "metrics": METRICS,
         "repeats": ONE_SEED,
         "layers": run.layers,
