@@ -18,6 +18,7 @@ from stages import paths
 
 TITLES = {  # of evaluate's metrics
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
     "top5_accuracy": "top-5 accuracy",
     "loss": "loss",
     "calibration_error": "calibration error",

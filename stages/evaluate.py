@@ -22,16 +22,20 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     values = load(params)
 
     from alexnet.evaluation.evaluate import write_predictions
-    from alexnet.files import sha256, write_json
+    from alexnet.files import abbreviate, sha256, write_json
     from alexnet.training.device import describe_device, resolve_device
 
     metrics, predictions, metadata = measure(paths.WEIGHTS, values.evaluate)
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     record(paths.EVALUATE_PARAMS, values)
     write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
+    if missing := [name for name, row in metrics["per_class"].items() if row["recall"] is None]:
+        logger.warning(
+            f"no test image of {abbreviate(missing)}: recall is undefined, and left out of the "
+            "balanced accuracy"
+        )
     logger.info(
-        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, balanced accuracy "
-        f"{metrics['balanced_accuracy']:.2%}, "
+        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
         f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
         f"({describe_device(resolve_device(values.evaluate.device))})"
     )

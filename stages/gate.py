@@ -4,9 +4,9 @@ import logging
 
 from alexnet.cli.app import fail, run
 from alexnet.data.dataset import load_meta
-from alexnet.errors import UserError
-from alexnet.evaluation.gate import describe_imbalance, judge
-from alexnet.evaluation.results import ADVICE, read_metrics
+from alexnet.data.imbalance import imbalance_of
+from alexnet.evaluation.gate import judge
+from alexnet.evaluation.results import read_metrics
 from alexnet.files import write_json
 from stages import paths
 from stages.params import load
@@ -20,14 +20,15 @@ def gate(params: ParamsFile = PARAMS) -> None:
     paths.GATE.unlink(missing_ok=True)  # first: whatever fails, no earlier verdict stays
     thresholds = load(params).gate
     metrics = read_metrics(paths.METRICS)
-    meta = load_meta(paths.PROCESSED)
-    if set(meta.classes) != set(metrics.per_class):
-        raise UserError(f"{paths.METRICS}: is of other classes than {paths.PROCESSED}; {ADVICE}")
-    imbalance = meta.class_imbalance
+    imbalance = imbalance_of(load_meta(paths.PROCESSED).counts)
     verdict = judge(metrics, thresholds, imbalance)
     write_json(paths.GATE, verdict.as_dict())
-    if imbalance:
-        logger.warning(describe_imbalance(metrics, imbalance))
+    if imbalance.is_high:
+        unchecked = "; gate.min_class_recall is null, so that no class's recall is checked"
+        logger.warning(
+            f"class imbalance: {imbalance}; balanced accuracy {verdict.balanced_accuracy:.4f}"
+            f"{unchecked if thresholds.min_class_recall is None else ''}"
+        )
     failed = [str(check) for check in verdict.checks if not check.passed]
     if failed:
         fail(

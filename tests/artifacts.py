@@ -18,6 +18,7 @@ from tests.runs import CPU, narrow
 
 METADATA = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 METRICS = {
+    "balanced_accuracy": 0.75,
     "loss": 1.0,
     "calibration_error": 0.1,
     "top5_accuracy": 0.9,
@@ -26,7 +27,7 @@ METRICS = {
 DATA = {
     "name": "digits",
     "kind": "digits",
-    "counts": {"train": {"zero": 900}, "test": {"zero": 300}},
+    "counts": {"train": {"zero": 900, "one": 40}, "test": {"zero": 300, "one": 9}},
     "duplicates": {"train-test": 2},
 }
 PROVENANCE = {"revision": "0" * 40, "dirty": False, "sha256": {"weights": "f" * 64}}

@@ -19,7 +19,6 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from alexnet.data.images import Pixels
-from alexnet.data.imbalance import ClassImbalance, class_imbalance
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
 from alexnet.files import (
@@ -91,11 +90,6 @@ class Meta:
         if self.name != "folder":
             return self.name
         return self.source.rstrip("/").rsplit("/", 1)[-1].split("?")[0]
-
-    @property
-    def class_imbalance(self) -> ClassImbalance | None:
-        """Of the training images; None if they are balanced."""
-        return class_imbalance(self.counts["train"])
 
     def num_images(self, split: str) -> int:
         return sum(self.counts[split].values())

@@ -14,6 +14,7 @@ from alexnet.data.catalog import DATASETS
 from alexnet.data.dataset import Meta, SkippedImage, check_split, create_split, save_meta
 from alexnet.data.decode import Failure, decode_items
 from alexnet.data.images import Pixels
+from alexnet.data.imbalance import imbalance_of
 from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.data.locate import find_changes
 from alexnet.data.pixel_stats import blocks, count_duplicates, mean_and_std
@@ -203,9 +204,15 @@ def _log_summary(meta: Meta) -> None:
         )
     sizes = ", ".join(f"{split} {meta.num_images(split):,}" for split in SPLITS)
     log.info("%s: %d classes, %s images of %s", meta.name, meta.num_classes, sizes, shape)
-    if meta.class_imbalance:
-        log.info("class imbalance: %s", meta.class_imbalance)
     for pair, num in meta.duplicates.items():
         if num:
             first, second = pair.split("-")
             log.info("%d image(s) of %s are also in %s, pixel by pixel", num, second, first)
+    imbalance = imbalance_of(meta.counts)
+    if imbalance.is_high:
+        log.warning(
+            "class imbalance: %s; accuracy says little about %s; gate.min_class_recall bounds the "
+            "recall of each class",
+            imbalance,
+            imbalance.smallest,
+        )

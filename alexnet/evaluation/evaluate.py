@@ -105,7 +105,7 @@ def compute_metrics(
     results: dict[str, object] = {
         "n": len(actual),
         "accuracy": metrics.accuracy(actual, predicted),
-        "balanced_accuracy": metrics.balanced_accuracy(recall, matrix.sum(axis=1)),
+        "balanced_accuracy": metrics.balanced_accuracy(recall),
         "loss": metrics.cross_entropy(actual, log_probabilities),
         "calibration_error": metrics.calibration_error(actual == predicted, confidence, num_bins),
     }
@@ -114,10 +114,10 @@ def compute_metrics(
     results["per_class"] = {
         name: {
             "precision": float(precision[k]),
-            "recall": float(recall[k]),
-            "support": int(matrix[k].sum()),
+            "recall": float(recall[k]) if support else None,
+            "support": support,
         }
-        for k, name in enumerate(classes)
+        for k, (name, support) in enumerate(zip(classes, matrix.sum(axis=1).tolist(), strict=True))
     }
     return results, Predictions(actual, predicted, confidence)
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from alexnet import config
-from alexnet.data.imbalance import ClassImbalance
+from alexnet.data.imbalance import Imbalance
 from alexnet.errors import UserError
 from alexnet.evaluation.results import Metrics
-from alexnet.files import Finite, Sha256, Share, read_record, sha256
+from alexnet.files import Finite, Sha256, Share, abbreviate, read_record, sha256
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Verdict:
     passed: bool
     weights_sha256: Sha256
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
-    balanced_accuracy: Share | None = None
-    class_imbalance: ClassImbalance | None = None  # of the training images; None: balanced
+    balanced_accuracy: Share  # not checked, but to be read beside the accuracy
+    imbalance_ratio: Annotated[Finite, Field(ge=1)]
 
     def __post_init__(self) -> None:
         if self.passed != all(check.passed for check in self.checks):
@@ -55,24 +55,24 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
         checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
-        imbalance = self.class_imbalance and self.class_imbalance.as_dict()
-        return asdict(self) | {"checks": checks, "class_imbalance": imbalance}
+        return asdict(self) | {"checks": checks}
 
 
-def judge(
-    metrics: Metrics, thresholds: config.Gate, imbalance: ClassImbalance | None = None
-) -> Verdict:
+def judge(metrics: Metrics, thresholds: config.Gate, imbalance: Imbalance) -> Verdict:
     """The verdict on the metrics; a threshold of None is not checked.
 
-    imbalance: of the training images, for the record.
+    Raises UserError if a class whose recall is to be checked has no test image.
     """
     checks = [Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True)]
     if thresholds.min_class_recall is not None:
-        measured = [item for item in metrics.per_class.items() if item[1].support]
-        name, worst = min(measured, key=lambda item: item[1].recall)
-        checks.append(
-            Check(f"recall of {name}", worst.recall, thresholds.min_class_recall, minimum=True)
-        )
+        recalls = {n: row.recall for n, row in metrics.per_class.items() if row.recall is not None}
+        if undefined := sorted(metrics.per_class.keys() - recalls):
+            raise UserError(
+                f"gate.min_class_recall: no test image of {abbreviate(undefined)}, so that recall "
+                "is undefined; add some, or set it to null"
+            )
+        name, worst = min(recalls.items(), key=lambda item: item[1])
+        checks.append(Check(f"recall of {name}", worst, thresholds.min_class_recall, minimum=True))
     if thresholds.max_calibration_error is not None:
         value = metrics.calibration_error
         checks.append(
@@ -80,17 +80,7 @@ def judge(
         )
     passed = all(check.passed for check in checks)
     return Verdict(
-        passed, metrics.weights_sha256, tuple(checks), metrics.balanced_accuracy, imbalance
-    )
-
-
-def describe_imbalance(metrics: Metrics, imbalance: ClassImbalance) -> str:
-    """What imbalanced classes mean for the accuracy, in a sentence."""
-    return (
-        f"class imbalance: {imbalance}. Accuracy ({metrics.accuracy:.4f}) says little about "
-        f"{imbalance.rarest}: see the balanced accuracy ({metrics.balanced_accuracy:.4f}) and the "
-        f"recall of {imbalance.rarest} ({metrics.per_class[imbalance.rarest].recall:.4f}); "
-        "gate.min_class_recall sets a threshold for the lowest recall of a class"
+        passed, metrics.weights_sha256, tuple(checks), metrics.balanced_accuracy, imbalance.ratio
     )
 
 

@@ -27,19 +27,18 @@ def top_accuracy(labels: Labels, probabilities: Floats, k: int) -> float:
 def precision_and_recall(matrix: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """(K,) each: the share of a class's predictions that are correct, and of its images.
 
-    matrix: of `confusion`. A class that is never predicted has precision 0.
+    matrix: of `confusion`. A class that is never predicted has precision 0. The recall of a
+    class without images is undefined: NaN.
     """
     correct = np.diag(matrix).astype(np.float64)
     predicted, actual = matrix.sum(axis=0), matrix.sum(axis=1)
-    return correct / np.maximum(predicted, 1), correct / np.maximum(actual, 1)
+    recall = np.divide(correct, actual, where=actual > 0, out=np.full(len(actual), np.nan))
+    return correct / np.maximum(predicted, 1), recall
 
 
-def balanced_accuracy(recall: Floats, support: Labels) -> float:
-    """Mean recall of the classes that have images: each class counts the same (macro recall).
-
-    recall, support (number of images): (K,). The recall of a class without images is not defined.
-    """
-    return float(recall[support > 0].mean())
+def balanced_accuracy(recall: Floats) -> float:
+    """The mean recall (K,) of the classes, of those that have images: each counts alike."""
+    return float(np.nanmean(recall))
 
 
 def calibration_error(correct: NDArray[np.bool_], confidence: Floats, num_bins: int) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from alexnet.escape import ClassName
-from alexnet.evaluation.metrics import balanced_accuracy
+from alexnet.evaluation import metrics
 from alexnet.files import Count, NotNegative, Sha256, Share, read_record
 
 ADVICE = "run the stage evaluate again"
@@ -16,11 +16,15 @@ ADVICE = "run the stage evaluate again"
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Of one class; `support` is the number of its images."""
+    """Of one class; `support` is the number of its images. Without any, its recall is None."""
 
     precision: Share
-    recall: Share
+    recall: Share | None
     support: Annotated[int, Field(ge=0)]
+
+    def __post_init__(self) -> None:
+        if (self.recall is None) != (self.support == 0):
+            raise ValueError("recall: should be null for a class without images, and for no other")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +41,20 @@ class Metrics:
     accuracy_ten_crop: Share | None = None
     weights_sha256: Sha256
 
+    def __post_init__(self) -> None:
+        if not any(row.support for row in self.per_class.values()):
+            raise ValueError("per_class: should have a class with images")
+
     @property
     def balanced_accuracy(self) -> float:
-        """Mean recall of the classes that have test images."""
-        rows = self.per_class.values()
-        return balanced_accuracy(
-            np.array([row.recall for row in rows]), np.array([row.support for row in rows])
-        )
+        """From the recalls in the file: its own value is for people and `dvc metrics show`."""
+        recalls = [row.recall for row in self.per_class.values()]
+        return metrics.balanced_accuracy(np.array(recalls, np.float64))  # None becomes NaN
 
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
-        values = asdict(self) | {"balanced_accuracy": self.balanced_accuracy}
-        return {key: value for key, value in values.items() if value is not None}
+        measured = {key: value for key, value in asdict(self).items() if value is not None}
+        return measured | {"balanced_accuracy": self.balanced_accuracy}
 
 
 def read_metrics(path: Path) -> Metrics:

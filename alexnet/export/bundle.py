@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from alexnet import config
+from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
 from alexnet.export import graph
@@ -206,6 +207,7 @@ def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
     return render(
         "MODEL_CARD.md.j2",
         metadata=metadata,
+        imbalance=imbalance_of(manifest["data"]["counts"]),
         dataset_card=DATASET_CARDS[manifest["data"]["kind"]],
         start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
         **manifest,

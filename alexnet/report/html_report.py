@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alexnet.data.imbalance import class_imbalance
+from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_terminal
 from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
@@ -49,7 +49,8 @@ def write_report(
     """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
 
     `conditions` of the run: data set, variant, device. `counts`: images of each class, for each
-    split. `classes`: their names in the pictures. `settings`: the run's nested parameters.
+    split; all splits are shown if they are unbalanced. `classes`: their names in the pictures.
+    `settings`: the run's nested parameters.
     `repeats`: the same training from other seeds, shown if there are any.
     Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
     does not know.
@@ -75,8 +76,7 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         title=title,
         conditions=conditions,
-        imbalance=class_imbalance(counts["train"]),
-        is_imbalanced=any(class_imbalance(numbers) for numbers in counts.values()),
+        imbalance=imbalance_of(counts),
         rows=rows,
         is_renamed=any(name != row["drawn"] for name, row in rows.items()),
         settings=flatten(settings),

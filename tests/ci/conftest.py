@@ -98,7 +98,7 @@ def here(project: Path) -> Callable[..., Path]:
         digest = hashlib.sha256(b"weights" if of_these_weights else b"other").hexdigest()
         write_report(project / "reports/evaluate/metrics.json", METRICS | {"accuracy": accuracy})
         check = GATE["checks"][0] | {"value": 0.75 if passed else 0.5}
-        verdict = {"passed": passed, "weights_sha256": digest, "checks": [check]}
+        verdict = GATE | {"passed": passed, "weights_sha256": digest, "checks": [check]}
         write_report(project / "reports/gate.json", verdict)
         if not (project / "dvc.lock").exists():
             dump(project / "dvc.lock", lock("b" * 32, 1))

@@ -28,6 +28,7 @@ def test_the_page_has_gate_comparison_metrics_and_curves(page):
         "| test split | this run | origin/main |",
         "|---|---|---|",
         "| accuracy | 0.7500 | 0.8000 |",
+        "| balanced accuracy | 0.6250 | 0.6250 |",
         "| calibration error | 0.0625 | 0.0625 |",
         "| test images | 2,000 | 2,000 |",
         "| cat&#124;tom | 0.5000 | 0.2500 | 1,000 |",

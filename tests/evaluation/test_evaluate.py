@@ -46,8 +46,9 @@ def test_logits_in_batches_equal_logits_at_once_and_training_can_continue(metada
 
 
 def test_metrics_by_hand():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
-    found, predictions = compute_metrics(logits, torch.tensor([0, 1, 1]), ("cat", "dog"), 10)
+    logits = torch.tensor([[2.0, 0.0, -99.0], [0.0, 2.0, -99.0], [2.0, 0.0, -99.0]])
+    labels, classes = torch.tensor([0, 1, 1]), ("cat", "dog", "absent")
+    found, predictions = compute_metrics(logits, labels, classes, 10)
     confidence = 1 / (1 + np.exp(-2.0))
     assert found == {
         "n": 3,
@@ -58,8 +59,9 @@ def test_metrics_by_hand():
         "per_class": {
             "cat": {"precision": 0.5, "recall": 1.0, "support": 1},
             "dog": {"precision": 1.0, "recall": 0.5, "support": 2},
+            "absent": {"precision": 0.0, "recall": None, "support": 0},
         },
-    }, "no top-5 accuracy of two classes, where it is always 1"
+    }, "no top-5 accuracy of three classes, where it is always 1"
     assert predictions.predicted.tolist() == [0, 1, 0]
     assert predictions.confidence == pytest.approx([confidence] * 3)
     found, _ = compute_metrics(torch.eye(10), torch.arange(10), tuple("abcdefghij"), 10)

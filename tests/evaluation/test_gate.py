@@ -1,17 +1,14 @@
 """Metrics against the thresholds of the gate."""
 
-import json
 from dataclasses import replace
 
 import pytest
-import torch
 
 from alexnet.config import Gate
-from alexnet.data.imbalance import class_imbalance
-from alexnet.evaluation.evaluate import compute_metrics
-from alexnet.evaluation.gate import Check, describe_imbalance, judge, read_verdict
+from alexnet.data.imbalance import imbalance_of
+from alexnet.errors import UserError
+from alexnet.evaluation.gate import Check, judge
 from alexnet.evaluation.results import ClassMetrics, Metrics
-from alexnet.files import write_json
 
 METRICS = Metrics(
     n=2,
@@ -23,9 +20,13 @@ METRICS = Metrics(
 )
 
 
-def judged(minimum, recall=None, calibration=None):
+# The training images are balanced enough.
+IMBALANCE = imbalance_of({"train": {"cat": 3, "dog": 1}, "test": {"cat": 1, "dog": 8, "ox": 0}})
+
+
+def judged(minimum, recall=None, calibration=None, metrics=METRICS):
     gate = Gate(min_accuracy=minimum, min_class_recall=recall, max_calibration_error=calibration)
-    return judge(METRICS, gate)
+    return judge(metrics, gate, IMBALANCE)
 
 
 @pytest.mark.parametrize(
@@ -52,33 +53,17 @@ def test_a_check_prints_its_metric_and_threshold():
     ]
 
 
-def test_accuracy_passes_a_rare_class_that_the_recall_of_each_class_does_not(tmp_path):
-    """Of 10 cats and 90 dogs 2 and 90 are recognised: 92 % of the images, 20 % of the cats."""
-    labels = torch.tensor([0] * 10 + [1] * 90)
-    logits = torch.nn.functional.one_hot(torch.tensor([0] * 2 + [1] * 98), 3).float()
-    found, _ = compute_metrics(logits, labels, ("cat", "dog", "fox"), 10)
-    assert found["balanced_accuracy"] == pytest.approx((0.2 + 1) / 2)  # fox has no test image
-    digest = {"weights_sha256": "0" * 64}
-    per_class = {name: ClassMetrics(**row) for name, row in found["per_class"].items()}
-    metrics = replace(METRICS, accuracy=found["accuracy"], per_class=per_class, **digest)
-    assert metrics.as_dict()["balanced_accuracy"] == found["balanced_accuracy"]
-    imbalance = class_imbalance({"cat": 12, "dog": 3000, "fox": 20})
+def test_an_undefined_recall_cannot_be_checked():
+    undefined = {"ox": ClassMetrics(0.0, None, 0)}
+    metrics = replace(METRICS, per_class=METRICS.per_class | undefined)
+    assert judged(0.5, metrics=metrics).balanced_accuracy == pytest.approx(0.9)
+    with pytest.raises(UserError, match=r"min_class_recall: no test image of ox, so that recall"):
+        judged(0.5, recall=0.5, metrics=metrics)
 
-    def gate(recall):
-        thresholds = Gate(min_accuracy=0.9, min_class_recall=recall, max_calibration_error=None)
-        return judge(metrics, thresholds, imbalance)
 
-    assert gate(None).passed
-    failed = gate(0.5)
-    assert not failed.passed
-    assert str(failed.checks[1]) == "recall of cat 0.2000 is below the threshold of 0.5000"
-    write_json(tmp_path / "gate.json", failed.as_dict())
-    assert read_verdict(tmp_path / "gate.json") == failed
-    assert json.loads((tmp_path / "gate.json").read_text())["class_imbalance"]["ratio"] == 250
-    said = describe_imbalance(metrics, imbalance)
-    assert "cat has 12 of 3,032 training images, dog 3,000 (250 times as many)" in said
-    assert "Accuracy (0.9200) says little about cat: see the balanced accuracy (0.6000)" in said
-    assert class_imbalance({"one": 6742, "five": 5421}) is None, "MNIST is balanced"
+def test_the_test_images_imbalance_counts_if_it_alone_is_high():
+    assert str(IMBALANCE) == "8 test images of dog, 1 of cat (8 : 1)"
+    assert judged(0.5).imbalance_ratio == 8
 
 
 def test_nan_does_not_pass():

@@ -23,11 +23,19 @@ def test_confusion_precision_and_recall():
     precision, recall = metrics.precision_and_recall(matrix)
     np.testing.assert_allclose(precision, expected[0])
     np.testing.assert_allclose(recall, expected[1])
-    balanced = metrics.balanced_accuracy(recall, matrix.sum(axis=1))
-    assert balanced == pytest.approx(sklearn.metrics.balanced_accuracy_score(LABELS, PREDICTED))
     # A class that is never predicted has precision 0.
     precision, recall = metrics.precision_and_recall(np.array([[3, 0], [2, 0]]))
     assert (precision.tolist(), recall.tolist()) == ([0.6, 0.0], [1.0, 0.0])
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_is_of_the_classes_with_images():
+    for labels in (LABELS, LABELS.clip(2)):
+        matrix = metrics.confusion(labels, PREDICTED, CLASSES)
+        _, recall = metrics.precision_and_recall(matrix)
+        assert np.isnan(recall).tolist() == [k not in labels for k in range(CLASSES)]
+        expected = sklearn.metrics.balanced_accuracy_score(labels, PREDICTED)
+        assert metrics.balanced_accuracy(recall) == pytest.approx(expected)
 
 
 def test_accuracy_and_top_accuracy():

@@ -135,6 +135,8 @@ def test_usage_example_of_the_model_card(tmp_path, stored_size):
 def test_model_card_has_metrics_limitations_terms_and_citations(exported):
     card = (exported[0] / "MODEL_CARD.md").read_text()
     assert "50.00 %" in card
+    assert "| balanced accuracy (the mean recall) | 75.00 % |" in card
+    assert "Class imbalance: 900 training images of zero, 40 of one (22.5 : 1)." in card
     assert card.count("| 0.2500 | 0.7500 | 30 |") == len(CLASSES)
     assert "Duplicates found in preprocessing: 2 images" in card
     for part in ("MIT license", "CC BY 4.0", "NeurIPS 2012", "always answers with one of these"):

@@ -21,7 +21,8 @@ from alexnet.report.probe import probe_network
 from alexnet.report.run import Run
 from tests.runs import ON_CPU, narrow
 
-COUNTS = {split: {"<b>&": 1000, "never predicted": 900} for split in ("train", "val", "test")}
+SIZES = {"<b>&": 1000, "never predicted": 900, "absent": 0}
+COUNTS = dict.fromkeys(("train", "val", "test"), SIZES)
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 LONG = "a wholly unreasonable class name that no picture has room for"
 
@@ -137,11 +138,11 @@ METRICS = Metrics(
     calibration_error=0.0213,
     per_class={
         "<b>&": ClassMetrics(0.75, 0.5, 1000),
-        "never predicted": ClassMetrics(0.0, 0.0, 12),
+        "never predicted": ClassMetrics(0.0, 0.0, 900),
+        "absent": ClassMetrics(0.0, None, 0),
     },
     weights_sha256="0" * 64,
 )
-
 
 ONE_SEED = Repeats(
     (SeedResult(seed=0, train_accuracy=1, val_accuracy=1, test_accuracy=1, test_loss=0),)

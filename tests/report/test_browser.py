@@ -13,7 +13,7 @@ import pytest
 from alexnet.evaluation.results import ClassMetrics
 from tests.names import REQUESTING
 
-from .conftest import METRICS, write_page
+from .conftest import COUNTS, METRICS, write_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -89,11 +89,13 @@ def test_the_page_loads_silently_and_fits(page, tmp_path, width, scheme):
 def test_names_are_not_executed(run, drawn, tmp_path):
     """In each place of the page where a name stands."""
     share = ClassMetrics(0.5, 0.5, 1)
+    sizes = {name: 10 * number for number, name in enumerate(REQUESTING, 1)}
     page = tmp_path / "names.html"
     changes = {
         "title": "".join(REQUESTING),
         "conditions": {name: name for name in REQUESTING},
         "settings": {name: {name: name} for name in REQUESTING},
+        "counts": dict.fromkeys(COUNTS, sizes),
         "metrics": replace(METRICS, per_class=dict.fromkeys(REQUESTING, share)),
     }
     write_page(page, run, drawn, **changes)

@@ -23,6 +23,10 @@ from alexnet.report.style import BLUE, INK, ON_DARK
 from .conftest import METRICS, ONE_SEED, write_page
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
+UNBALANCED = {
+    split: {"<b>&": 1000 * number, "never predicted": 12, "absent": 0}
+    for split, number in (("train", 3), ("val", 2), ("test", 1))
+}
 
 
 class Outline(HTMLParser):
@@ -145,7 +149,8 @@ def test_headline_sections_and_tables(write):
     assert "16 · (6 · 5 · 5) + 16 = 2,416" in text
     assert "87.93 % of 10,000 test images" in text
     assert "<b>& 75.0 % 50.0 % 1,000" in text
-    assert "never predicted 0.0 % 0.0 % 12" in text
+    assert "never predicted 0.0 % 0.0 % 900" in text
+    assert "absent 0.0 % undefined 0" in text
     assert "conv 5×5, stride 1, pad 2" in text
     assert "nesterov true" in text
     assert "schedule.name linear" in text
@@ -163,6 +168,13 @@ def test_names_are_text_not_markup(write):
 def test_top5_is_left_out_where_it_is_not_defined(write):
     assert "Top-5" not in write()
     assert "99.21 %" in write(metrics=replace(METRICS, top5_accuracy=0.9921))
+
+
+def test_images_of_each_split_are_counted_if_the_classes_are_unbalanced(write):
+    text = " ".join(Outline(write(counts=UNBALANCED)).text.split())
+    assert "Balanced accuracy (mean recall) 25.00 %" in text
+    assert "recall train images val images test images <b>& 75.0 % 50.0 % 3,000 2,000 1,000" in text
+    assert "Balanced accuracy" not in write()
 
 
 def test_seeds_are_shown_where_there_are_several(write):
