@@ -96,6 +96,7 @@ def test_names_are_not_executed(run, drawn, tmp_path):
         "conditions": {name: name for name in REQUESTING},
         "settings": {name: {name: name} for name in REQUESTING},
         "counts": dict.fromkeys(COUNTS, sizes),
+        "classes": list(REQUESTING),
         "metrics": replace(METRICS, per_class=dict.fromkeys(REQUESTING, share)),
     }
     write_page(page, run, drawn, **changes)
