@@ -172,7 +172,9 @@ def test_top5_is_left_out_where_it_is_not_defined(write):
 
 def test_images_of_each_split_are_counted_if_the_classes_are_unbalanced(write):
     text = " ".join(Outline(write(counts=UNBALANCED)).text.split())
-    assert "Class imbalance: 3,000 training images of <b>&, 12 of never predicted (250 : 1)." in text
+    assert (
+        "Class imbalance: 3,000 training images of <b>&, 12 of never predicted (250 : 1)." in text
+    )
     assert "Balanced accuracy 25.00 %" in text
     heads = "recall test images validation images training images"
     assert f"{heads} <b>& 75.0 % 50.0 % 1,000 2,000 3,000" in text
