@@ -14,12 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.Image import Resampling
 
 from alexnet.report.names import cut, shorten
 from alexnet.report.style import DPI, INK, MUTED, SMALL, TITLE, WIDTH, font_families
 
 MARGIN = 0.12
 HINTING = 1.02  # glyphs set on whole pixels come out a little wider than the font says
+# On the page an inch is at most 112 CSS pixels wide, which are 224 of a fine screen.
+PIXELS_PER_INCH = 224
+LARGEST_SHARP = 64  # pixels: an image of more is a photograph, whose pixels one does not see
+PHOTOGRAPH = "photograph-"  # and a number: the SVG's id of such an image
 LEADING = 1.4 / 72  # inches of line height for a point of type
 
 
@@ -54,11 +60,19 @@ class Canvas:
         axes.axis("off")
         return axes
 
-    def image(self, left: float, top: float, size: float, image: NDArray[np.generic]) -> Axes:
-        """An image (H, W, C), C 1 or 3, in a square of `size` inches, its pixels kept sharp."""
+    def image(self, left: float, top: float, size: float, image: NDArray[np.uint8]) -> Axes:
+        """An image uint8 (H, W, C), C 1 or 3, in a square of `size` inches, its pixels kept sharp.
+
+        A larger one than can be seen there is resized.
+        """
         axes = self.axes(left, top, size, size)
-        # "none" puts the pixels themselves into the SVG; "nearest" would resample them.
         pixels = image[..., 0] if image.shape[-1] == 1 else image
+        side = round(size * PIXELS_PER_INCH)
+        if side < len(pixels):
+            pixels = np.asarray(Image.fromarray(pixels).resize((side, side), Resampling.LANCZOS))
+        if len(pixels) > LARGEST_SHARP:
+            axes.set_gid(f"{PHOTOGRAPH}{len(self.figure.axes)}")
+        # "none" puts the pixels themselves into the SVG; "nearest" would resample them.
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
         axes.axis("off")
         return axes

@@ -1,8 +1,6 @@
 """The report of a run: one self-contained HTML page that loads nothing else."""
 
-import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_terminal
 from alexnet.evaluation.repeats import Repeats
 from alexnet.evaluation.results import Metrics
-from alexnet.files import require_file, write_text
+from alexnet.files import write_text
 from alexnet.nested import dotted_keys
 from alexnet.network.summary import Layer, totals
 from alexnet.report.arithmetic import layer_arithmetic
@@ -21,7 +19,8 @@ from alexnet.report.curves import History
 from alexnet.report.layers import kind_colour, operation
 from alexnet.report.names import LEFT_TO_RIGHT_MARK
 from alexnet.report.sections import SECTIONS
-from alexnet.report.style import ON_DARK, percent
+from alexnet.report.style import percent
+from alexnet.report.svg import data_uri
 
 SEED_COLUMNS = {  # of the table of seeds: SeedResult's fields
     "val_accuracy": "validation accuracy",
@@ -92,30 +91,6 @@ def write_report(
         layer_pictures={path.stem for path in (figures / "layers").glob("*.svg")},
     )
     write_text(path, page)
-
-
-def data_uri(path: Path) -> str:
-    """The SVG at `path` as a data: URI, with colours for a light and a dark page."""
-    picture = dark_mode_svg(require_file(path).read_text(encoding="utf-8"))
-    return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"
-
-
-def dark_mode_svg(svg: str) -> str:
-    """The SVG with its colours as CSS variables, which follow the reader's colour scheme."""
-    names = {colour.lower(): f"c{number}" for number, colour in enumerate(ON_DARK)}
-    light = ";".join(f"--{name}:{colour}" for colour, name in names.items())
-    replacements = zip(names.values(), ON_DARK.values(), strict=True)
-    dark = ";".join(f"--{name}:{colour}" for name, colour in replacements)
-    style = f"<style>svg{{{light}}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
-    pattern = re.compile("|".join(names))
-    # Only within style="...": an embedded image's bytes may hold anything.
-    themed = re.sub(
-        r'style="[^"]*"',
-        lambda match: pattern.sub(lambda colour: f"var(--{names[colour[0]]})", match[0]),
-        svg,
-    )
-    start = themed.index(">", themed.index("<svg")) + 1
-    return themed[:start] + style + themed[start:]
 
 
 def flatten(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:

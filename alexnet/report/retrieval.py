@@ -32,8 +32,8 @@ def activating_patches(
     number_of_patches = len(rows[0].channels[0].labels)
     canvas = Canvas(
         len(rows) * height,
-        f"Maximally activating patches: {_shared(rows[0])} of a channel's share a class in "
-        f"{rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
+        "Maximally activating patches: a channel's most common class has "
+        f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
         f"Of {num_images:,} test images, the {number_of_patches} with the strongest activation of "
         "each channel, cropped to the receptive field of that activation (grey lies outside the "
         "image). The channels shown are the most selective: their strongest activations exceed "

@@ -85,7 +85,7 @@ def saliency(
     )
     bar.yaxis.tick_right()
     bar.set_xticks([])
-    bar.set_yticks([-most, 0, most], [f"{100 * v:+.0f} %" if v else "0" for v in (-most, 0, most)])
+    bar.set_yticks([-most, 0, most], [f"{100 * v:+.2g} %" if v else "0" for v in (-most, 0, most)])
     bar.tick_params(length=0, labelsize=SMALL)
     bar.spines[:].set_visible(False)
     return canvas.figure

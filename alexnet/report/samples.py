@@ -134,8 +134,8 @@ def _room(columns: int) -> float:
 
 def _mistakes_title(number: int, num_mistakes: int) -> str:
     if number < num_mistakes:
-        which = "mistake" if number == 1 else f"{number} mistakes"
-        return f"The most confident {which} of {num_mistakes:,}"
+        which = "most confident" if number == 1 else f"{number} most confident"
+        return f"The {which} of {num_mistakes:,} mistakes"
     return "The only mistake" if number == 1 else f"All {number} mistakes, the most confident first"
 
 

@@ -21,8 +21,6 @@ from alexnet.report.probe import probe_network
 from alexnet.report.run import Run
 from tests.runs import ON_CPU, narrow
 
-SIZES = {"<b>&": 1000, "never predicted": 900, "absent": 0}
-COUNTS = dict.fromkeys(("train", "val", "test"), SIZES)
 WEIGHTED = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"]
 LONG = "a wholly unreasonable class name that no picture has room for"
 
@@ -56,23 +54,24 @@ def make_layer_rows(num_epochs: int) -> list[dict[str, Any]]:
     return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
-def run_of(model: AlexNet, digits: tuple[Tensor, Tensor]) -> Run:
-    """An untrained network, probed with 200 digits; every tenth prediction is wrong."""
+def run_of(model: AlexNet, data: tuple[Tensor, Tensor], number: int = 200) -> Run:
+    """An untrained network, probed with 200 images; every tenth prediction is wrong."""
     torch.manual_seed(0)
-    images, labels = digits[0][:200], digits[1][:200]
+    images, labels = data[0][:number], data[1][:number]
+    size = images.shape[1]
     layers, classes = summarize(model), [f"digit {number}" for number in range(10)]
     actual = labels.numpy()
     predicted = actual.copy()
     predicted[::10] = (actual[::10] + 1) % 10
-    confidence = np.linspace(0.5, 0.99, 200)
-    metadata = ModelMetadata("cifar", tuple(classes), 32, (0.5,) * 3, (0.25,) * 3)
+    confidence = np.linspace(0.5, 0.99, number)
+    metadata = ModelMetadata(model.variant, tuple(classes), size, (0.5,) * 3, (0.25,) * 3)
     return Run(
         title="AlexNet on digits",
         conditions={"data set": "digits"},
-        counts=COUNTS,
+        counts={},
         classes=classes,
         variant=model.variant,
-        input_shape=(3, 32, 32),
+        input_shape=(3, size, size),
         layers=layers,
         trained_layers=layers,
         history=make_history(5),
@@ -151,11 +150,13 @@ ONE_SEED = Repeats(
 
 def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
     """Write the page of `run`, and return it."""
+    names = list(changes.get("metrics", METRICS).per_class)
+    counts = {split: dict.fromkeys(names, 1000) for split in ("train", "val", "test")}
     arguments = {
+        "counts": counts,
+        "classes": names,
         "title": "AlexNet on <digits>",
         "conditions": {"device": "CPU"},
-        "counts": COUNTS,
-        "classes": list(METRICS.per_class),
         "settings": {"train": {"nesterov": True, "schedule": {"name": "linear"}}, "seed": None},
         "metrics": METRICS,
         "repeats": ONE_SEED,

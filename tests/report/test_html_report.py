@@ -10,17 +10,22 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_sample_images
 
 from alexnet.data.dataset import Meta, SkippedImage
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
+from alexnet.network.model import AlexNetOneWeirdTrick
 from alexnet.report.draw import draw_all, most_confident_mistakes
-from alexnet.report.html_report import dark_mode_svg, flatten
+from alexnet.report.html_report import flatten
+from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.style import BLUE, INK, ON_DARK
+from alexnet.report.svg import compress_images, dark_mode_svg
 
-from .conftest import METRICS, ONE_SEED, write_page
+from .conftest import METRICS, ONE_SEED, run_of, write_page
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 UNBALANCED = {
@@ -82,6 +87,40 @@ def test_bytes_do_not_depend_on_the_users_settings(run, drawn, tmp_path, caplog)
         assert file.read_bytes() == again.read_bytes(), file.name
 
 
+@pytest.mark.slow
+def test_the_page_stays_small_with_large_photographs(tmp_path, monkeypatch):
+    """Of 224 pixels: crops of leaves, roofs and petals, which compress badly."""
+    crops = [
+        photograph[180 + row : 404 + row, column : column + 224]
+        for photograph in load_sample_images().images
+        for row in (0, 10, 20)
+        for column in range(0, 400, 20)
+    ]
+    images = torch.from_numpy(np.stack(crops)[::2])
+    labels = torch.arange(len(images)) % 10
+    model = AlexNetOneWeirdTrick(10, 3, 0.0)
+    # 289 forward passes an image, for a map of 17 by 17.
+    monkeypatch.setattr(FeatureExtractor, "occlusion", lambda *_, **__: np.eye(17))
+    run = run_of(model, (images, labels), len(images))
+    versions = torch.stack([images[:10].roll(shift, dims=1) for shift in range(4)])
+    run = replace(
+        run,
+        samples=images[:10].numpy(),
+        augmented=versions.numpy(),
+        sample_labels=run.actual[:10],
+        predicted=np.where(np.arange(len(images)) % 2, run.actual, (run.actual + 1) % 10),
+        num_mistakes=24,
+    )
+    draw_all(tmp_path, run)
+    assert len(write_page(tmp_path / "report.html", run, tmp_path)) < 15_000_000
+
+
+def test_the_page_says_what_pictures_call_a_class(write):
+    text = " ".join(Outline(write(classes=["<b>&", "class 1", "absent"])).text.split())
+    assert "never predicted class 1 0.0 % 0.0 % 900" in text
+    assert "in the pictures" not in Outline(write()).text
+
+
 def test_mistakes_are_ordered_by_confidence():
     actual = np.array([0, 1, 2, 3, 4])
     predicted = np.array([0, 0, 0, 0, 0])
@@ -102,7 +141,9 @@ def test_the_page_holds_each_picture_once_and_loads_nothing(write, drawn):
     sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
     contents = [base64.b64decode(source.split(",")[1]).decode() for source in sources]
     files = [*drawn.glob("*.svg"), *drawn.glob("layers/*.svg")]
-    assert sorted(contents) == sorted(dark_mode_svg(file.read_text()) for file in files)
+    assert sorted(contents) == sorted(
+        dark_mode_svg(compress_images(file.read_text())) for file in files
+    )
     for content in contents:
         ElementTree.fromstring(content)
 
