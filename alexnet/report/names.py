@@ -3,17 +3,18 @@
 import re
 import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache, partial
-from itertools import count
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count, pairwise
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from alexnet.escape import for_terminal
 from alexnet.files import abbreviate
-from alexnet.report.style import font_families
+from alexnet.report.style import font_families, update_fonts
 
 LONGEST = 40  # characters, of a name in a title
 BEFORE = 4  # characters kept in front of the first one that differs
@@ -32,7 +33,9 @@ def for_figure(names: Sequence[str]) -> tuple[list[str], str]:
     A name with a character that no installed font has is replaced by the class's number, as
     labels.json counts: "class 3".
     """
-    lacking = {k: missing for k, name in enumerate(names) if (missing := _undrawable(name))}
+    lacking = _lacking(names)
+    if lacking and update_fonts():
+        lacking = _lacking(names)
     drawn = [f"class {k}" if k in lacking else for_terminal(name) for k, name in enumerate(names)]
     short = shorten(drawn, lambda text: len(text) <= LONGEST)
     return [_left_to_right(name) for name in short], _warning(lacking.values(), len(names))
@@ -45,19 +48,20 @@ def shorten(names: Sequence[str], fits: Callable[[str], bool]) -> list[str]:
     start shortly before the character in which they differ; the last resort is a number.
     """
     short = [cut(name, fits) for name in names]
-    groups: dict[str, list[str]] = {}
+    groups: defaultdict[str, set[str]] = defaultdict(set)
     for name, text in zip(names, short, strict=True):
-        groups.setdefault(text, []).append(name)
+        groups[text].add(name)
+    same = {name: length for group in groups.values() for name, length in _same(group).items()}
     for k, name in enumerate(names):
-        others = [other for other in groups[short[k]] if other != name]
-        if others:
-            same = max(_first_difference(name, other) for other in others)
-            short[k] = cut(f"…{name[max(0, same - BEFORE) :]}", fits)
+        if len(groups[short[k]]) > 1:
+            short[k] = cut(f"…{name[max(0, same[name] - BEFORE) :]}", fits)
     repeated = {text for text, number in Counter(short).items() if number > 1}
     taken = set(short)
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(partial(count, 1))
     for k, text in enumerate(short):
         if text in repeated:
-            short[k] = next(each for each in _numbered(names[k], fits) if each not in taken)
+            numbered = (_numbered(names[k], number, fits) for number in numbers[text])
+            short[k] = next(each for each in numbered if each not in taken)
             taken.add(short[k])
     return short
 
@@ -66,13 +70,21 @@ def cut(text: str, fits: Callable[[str], bool]) -> str:
     """`text`, its middle replaced by an ellipsis if it does not fit."""
     if fits(text):
         return text
-    candidates = (_without_middle(text, kept) for kept in reversed(range(len(text))))
-    return next(filter(fits, candidates), "…")
+    # By bisection: to measure a text takes a millisecond, and there may be a thousand names.
+    too_many = bisect_left(
+        range(len(text)), True, key=lambda kept: not fits(_without_middle(text, kept))
+    )
+    return _without_middle(text, max(0, too_many - 1))
 
 
-def _first_difference(name: str, other: str) -> int:
-    pairs = enumerate(zip(name, other, strict=False))
-    return next((k for k, (one, two) in pairs if one != two), min(len(name), len(other)))
+def _same(group: set[str]) -> dict[str, int]:
+    """How many first characters each name shares with another: in order, with its neighbour."""
+    same = dict.fromkeys(group, 0)
+    for one, two in pairwise(sorted(group)):
+        letters = enumerate(zip(one, two, strict=False))
+        length = next((k for k, (a, b) in letters if a != b), len(one))
+        same[one], same[two] = max(same[one], length), length
+    return same
 
 
 def _without_middle(text: str, kept: int) -> str:
@@ -82,14 +94,9 @@ def _without_middle(text: str, kept: int) -> str:
     return f"{text[: kept - kept // 2].rstrip()}…{end}"
 
 
-def _numbered(name: str, fits: Callable[[str], bool]) -> Iterable[str]:
-    for number in count(1):
-        ending = f" ({number})"
-        yield cut(name, partial(_fits_with, ending, fits)) + ending
-
-
-def _fits_with(ending: str, fits: Callable[[str], bool], text: str) -> bool:
-    return fits(text + ending)
+def _numbered(name: str, number: int, fits: Callable[[str], bool]) -> str:
+    ending = f" ({number})"
+    return cut(name, lambda text: fits(text + ending)) + ending
 
 
 def _left_to_right(name: str) -> str:
@@ -99,9 +106,15 @@ def _left_to_right(name: str) -> str:
     return name
 
 
-@cache
+def _lacking(names: Sequence[str]) -> dict[int, str]:
+    """For each class whose name has such: the characters that no installed font has."""
+    return {k: missing for k, name in enumerate(names) if (missing := _undrawable(name))}
+
+
 def _undrawable(name: str) -> str:
     """The characters of `name` that no installed font has, in regular or in bold."""
+    if name.isascii():
+        return ""
     missing: dict[str, None] = {}
     for weight in ("normal", "bold"):
         font = FontProperties(family=font_families(), weight=weight)
@@ -124,7 +137,8 @@ def _warning(lacking: Iterable[str], num_classes: int) -> str:
         f"no installed font has the characters {abbreviate(characters)} "
         f"({', '.join(dict.fromkeys(scripts))}) of {len(list(lacking))} of {num_classes} class "
         "names: pictures show the numbers of these classes, and the page a table of both. Install "
-        f"a font (on Debian and Ubuntu {' '.join(packages)}) and run the stage plot again"
+        f"a font (on Debian and Ubuntu {' '.join(packages)}), then run "
+        "`dvc repro --force --single-item plot`"
     )
 
 

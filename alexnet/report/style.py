@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
+from matplotlib.font_manager import FontManager, fontManager
 
 from alexnet.files import atomic_write
 
@@ -111,8 +111,19 @@ def font_families() -> list[str]:
     """The fonts that text is drawn with, each for the characters that those before it lack."""
     # It would report that a fallback has no bold.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    installed = set(get_font_names())
+    installed = set(fontManager.get_font_names())
     return [FONT, *(name for name in FALLBACK_FONTS if name in installed)]
+
+
+def update_fonts() -> bool:
+    """Whether there are fallback fonts that were installed since matplotlib listed the fonts.
+
+    It lists them once and reads that list from a file ever after.
+    """
+    before = font_families()
+    fontManager.ttflist = FontManager().ttflist
+    font_families.cache_clear()
+    return font_families() != before
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 import matplotlib
 import pytest
+from matplotlib.font_manager import fontManager
 
-from alexnet.report import names, style
+from alexnet.report import style
 from alexnet.report.canvas import fit_names, text_width
 from alexnet.report.names import for_figure, shorten
 from alexnet.report.samples import mistakes
@@ -21,7 +22,7 @@ def fonts(monkeypatch):
 
     def choose(*families: str) -> None:
         monkeypatch.setattr(style, "FALLBACK_FONTS", families)
-        for function in (style.font_families, names._undrawable, text_width):
+        for function in (style.font_families, text_width):
             function.cache_clear()
 
     yield choose
@@ -41,6 +42,10 @@ def test_names_that_begin_or_end_alike_stay_apart_in_any_room():
     alike = [f"{'x' * 9}{k}{'y' * 9}" for k in "ab"]
     assert shorten(alike, lambda text: len(text) < 14) == ["…xxxxa…yyyyyy", "…xxxxb…yyyyyy"]
     assert shorten(alike, lambda text: len(text) < 9) == ["xx…y (1)", "xx…y (2)"]
+    measured: list[str] = []
+    many = [f"the_{k:04d}_of_a_thousand_classes_whose_names_are_long" for k in range(1000)]
+    shorten(many, lambda text: bool(measured.append(text)) or len(text) < 20)
+    assert len(measured) < 20 * len(many), "a text takes a millisecond to measure"
 
 
 def test_a_name_that_no_font_has_is_a_number_and_one_line_says_why(fonts):
@@ -52,11 +57,14 @@ def test_a_name_that_no_font_has_is_a_number_and_one_line_says_why(fonts):
     assert for_figure(["cat"]) == (["cat"], "")
 
 
-def test_a_font_that_is_installed_is_used(fonts, crops):  # noqa: F811
+def test_a_font_that_is_installed_is_used(fonts, monkeypatch, crops):  # noqa: F811
     name = "\u2322"  # of the STIX fonts, which come with matplotlib, and not of DejaVu
     fonts()
     assert for_figure([name])[0] == ["class 0"]
     fonts("not installed", "STIXGeneral")
+    # As if it was installed after matplotlib listed the fonts.
+    others = [font for font in fontManager.ttflist if font.name != "STIXGeneral"]
+    monkeypatch.setattr(fontManager, "ttflist", others)
     drawn, warning = for_figure([name, "קט"])
     assert (drawn, warning) == ([name, "\u200eקט\u200e"], "")
     before = list(matplotlib.rcParams["font.family"])

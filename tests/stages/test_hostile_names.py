@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -105,7 +106,7 @@ def check_everything(names: list[str]) -> None:
         assert not unsafe_in(out + err), name
         assert "Traceback" not in out + err
         assert "Warning" not in err, (name, err)
-    classes = sorted(names)
+    classes = sorted(unicodedata.normalize("NFC", name) for name in names)
     assert json.loads(Path("artifacts/labels.json").read_text()) == classes
     check_tables(printed, classes)
     check_markdown(printed["summary"][1], classes, kinds={"html_block"})
@@ -113,7 +114,7 @@ def check_everything(names: list[str]) -> None:
     check_page(classes)
     check_pictures()
     assert not any(
-        len(each) > 3 and each in Path("artifacts/config.pbtxt").read_text() for each in names
+        len(each) > 3 and each in Path("artifacts/config.pbtxt").read_text() for each in classes
     )
 
 
