@@ -221,10 +221,12 @@ def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: li
         return "Recall by class: every test image is classified correctly"
     if recall[lowest] == recall[highest]:
         return f"Recall by class: {percent(float(recall[lowest]), 1)} for every class"
-    return (
-        f"Recall by class: lowest for {classes[lowest]} ({percent(float(recall[lowest]), 1)}), "
-        f"highest for {classes[highest]} ({percent(float(recall[highest]), 1)})"
-    )
+    ends = []
+    for word, k in (("lowest", lowest), ("highest", highest)):
+        others = int((recall[ascending] == recall[k]).sum()) - 1
+        name = f"{classes[k]} and {others} more" if others else classes[k]
+        ends.append(f"{word} for {name} ({percent(float(recall[k]), 1)})")
+    return f"Recall by class: {', '.join(ends)}"
 
 
 def _recall_caption(num_shown: int, num_measured: int, num_classes: int) -> str:
