@@ -100,8 +100,10 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
         return f"Confusion matrix: accuracy {accuracy}, no class is confused with another"
     true, predicted, count = pairs[0]
     row = int(matrix[true].sum())
+    equal = sum(each == count for *_, each in pairs)
+    which = f"one of the {equal} most common errors" if equal > 1 else "the most common error"
     return (
-        f"Confusion matrix: accuracy {accuracy}; the most common error is {classes[true]} "
+        f"Confusion matrix: accuracy {accuracy}; {which} is {classes[true]} "
         f"predicted as {classes[predicted]} ({count:,} of {row:,})"
     )
 
@@ -109,8 +111,9 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
 def _caption(matrix: NDArray[np.int64], step: int) -> str:
     text = (
         "Each row holds the test images of one class: blue is the share classified correctly "
-        "(recall), orange the shares predicted as other classes. Colours are on a square-root "
-        "scale, so that rare errors show."
+        "(recall)"
+        + (", orange the shares predicted as other classes" if confusions(matrix) else "")
+        + ". Colours are on a square-root scale, so that rare errors show."
     )
     if without := int((matrix.sum(axis=1) == 0).sum()):
         text += f" Empty rows are classes without test images: {without}."
@@ -220,7 +223,8 @@ def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: li
     if recall[lowest] == 1:
         return "Recall by class: every test image is classified correctly"
     if recall[lowest] == recall[highest]:
-        return f"Recall by class: {percent(float(recall[lowest]), 1)} for every class"
+        tested = "" if len(ascending) == len(classes) else " with test images"
+        return f"Recall by class: {percent(float(recall[lowest]), 1)} for every class{tested}"
     ends = []
     for word, k in (("lowest", lowest), ("highest", highest)):
         others = int((recall[ascending] == recall[k]).sum()) - 1

@@ -16,12 +16,16 @@ TINY = 0.005  # layers below this share of both are summed in the last line
 
 @applied()
 def costs(
-    layers: Sequence[Layer], times: Sequence[Mapping[str, float | str]], device: str
+    layers: Sequence[Layer],
+    times: Sequence[Mapping[str, float | str]],
+    device: str,
+    is_folded: bool,
 ) -> Figure:
     """Each layer's share of the operations beside its share of the measured time.
 
     `layers`: of the network as it trains. `times`: rows of layer, forward_seconds and
-    backward_seconds for one image. `device`: where they were measured.
+    backward_seconds for one image. `device`: where they were measured. `is_folded`:
+    batch normalisation trained along (`train.batch_norm`), which both leave out.
     """
     seconds = {
         str(row["layer"]): (float(row["forward_seconds"]), float(row["backward_seconds"]))
@@ -43,8 +47,9 @@ def costs(
     canvas = Canvas(
         ABOVE + len(names) * LINE + 0.1,
         _title(shares),
-        "Forward and backward pass of one image in training, without any batch normalisation that "
-        "is folded into the weights at the end. Operations are counted; time is "
+        "Forward and backward pass of one image in training"
+        + (", without the batch normalisation that is folded at the end" if is_folded else "")
+        + ". Operations are counted; time is "
         f"measured on {device}, layer by layer, {format_seconds(all_seconds)} in total. Where a "
         "layer's share of the time exceeds its share of the operations, its limit is not "
         "arithmetic, but memory traffic, or work too small to keep the processor busy.",

@@ -60,13 +60,13 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     matrix = confusion(run.actual, run.predicted, len(run.classes))
     yield "architecture", architecture(run.layers, run.variant, run.input_shape)
     yield "volumes", volumes(run.layers, run.variant, run.input_shape)
-    yield "costs", costs(run.trained_layers, run.times, run.profiled_on)
+    yield "costs", costs(run.trained_layers, run.times, run.profiled_on, run.is_folded)
     samples = run.samples, run.augmented, run.sample_labels
     yield "training_samples", training_samples(*samples, run.classes, run.augmentation)
     yield "loss", loss_curves(run.history)
     yield "accuracy", accuracy_curves(run.history)
     yield "learning_rate", learning_rate(run.history)
-    yield "stability", stability(run.layer_rows)
+    yield "stability", stability(run.layer_rows, run.is_folded)
     yield "confusion_matrix", confusion_matrix(matrix, run.classes)
     yield "recall_by_class", recall_by_class(matrix, run.classes)
     correct = run.actual == run.predicted
@@ -103,7 +103,7 @@ def _probes(run: Run) -> Iterator[tuple[str, Figure]]:
     predicted = [int(run.predicted[index]) for index in probes.probed]
     confidence = probes.probabilities[range(len(predicted)), predicted].tolist()
     arrays = probes.gradients, probes.occlusions, probes.occlusion_side
-    yield "saliency", saliency(images, predicted, confidence, classes, *arrays)
+    yield "saliency", saliency(images, predicted, confidence, classes, *arrays, run.is_grey)
     yield (
         "neighbours",
         nearest_neighbours(

@@ -32,13 +32,7 @@ def activating_patches(
     number_of_patches = len(rows[0].channels[0].labels)
     canvas = Canvas(
         len(rows) * height,
-        "Maximally activating patches: a channel's most common class has "
-        f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
-        f"Of {num_images:,} test images, the {number_of_patches} with the strongest activation of "
-        "each channel, cropped to the receptive field of that activation (grey lies outside the "
-        "image). The channels shown are the most selective: their strongest activations exceed "
-        f"their mean the most. Below each: the most common class of the {number_of_patches}. Where "
-        "nearly all share a class, the channel detects that class or a part of it.",
+        *_words(rows, number_of_patches, num_images),
     )
     names = fit_names(classes, SMALL, block - text_width(": 9 of 9", SMALL))
     body = canvas.body()
@@ -109,6 +103,28 @@ def nearest_neighbours(
             name = names[neighbour_labels[index, place]]
             _name(body, left, top + size, size, name, MUTED if same[index, place] else WRONG)
     return canvas.figure
+
+
+def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[str, str]:
+    """Title and caption. If all images are shown, channels and classes were not selected."""
+    crop = (
+        "cropped to the receptive field of that activation (grey lies outside the image). Below "
+        f"each: the most common class of the {number}"
+    )
+    if number == num_images:
+        return (
+            f"Maximally activating patches: of only {number} test images, all are shown",
+            f"All {number} test images, for each channel in the order of their strongest "
+            f"activation, {crop}, the same for every channel.",
+        )
+    return (
+        "Maximally activating patches: a channel's most common class has "
+        f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
+        f"Of {num_images:,} test images, the {number} with the strongest activation of each "
+        f"channel, {crop}. The channels shown are the most selective: their strongest activations "
+        "exceed their mean the most. Where nearly all patches share a class, the channel detects "
+        "that class or a part of it.",
+    )
 
 
 def most_common(labels: Sequence[int]) -> tuple[int, int]:

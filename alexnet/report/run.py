@@ -32,7 +32,7 @@ from alexnet.training.history import Epoch, LayerEpoch
 from alexnet.training.whitening import whiten_first_layer
 
 NUM_AUGMENTED = 4  # epochs
-NUM_CHECKED = 256  # images, for colours
+CHECKED = 256  # images at a time, for colours
 CPU = torch.device("cpu")
 RETRAIN, PROFILE_AGAIN = "run the stage train again", "run the stage profile again"
 Ints = NDArray[np.int64]
@@ -90,6 +90,7 @@ class Run:
     weights: Mapping[str, NDArray[np.float32]]
     initial_conv1: NDArray[np.float32]
     whitened: bool  # train.init
+    is_folded: bool  # train.batch_norm
     is_grey: bool
     samples: NDArray[np.uint8]
     augmented: NDArray[np.uint8]
@@ -138,7 +139,6 @@ def read_run(files: Files, params: config.Params) -> Run:
 
     # Evenly spaced over the split, so that the samples are of several classes.
     chosen = sample_indices(len(images), params.plot.num_samples)
-    some = images[sample_indices(len(images), NUM_CHECKED)]
     augmentation = Augmentation(images, metadata.mean, metadata.std, params.train, CPU)
     device = resolve_device(params.evaluate.device)
     probes = probe_network(
@@ -176,7 +176,8 @@ def read_run(files: Files, params: config.Params) -> Run:
         },
         initial_conv1=initial.conv1.weight.detach().numpy(),
         whitened=whitened,
-        is_grey=bool((some == some[..., :1]).all()),
+        is_folded=params.train.batch_norm == "folded",
+        is_grey=is_grey(images),
         samples=centre_crop(images[chosen], size).numpy(),
         augmented=_augmented(augmentation, images, chosen, min(NUM_AUGMENTED, len(epochs))),
         sample_labels=labels[chosen].numpy(),
@@ -189,6 +190,11 @@ def read_run(files: Files, params: config.Params) -> Run:
         num_mistakes=params.plot.num_mistakes,
         probes=probes,
     )
+
+
+def is_grey(images: Tensor) -> bool:
+    """Whether none of the images uint8 (N, H, W, C) has colours; in one channel or in three."""
+    return all(bool((some == some[..., :1]).all()) for some in images.split(CHECKED))
 
 
 def skipped_images(meta: Meta) -> dict[str, str]:

@@ -40,11 +40,13 @@ def saliency(
     gradients: NDArray[np.floating],
     occlusions: NDArray[np.floating],
     side: int,
+    is_grey: bool = False,
 ) -> Figure:
     """Columns of images (M, H, W, C), their gradients (M, H, W) and their occlusions (M, r, r).
 
     `confidence`: the probability of the predicted class, whose number is in `predicted`;
-    `occlusions`: that probability with a square of `side` pixels occluded.
+    `occlusions`: that probability with a square of `side` pixels occluded. `is_grey`:
+    the images have no colours, in one channel or in three.
     """
     number = len(images)
     size = min(LARGEST, (WIDTH - 2 * MARGIN - LABELS - SCALE) / number - GAP)
@@ -53,7 +55,7 @@ def saliency(
     canvas = Canvas(
         ABOVE + 3 * (size + GAP) - GAP,
         _title(drops, confidence, [classes[k] for k in predicted], side),
-        _caption(side, is_grey=images.shape[-1] == 1),
+        _caption(side, is_grey),
     )
     names = fit_names(classes, SMALL, size)
     body = canvas.body()
@@ -98,7 +100,10 @@ def _title(
     index = int(deepest.argmax())
     left = confidence[index] - float(deepest[index])
     if deepest[index] < SMALLEST_DROP:
-        return f"Saliency: occluding {side}×{side} pixels lowers none of the probabilities"
+        return (
+            f"Saliency: occluding {side}×{side} pixels lowers no probability by "
+            f"{percent(SMALLEST_DROP)} or more"
+        )
     return (
         f"Saliency: occluding {side}×{side} pixels lowers the probability of {names[index]} from "
         f"{percent(confidence[index], 0)} to {percent(left, 0)}"

@@ -32,10 +32,10 @@ def training_samples(
 ) -> Figure:
     """Images (N, H, W, C) over their augmented versions (A, N, H, W, C) of A epochs.
 
-    `labels` (N) index `classes`. `augmentation`: the transforms in words.
+    `labels` (N) index `classes`. `augmentation`: the transforms in words, "" for none.
+    Rare ones may have left these images as they were.
     """
     number, num_versions = len(images), len(augmented)
-    is_augmented = any(not np.array_equal(version, images) for version in augmented)
     columns = min(number, MOST_COLUMNS)
     fitting = fit_names(classes, SMALL, LONGEST_NAME)
     names = [fitting[label] for label in labels]
@@ -55,12 +55,12 @@ def training_samples(
     canvas = Canvas(
         bands * band,
         "Data augmentation: training images as training sees them"
-        if is_augmented
+        if augmentation
         else "Training images, without augmentation",
         "Top row: the original images. Below: their versions in "
         + ("the only epoch" if num_versions == 1 else f"the first {num_versions} epochs")
         + f" of training ({augmentation})."
-        if is_augmented
+        if augmentation
         else "",
     )
     body = canvas.body()

@@ -137,8 +137,8 @@ ARCHITECTURE = Section(
         Picture(
             "volumes",
             "Feature maps as volumes",
-            "The same network after the 2012 paper's second figure: the maps become smaller and "
-            "more numerous, until no spatial dimension is left.",
+            "The same network after the 2012 paper's second figure: from left to right many pixels "
+            "of few channels become few pixels of many maps, and at last one value for each class.",
         ),
         Picture(
             "costs",

@@ -37,8 +37,11 @@ PANELS = (
 
 
 @applied()
-def stability(rows: Rows) -> Figure:
-    """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer."""
+def stability(rows: Rows, is_folded: bool = False) -> Figure:
+    """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer.
+
+    is_folded: batch normalisation trained along, and was folded at the end (`train.batch_norm`).
+    """
     if not rows:
         raise ValueError("the table of layers has no row: there is nothing to draw")
     canvas = Canvas(
@@ -47,8 +50,14 @@ def stability(rows: Rows) -> Figure:
         "Sampled in the last step of each epoch; logarithmic scales except for the dead ReLUs. "
         "Vanishing or exploding gradients differ from those of other layers by orders of "
         "magnitude. A healthy update is about a thousandth of the weights and falls with the "
-        "learning rate. The weights are those that train: no batch normalisation has been folded "
-        "into them yet. A ReLU is dead if its output is 0 for every validation image.",
+        "learning rate. "
+        + (
+            "The weights are those that train: no batch normalisation has been folded into them "
+            "yet. "
+            if is_folded
+            else ""
+        )
+        + "A ReLU is dead if its output is 0 for every validation image.",
     )
     width = (WIDTH - 2 * (LEFT + NAMES) - BETWEEN) / 2
     for number, panel in enumerate(PANELS):

@@ -88,6 +88,7 @@ def run_of(model: AlexNet, data: tuple[Tensor, Tensor], number: int = 200) -> Ru
         },
         initial_conv1=np.random.default_rng(0).normal(size=model.conv1.weight.shape),
         whitened=False,
+        is_folded=False,
         is_grey=True,
         samples=images[:6].numpy(),
         augmented=torch.stack([images[:6].flip(2), images[:6].roll(1, dims=1)]).numpy(),

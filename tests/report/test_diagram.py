@@ -191,10 +191,11 @@ def test_title_and_caption_of_the_volumes():
 
 def test_costs_are_shares_of_the_operations_and_of_the_time(run):
     """The time is the same for each layer here."""
-    figure = costs(run.trained_layers, run.times, "cpu")
+    figure = costs(run.trained_layers, run.times, "cpu", is_folded=True)
     text = all_text(figure)
     backward = {"conv1": 2}  # the gradient of the image is not needed
     flops = {x.name: x.flops * backward.get(x.name, 3) for x in run.layers if x.flops}
+    assert "without the batch normalisation" in text
     share = 100 * flops["conv2"] / sum(flops.values())
     assert f"{share:.1f} %" in text
     assert f"{100 / len(run.times):.1f} %" in text

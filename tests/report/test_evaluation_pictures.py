@@ -23,7 +23,11 @@ def test_legible_with_few_and_many_classes(picture, num_classes):
 def test_title_states_accuracy_and_the_most_common_error():
     text = all_text(confusion_matrix(CAT_DOG, ["cat", "dog"]))
     assert "accuracy 89.02 %; the most common error is dog predicted as cat (7 of 40)" in text
+    assert "orange" in text
+    text = all_text(confusion_matrix(np.array([[3, 1], [1, 3]]), ["cat", "dog"]))
+    assert "one of the 2 most common errors is cat predicted as dog (1 of 4)" in text
     text = all_text(confusion_matrix(np.diag([3, 4]), ["cat", "dog"]))
+    assert "orange" not in text
     assert "accuracy 100.00 %, no class is confused with another" in text
 
 
@@ -65,6 +69,9 @@ def test_recall_names_the_lowest_the_highest_and_the_errors():
     assert "every test image is classified correctly" in all_text(
         recall_by_class(np.diag([3, 3]), ["a", "b"])
     )
+    one_absent = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+    text = all_text(recall_by_class(one_absent, ["a", "b", "c"]))
+    assert "50.0 % for every class with test images" in text
     assert_legible(recall_by_class(CAT_DOG, [LONG, f"{LONG}!"]))
     many = np.diag(np.arange(10, 40))  # a class of recall 1 is not among the 20 drawn
     many[:29, 29] = 3

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from alexnet.report.filters import (
     as_images,
@@ -14,6 +15,7 @@ from alexnet.report.filters import (
 from alexnet.report.maps import feature_maps, layer_maps, most_variable, tile_maps
 from alexnet.report.probe import ChannelPatches, LayerPatches
 from alexnet.report.retrieval import activating_patches, nearest_neighbours
+from alexnet.report.run import is_grey
 from alexnet.report.saliency import saliency
 
 from .conftest import LONG
@@ -105,6 +107,10 @@ def test_pictures_of_the_probes_are_legible(name):
     figure = activating_patches(layers, 32, 10_000, classes)
     assert_legible(figure)
     assert "receptive field 40×40 pixels: the whole image and its padding" in all_text(figure)
+    assert "most selective" in all_text(figure)
+    of_all = all_text(activating_patches(layers, 32, 2, classes))  # nothing was selected
+    assert "of only 2 test images, all are shown" in of_all
+    assert "selective" not in of_all
     arrays = RNG.random((6, 8, 8)), RNG.random((6, 5, 5)) * 0.5
     assert_legible(saliency(images(6), [0, 1] * 3, [0.9] * 6, classes, *arrays, 8))
     near = images(6).reshape(1, 6, 8, 8, 3)
@@ -119,6 +125,20 @@ def test_saliency_names_the_largest_drop():
     figure = saliency(images(2), [0, 1], [0.9, 0.95], ["cat", "dog"], *arrays, 8)
     expected = "occluding 8×8 pixels lowers the probability of dog from 95 % to 25 %"
     assert expected in all_text(figure)
+    assert "mean colour" in all_text(figure)
+    arrays = arrays[0], np.full((2, 3, 3), 0.9)  # three equal channels are grey, too
+    text = all_text(saliency(images(2), [0, 1], [0.902, 0.904], ["a", "b"], *arrays, 8, True))
+    assert "lowers no probability by 0.5 % or more" in text
+    assert "mean grey" in text
+
+
+def test_one_image_with_a_colour_among_many_grey_ones():
+    grey = torch.arange(257, dtype=torch.int32).to(torch.uint8)[:, None, None, None]
+    grey = grey.repeat(1, 2, 2, 3)
+    assert is_grey(grey)
+    assert is_grey(grey[..., :1])
+    grey[100, 0, 0, 2] += 1
+    assert not is_grey(grey)
 
 
 def test_neighbours_of_the_same_class_are_counted():

@@ -39,7 +39,9 @@ def test_each_image_stands_above_its_augmented_versions(crops):
     expected = [crops[0], *augmented[:, 0], crops[1], *augmented[:, 1]]
     np.testing.assert_array_equal(pixels_of(figure), expected)
     assert all_text(figure).index("dog") < all_text(figure).index("cat")
-    figure = training_samples(crops[:3], crops[None, :3], np.zeros(3, int), ["cat"], "")
+    same = crops[:3], crops[None, :3], np.zeros(3, int), ["cat"]
+    assert "without augmentation" not in all_text(training_samples(*same, "rarely erased"))
+    figure = training_samples(*same, "")
     assert "without augmentation" in all_text(figure)
 
 

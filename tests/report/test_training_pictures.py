@@ -66,6 +66,8 @@ def test_stability_is_legible_and_names_the_dead_relus(num_epochs):
     # Of each of the eight layers a curve and the line to its name; fc3 has no ReLU.
     assert [len(axes.lines) for axes in figure.axes] == [16, 16, 16, 14]
     assert figure.axes[0].lines[2].get_ydata()[-1] == pytest.approx(1e-2 / num_epochs)
+    assert "folded" not in text
+    assert "folded" in all_text(stability(rows, is_folded=True))
     alive = [row | {"dead_relus": row["dead_relus"] and 0.0} for row in rows]
     assert "no dead ReLUs" in all_text(stability(alive))
 
