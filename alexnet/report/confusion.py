@@ -204,7 +204,7 @@ def recall_by_class(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
     canvas = Canvas(
         len(order) * RECALL_LINE + 0.1,
         _recall_title(ascending, recall, classes),
-        _recall_caption(len(order), len(ascending), len(classes)),
+        _recall_caption(len(order), ascending, recall, len(classes)),
     )
     body = canvas.body()
     for number, k in enumerate(order):
@@ -233,13 +233,19 @@ def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: li
     return f"Recall by class: {', '.join(ends)}"
 
 
-def _recall_caption(num_shown: int, num_measured: int, num_classes: int) -> str:
+def _recall_caption(
+    num_shown: int, ascending: list[int], recall: NDArray[np.float64], num_classes: int
+) -> str:
+    num_measured = len(ascending)
     text = (
         "Recall: the share of a class's test images that is classified correctly. At the right: "
         "the most common wrong predictions for the others, with their number."
     )
     if num_shown < num_measured:
         text += f" Shown are the {num_shown} classes of lowest recall, of {num_measured}."
+        last, rest = ascending[num_shown - 1], ascending[num_shown:]
+        if equal := int((recall[rest] == recall[last]).sum()):
+            text += f" {equal} more have the recall of the last one."
     if without := num_classes - num_measured:
         text += f" Classes without test images, whose recall is not defined: {without}."
     return text

@@ -109,16 +109,16 @@ def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[
     """Title and caption. If all images are shown, channels and classes were not selected."""
     crop = (
         "cropped to the receptive field of that activation (grey lies outside the image). Below "
-        f"each: the most common class of the {number}"
+        f"each: the most common class of the {number}, or the first of equally common ones"
     )
     if number == num_images:
         return (
             f"Maximally activating patches: of only {number} test images, all are shown",
             f"All {number} test images, for each channel in the order of their strongest "
-            f"activation, {crop}, the same for every channel.",
+            f"activation, {crop}.",
         )
     return (
-        "Maximally activating patches: a channel's most common class has "
+        "Maximally activating patches: a channel's most common class has on average "
         f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
         f"Of {num_images:,} test images, the {number} with the strongest activation of each "
         f"channel, {crop}. The channels shown are the most selective: their strongest activations "

@@ -77,7 +77,10 @@ def test_recall_names_the_lowest_the_highest_and_the_errors():
     many[:29, 29] = 3
     figure = recall_by_class(many, [f"class{k}" for k in range(30)])
     assert "highest for class29 (100.0 %)" in all_text(figure)
-    assert "the 20 classes of lowest recall, of 30" in all_text(figure)
+    assert "the 20 classes of lowest recall, of 30." in all_text(figure)
+    assert "more have the recall" not in all_text(figure)
+    figure = recall_by_class(np.ones((24, 24), int), [f"class{k}" for k in range(24)])
+    assert "4 more have the recall of the last one" in all_text(figure)
 
 
 def test_reliability_states_the_gap_between_confidence_and_accuracy():
