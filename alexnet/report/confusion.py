@@ -102,6 +102,8 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
     row = int(matrix[true].sum())
     equal = sum(each == count for *_, each in pairs)
     which = f"one of the {equal} most common errors" if equal > 1 else "the most common error"
+    if len(pairs) == 1:
+        which = "the only kind of error"
     return (
         f"Confusion matrix: accuracy {accuracy}; {which} is {classes[true]} "
         f"predicted as {classes[predicted]} ({count:,} of {row:,})"

@@ -102,7 +102,7 @@ def _title(
     if deepest[index] < SMALLEST_DROP:
         return (
             f"Saliency: occluding {side}×{side} pixels lowers no probability by "
-            f"{percent(SMALLEST_DROP)} or more"
+            f"{100 * SMALLEST_DROP:g} percentage points or more"
         )
     return (
         f"Saliency: occluding {side}×{side} pixels lowers the probability of {names[index]} from "

@@ -26,6 +26,8 @@ def test_title_states_accuracy_and_the_most_common_error():
     assert "orange" in text
     text = all_text(confusion_matrix(np.array([[3, 1], [1, 3]]), ["cat", "dog"]))
     assert "one of the 2 most common errors is cat predicted as dog (1 of 4)" in text
+    text = all_text(confusion_matrix(np.array([[3, 0], [2, 3]]), ["cat", "dog"]))
+    assert "the only kind of error is dog predicted as cat (2 of 5)" in text
     text = all_text(confusion_matrix(np.diag([3, 4]), ["cat", "dog"]))
     assert "orange" not in text
     assert "accuracy 100.00 %, no class is confused with another" in text

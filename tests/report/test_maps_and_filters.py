@@ -129,7 +129,7 @@ def test_saliency_names_the_largest_drop():
     assert "mean colour" in all_text(figure)
     arrays = arrays[0], np.full((2, 3, 3), 0.9)  # three equal channels are grey, too
     text = all_text(saliency(images(2), [0, 1], [0.902, 0.904], ["a", "b"], *arrays, 8, True))
-    assert "lowers no probability by 0.5 % or more" in text
+    assert "lowers no probability by 0.5 percentage points or more" in text
     assert "mean grey" in text
 
 
