@@ -74,7 +74,7 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "mistakes", _mistakes(run)
     yield (
         "conv1_filters",
-        conv1_filters(run.initial_conv1, run.weights["conv1"], run.whitened, run.is_grey),
+        conv1_filters(run.initial_conv1, run.weights["conv1"], run.num_whitened, run.is_grey),
     )
     yield from _probes(run)
 

@@ -21,12 +21,6 @@ CAPTION = (
     "least a tenth, than that of every filter before training (spectral flatness: the geometric "
     "over the arithmetic mean of the power spectrum)."
 )
-WHITENED_CAPTION = (
-    f"{SCALE} Before training the filters are the principal components of the training images' "
-    "patches, each divided by its standard deviation, the strongest first, and then their "
-    "negatives: the outputs of each half are uncorrelated at the first step. If the patches vary "
-    "in fewer directions than a half has filters, the last ones are random."
-)
 GREY_IMAGES = (
     " The images are grey, the same in all three channels: a filter's colours have no effect."
 )
@@ -37,29 +31,32 @@ FLATNESS_MARGIN = 0.9
 def conv1_filters(
     before: NDArray[np.floating],
     after: NDArray[np.floating],
-    whitened: bool = False,
+    num_whitened: int = 0,
     is_grey: bool = False,
 ) -> Figure:
     """All filters (filters, C, K, K), C 1 or 3, as initialised and as trained.
 
     Figure 3 of Krizhevsky et al. Each filter is divided by its largest absolute weight, so
     that zero is mid-grey in all of them and no filter is too faint to see.
-    whitened: initialised from the training images (`train.init`), not at random. is_grey: these
-    have no colours, in one channel or in three.
+    num_whitened: so many, the first ones, were initialised from the training images
+    (`train.init`), the others at random. is_grey: these images have no colours, in one channel or
+    in three.
     """
     number, channels, height, width = after.shape
     inches = WIDTH - 2 * MARGIN
     pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
     tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
-    title = "Filters of conv1, which start from the patches of the training images"
     random_caption = CAPTION.replace("{blobs}", "blobs" if is_grey else "colour blobs")
-    caption = WHITENED_CAPTION if whitened else random_caption
+    caption = _whitened_caption(num_whitened, number) if num_whitened else random_caption
     canvas = Canvas(
         2 * (tall + ABOVE) + 0.12,
-        title if whitened else _title(before, after),
+        f"Filters of conv1: {num_whitened} of {number} start from patches of the training images"
+        if num_whitened
+        else _title(before, after),
         caption + (GREY_IMAGES if is_grey and channels > 1 else ""),
     )
-    source = "computed from the training images" if whitened else "randomly initialised"
+    source = f"{num_whitened} computed from the training images, {number - num_whitened} random"
+    source = source if num_whitened else "randomly initialised"
     names = (
         f"before training: {number} filters of {height}×{width} pixels, {source}",
         "after training, in the same order",
@@ -160,6 +157,18 @@ def _title(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
         f"Filters of conv1: {structured} of {number} have structure, {number - structured} are "
         "still close to their initial noise"
     )
+
+
+def _whitened_caption(num_whitened: int, number: int) -> str:
+    half = num_whitened // 2
+    text = (
+        f"{SCALE} Before training the first {half} filters are the strongest principal components "
+        "of the training images' patches, each divided by its standard deviation, and the next "
+        f"{half} their negatives: the outputs of either {half} are uncorrelated at the first step."
+    )
+    if num_whitened < number:
+        text += " The patches vary in no more directions, so the other filters start at random."
+    return text
 
 
 def _some(shown: int, number: int) -> str:

@@ -89,7 +89,7 @@ class Run:
     profiled_on: str
     weights: Mapping[str, NDArray[np.float32]]
     initial_conv1: NDArray[np.float32]
-    whitened: bool  # train.init
+    num_whitened: int  # filters of conv1 (train.init)
     is_folded: bool  # train.batch_norm
     is_grey: bool
     samples: NDArray[np.uint8]
@@ -132,9 +132,10 @@ def read_run(files: Files, params: config.Params) -> Run:
         raise UserError(f"{files.predictions}: is of other images than the test split; {ADVICE}")
     torch.manual_seed(params.train.seed)
     initial = build(metadata, params.model.dropout)  # the weights before training
-    whitened = params.train.init == "whitened"
-    if whitened:
+    random = initial.conv1.weight.detach().clone()
+    if params.train.init == "whitened":
         whiten_first_layer(initial, images, metadata)
+    num_whitened = int((initial.conv1.weight != random).flatten(1).any(dim=1).sum())
     collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
     # Evenly spaced over the split, so that the samples are of several classes.
@@ -175,7 +176,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
         },
         initial_conv1=initial.conv1.weight.detach().numpy(),
-        whitened=whitened,
+        num_whitened=num_whitened,
         is_folded=params.train.batch_norm == "folded",
         is_grey=is_grey(images),
         samples=centre_crop(images[chosen], size).numpy(),

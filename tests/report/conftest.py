@@ -87,7 +87,7 @@ def run_of(model: AlexNet, data: tuple[Tensor, Tensor], number: int = 200) -> Ru
             if isinstance(layer, nn.Conv2d | nn.Linear)
         },
         initial_conv1=np.random.default_rng(0).normal(size=model.conv1.weight.shape),
-        whitened=False,
+        num_whitened=0,
         is_folded=False,
         is_grey=True,
         samples=images[:6].numpy(),

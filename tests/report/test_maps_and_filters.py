@@ -59,9 +59,12 @@ def test_structured_filters_differ_from_noise():
     title = all_text(conv1_filters(noise, mixed))
     assert "3 of 40 have structure, 37 are still close to their initial noise" in title
     assert "structure to all 3" in all_text(conv1_filters(noise[:3], noisy))
-    whitened = conv1_filters(noise, mixed, whitened=True)
+    whitened = conv1_filters(noise, mixed, num_whitened=30)
     assert "noise" not in all_text(whitened)
+    assert "30 computed from the training images, 10 random" in all_text(whitened)
+    assert "start at random" in all_text(whitened)
     assert_legible(whitened)
+    assert "start at random" not in all_text(conv1_filters(noise, mixed, num_whitened=40))
     assert spectral_flatness(np.zeros((1, 3, 11, 11)))[0] == 1
 
 
