@@ -55,8 +55,11 @@ def conv1_filters(
         else _title(before, after),
         caption + (GREY_IMAGES if is_grey and channels > 1 else ""),
     )
-    source = f"{num_whitened} computed from the training images, {number - num_whitened} random"
-    source = source if num_whitened else "randomly initialised"
+    source = (
+        f"{num_whitened} computed from the training images, {number - num_whitened} random"
+        if num_whitened
+        else "randomly initialised"
+    )
     names = (
         f"before training: {number} filters of {height}×{width} pixels, {source}",
         "after training, in the same order",

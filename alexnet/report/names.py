@@ -5,7 +5,7 @@ import unicodedata
 import warnings
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import count, pairwise
 
@@ -127,7 +127,7 @@ def _undrawable(name: str) -> str:
     return "".join(missing)
 
 
-def _warning(lacking: Iterable[str], num_classes: int) -> str:
+def _warning(lacking: Collection[str], num_classes: int) -> str:
     characters = list(dict.fromkeys("".join(lacking)))
     if not characters:
         return ""
@@ -135,7 +135,7 @@ def _warning(lacking: Iterable[str], num_classes: int) -> str:
     packages = dict.fromkeys(DEBIAN_PACKAGES.get(script, OTHER_SCRIPTS) for script in scripts)
     return (
         f"no installed font has the characters {abbreviate(characters)} "
-        f"({', '.join(dict.fromkeys(scripts))}) of {len(list(lacking))} of {num_classes} class "
+        f"({', '.join(dict.fromkeys(scripts))}) of {len(lacking)} of {num_classes} class "
         "names: pictures show the numbers of these classes, and the page a table of both. Install "
         f"a font (on Debian and Ubuntu {' '.join(packages)}), then run "
         "`dvc repro --force --single-item plot`"
