@@ -115,6 +115,7 @@ def test_sha256(tmp_path):
     assert sha256(tmp_path / "a") == hashlib.sha256(b"x" * 100_000).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", ["weights", "text"])
 def test_a_full_disk_is_one_message_and_keeps_the_old_file(tmp_path, writer):
     """A limit on the size of files stands for the full disk: the write fails in the middle."""

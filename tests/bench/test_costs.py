@@ -35,6 +35,7 @@ def test_the_optimizers_operations_are_muons_five_iterations(metadata, params, d
     assert costs.optimizer_flops(metadata, plain, dtype) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_the_computed_operations_are_a_share_of_the_peak(metadata, params):
     found = costs.costs(metadata, params.train, DeviceConfig(CPU, torch.float32))

@@ -24,6 +24,7 @@ from bench.measure import WARM_UP_STEPS, run_in_subprocess
 from .conftest import CPU
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loop", "optimizer"),
     [("tutorial", torch.optim.SGD), ("expert", torch.optim.SGD), ("ours", Muon)],
@@ -58,6 +59,7 @@ def test_a_split_that_is_too_small_is_repeated(digits):
     assert torch.equal(repeated.images[5], split.images[2])
 
 
+@pytest.mark.slow
 def test_all_loops_train_on_the_same_images(context, monkeypatch):
     given = {}
 

@@ -1,5 +1,6 @@
 """The network of the baselines: ours, with PyTorch's own layers."""
 
+import pytest
 import torch
 
 from alexnet.network.model import VARIANTS
@@ -18,6 +19,7 @@ def test_every_layer_is_pytorchs_own():
         assert modules == {"torch"}, name
 
 
+@pytest.mark.slow
 def test_it_is_the_same_network(metadata):
     x, logits = torch.randn(2, 3, 32, 32), []
     for function in (build, build_plain):

@@ -77,6 +77,7 @@ def test_grey_images(metadata):
     assert picture.shape == (1, 32, 32)
 
 
+@pytest.mark.slow
 def test_its_operations_are_those_of_the_full_network(digits, metadata):
     """By PyTorch's own count of a step."""
     model = build_plain(metadata, dropout=0.0)

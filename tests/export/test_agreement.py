@@ -24,6 +24,7 @@ def evaluated(others, actual=3):
     return predictions_of(torch.full((20,), actual), predicted)
 
 
+@pytest.mark.slow
 def test_labels_within_the_tolerance_may_differ_from_evaluates(tmp_path, digits, caplog):
     """As of a GPU, which rounds in another way; the manifest has the accuracy of the file."""
     model = narrow().eval()  # gives class 3 the highest logit, and class 5 one 5e-5 lower

@@ -117,7 +117,7 @@ def run_usage_example(folder):
     return label, float(probability), len(code.splitlines())
 
 
-@pytest.mark.parametrize("stored_size", [32, 48])
+@pytest.mark.parametrize("stored_size", [pytest.param(32, marks=pytest.mark.slow), 48])
 def test_usage_example_of_the_model_card(tmp_path, stored_size):
     """Also where the network takes the centre of larger images, and for a photograph."""
     folder = export_small(tmp_path / "artifacts", stored_size=stored_size)
@@ -153,7 +153,9 @@ def test_every_data_set_has_limitations_and_terms(name):
     assert DATASET_CARDS[name].terms
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+@pytest.mark.parametrize(
+    "value", [float("nan"), pytest.param(float("-inf"), marks=pytest.mark.slow)]
+)
 def test_non_finite_weights_are_not_exported(tmp_path, digits, value):
     """A channel at minus infinity is 0 after its ReLU: no output would show it."""
     model = narrow().eval()
@@ -210,6 +212,7 @@ class AlexNetBatchNorm(AlexNet):
         return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "collapsed"), [(nn.Dropout(0.5), True), (nn.BatchNorm1d(288), False)]
 )

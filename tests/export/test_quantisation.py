@@ -97,6 +97,7 @@ def test_outputs_are_close_to_fp32_and_of_the_same_types(folder):
         assert not np.array_equal(outputs["logits"], full["logits"])
 
 
+@pytest.mark.slow
 def test_int8_is_close_because_it_is_calibrated(tmp_path):
     """Calibrated on black images it clips the activations of others."""
     torch.manual_seed(0)

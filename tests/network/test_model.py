@@ -60,7 +60,7 @@ def test_wrong_channels_and_too_few_classes_are_errors():
 
 
 @pytest.mark.parametrize("variant", VARIANT_CLASSES)
-@pytest.mark.parametrize("num_classes", [10, 1000])
+@pytest.mark.parametrize("num_classes", [10, pytest.param(1000, marks=pytest.mark.slow)])
 def test_the_initial_loss_is_near_that_of_uniform_probabilities(variant, num_classes):
     torch.manual_seed(0)
     model = variant(num_classes).eval()

@@ -74,8 +74,10 @@ def test_a_damaged_file(path, saved):
         ({"image_size": -1}, "image_size: should be greater than or equal to 1"),
     ],
 )
-def test_a_header_of_impossible_values(path, saved, metadata, changes, message):
-    save_file(load_file(path), path, {"card": json.dumps(asdict(metadata) | changes)})
+def test_a_header_of_impossible_values(tmp_path, metadata, changes, message):
+    """It is read first: the tensors after it do not matter."""
+    path = tmp_path / "weights.safetensors"
+    save_file({"x": torch.zeros(3)}, path, {"card": json.dumps(asdict(metadata) | changes)})
     with pytest.raises(UserError, match=rf"safetensors: its header: {message}.*; train again"):
         load_weights(path)
 

@@ -23,11 +23,10 @@ from .layout import all_text, assert_legible
 
 # Each variant at its own size and at the ends of what it takes; and long numbers.
 QUICK = [
-    ("cifar", 32, 3, 10), ("cifar", 27, 1, 2), ("imagenet-2012", 227, 3, 1000),
-    ("one-weird-trick", 224, 3, 1000), ("one-weird-trick", 1024, 3, 21_841),
-    ("batch-norm", 32, 3, 10),
+    ("cifar", 32, 3, 10), ("imagenet-2012", 227, 3, 1000), ("one-weird-trick", 1024, 3, 21_841),
 ]  # fmt: skip
 OTHERS = [
+    ("cifar", 27, 1, 2), ("one-weird-trick", 224, 3, 1000), ("batch-norm", 32, 3, 10),
     ("cifar", 227, 3, 100), ("cifar", 1024, 3, 100_000), ("imagenet-2012", 258, 1, 2),
     ("one-weird-trick", 63, 3, 10),
 ]  # fmt: skip

@@ -12,7 +12,9 @@ from .layout import all_text, assert_legible
 CAT_DOG = np.array([[40, 2], [7, 33]])
 
 
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 20, 21, 100])
+@pytest.mark.parametrize(
+    "num_classes", [2, 3, 10, 20, 21, pytest.param(100, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("picture", [confusion_matrix, recall_by_class])
 def test_legible_with_few_and_many_classes(picture, num_classes):
     matrix = np.random.default_rng(0).integers(0, 30, (num_classes, num_classes))

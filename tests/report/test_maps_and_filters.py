@@ -99,7 +99,7 @@ def test_the_most_variable_maps_are_shown_in_order():
     assert np.nansum(picture) == 144
 
 
-@pytest.mark.parametrize("name", ["cat", LONG])
+@pytest.mark.parametrize("name", [pytest.param("cat", marks=pytest.mark.slow), LONG])
 def test_pictures_of_the_probes_are_legible(name):
     maps = {f"conv{k}": RNG.random((2, 20, 3 + k, 3 + k)) for k in range(1, 6)}
     probabilities = np.array([[0.7, 0.2, 0.1], [0.001, 0.999, 0.0]])

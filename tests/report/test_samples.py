@@ -20,7 +20,7 @@ def pixels_of(figure) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("number", [1, 6, 10, 24])
-@pytest.mark.parametrize("name", ["cat", "automobile", LONG])
+@pytest.mark.parametrize("name", ["cat", pytest.param("automobile", marks=pytest.mark.slow), LONG])
 def test_both_pictures_are_legible(crops, number, name):
     images, labels = crops[:number], np.zeros(number, int)
     figure = training_samples(images, images[None, :, :, ::-1], labels, [name], "mirrored")

@@ -206,6 +206,7 @@ def wait_for_the_end_of(pids: list[int]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_more_processes_than_cores_are_an_error(project):
     write_params(project, **FULL, train__num_processes=1000)
     _, errors = end(start(), code=1)

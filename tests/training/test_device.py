@@ -114,6 +114,7 @@ assert "torch._inductor" not in sys.modules, "the compiler takes seconds to impo
 """
 
 
+@pytest.mark.slow
 def test_float32_is_full_precision_on_a_gpu():
     command = [sys.executable, "-W", "error", "-c", PRECISION]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
