@@ -48,18 +48,20 @@ def conv1_filters(
     tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
     random_caption = CAPTION.replace("{blobs}", "blobs" if is_grey else "colour blobs")
     caption = _whitened_caption(num_whitened, number) if num_whitened else random_caption
+    which = f"{num_whitened} of {number}" if num_whitened < number else f"all {number}"
     canvas = Canvas(
         2 * (tall + ABOVE) + 0.12,
-        f"Filters of conv1: {num_whitened} of {number} start from patches of the training images"
+        f"Filters of conv1: {which} start from patches of the training images"
         if num_whitened
         else _title(before, after),
         caption + (GREY_IMAGES if is_grey and channels > 1 else ""),
     )
-    source = (
-        f"{num_whitened} computed from the training images, {number - num_whitened} random"
-        if num_whitened
-        else "randomly initialised"
-    )
+    num_random = number - num_whitened
+    source = f"{num_whitened} computed from the training images, {num_random} random"
+    if not num_whitened:
+        source = "randomly initialised"
+    elif not num_random:
+        source = "computed from the training images"
     names = (
         f"before training: {number} filters of {height}×{width} pixels, {source}",
         "after training, in the same order",
