@@ -128,8 +128,8 @@ def measure_usage(
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         pid = pool.submit(os.getpid).result()
+        peak = private_bytes(pid)  # a call may end before the first sample
         call = pool.submit(_timed, limit_bytes, partial(function, *arguments, **named))
-        peak = 0
         while not call.done():
             peak = max(peak, private_bytes(pid))
             wait([call], SAMPLING_SECONDS)
