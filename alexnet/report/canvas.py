@@ -5,7 +5,7 @@ overlaps and nothing is cut off, whatever the classes are called.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -60,22 +60,32 @@ class Canvas:
         axes.axis("off")
         return axes
 
-    def image(self, left: float, top: float, size: float, image: NDArray[np.uint8]) -> Axes:
+    def image(self, left: float, top: float, size: float, image: NDArray[np.uint8]) -> None:
         """An image uint8 (H, W, C), C 1 or 3, in a square of `size` inches, its pixels kept sharp.
 
         A larger one than can be seen there is resized.
         """
-        axes = self.axes(left, top, size, size)
         pixels = image[..., 0] if image.shape[-1] == 1 else image
         side = round(size * PIXELS_PER_INCH)
         if side < len(pixels):
             pixels = np.asarray(Image.fromarray(pixels).resize((side, side), Resampling.LANCZOS))
+        drawn = self._images.imshow(
+            pixels,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            extent=(left, left + size, top + size, top),
+            aspect="auto",
+            # "none" puts the pixels themselves into the SVG; "nearest" would resample them.
+            interpolation="none",
+        )
         if len(pixels) > LARGEST_SHARP:
-            axes.set_gid(f"{PHOTOGRAPH}{len(self.figure.axes)}")
-        # "none" puts the pixels themselves into the SVG; "nearest" would resample them.
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
-        axes.axis("off")
-        return axes
+            drawn.set_gid(f"{PHOTOGRAPH}{len(self._images.images)}")
+
+    @cached_property
+    def _images(self) -> Axes:
+        """The axes of all images: an axes for each of them would take longer than all else."""
+        return self.body()
 
     def _lines(self, lines: Sequence[str], y: float, side: str, **how: Any) -> None:
         if lines:

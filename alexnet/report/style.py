@@ -99,6 +99,8 @@ _SETTINGS: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
+    # Each image of an axes stays one of its own, with its own pixels.
+    "image.composite_image": False,
     # Outlines instead of text: legible where the font is not installed.
     "svg.fonttype": "path",
     # Element ids are hashes; with a fixed salt the same picture has the same bytes.

@@ -12,10 +12,8 @@ from alexnet.report.canvas import PHOTOGRAPH
 from alexnet.report.style import ON_DARK
 
 QUALITY = 80  # of photographs in WebP, from 0 to 100
-# An image in matplotlib's SVG, with the id that `Canvas.image` gives to photographs.
-IMAGE = re.compile(
-    rf'(id="{PHOTOGRAPH}\d+">\s*<g [^>]*>\s*<image [^>]*?)?data:image/png;base64,([^"]*)'
-)
+# An image in matplotlib's SVG, and the id that `Canvas.image` gives to photographs.
+IMAGE = re.compile(rf'data:image/png;base64,([^"]*)"( id="{PHOTOGRAPH})?')
 
 
 def data_uri(path: Path) -> str:
@@ -30,14 +28,14 @@ def compress_images(svg: str) -> str:
 
 
 def _as_webp(match: re.Match[str]) -> str:
-    before, png = match[1] or "", base64.b64decode(match[2])
-    with Image.open(io.BytesIO(png)) as image, io.BytesIO() as file:
-        if before:
+    photograph = match[2] or ""
+    with Image.open(io.BytesIO(base64.b64decode(match[1]))) as image, io.BytesIO() as file:
+        if photograph:
             image.convert("RGB").save(file, "webp", quality=QUALITY)
         else:
             image.save(file, "webp", lossless=True, exact=True)
         webp = base64.b64encode(file.getvalue()).decode("ascii")
-    return f"{before}data:image/webp;base64,{webp}"
+    return f'data:image/webp;base64,{webp}"{photograph}'
 
 
 def dark_mode_svg(svg: str) -> str:
