@@ -27,31 +27,35 @@ def build_optimizer(
     copies get the same gradient and act as their sum, so that under SGD fc1 would learn 36
     times as fast: its learning rate is divided by the number of copies. Muon's steps do not
     depend on the gradient's size. fc2 and fc3 stay with SGD: fc2's matrix is so large that its
-    products would take most of a step, and fc3 is the output. dtype: of Muon's products.
+    products would take most of a step, and fc3 is the output. So does fc1 where the pool copies
+    nothing, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
     """
     convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
     norms = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]
     undecayed = [parameter for norm in norms for parameter in norm.parameters()]
-    apart = [*(convolutions if params.muon_lr else []), fc1, *undecayed]
-    own_group = {id(parameter) for parameter in apart}
-    rest = [parameter for parameter in network.parameters() if id(parameter) not in own_group]
+    copies_by_weight: dict[Tensor, int] = {}  # of Muon's weights
+    if params.muon_lr:
+        copies_by_weight = dict.fromkeys(convolutions, 1)
+        if num_copies > 1:
+            is_collapsed = isinstance(getattr(network, "avgpool", None), Scale)
+            copies_by_weight[fc1] = 1 if is_collapsed else num_copies
+    apart = {fc1, *copies_by_weight, *undecayed}
+    rest = [parameter for parameter in network.parameters() if parameter not in apart]
     groups: list[dict[str, Any]] = [
         {"params": rest, "max_lr": params.learning_rate, "use_muon": False}
     ]
-    if params.muon_lr:
-        collapsed = isinstance(getattr(network, "avgpool", None), Scale)
-        copies_of_fc1 = 1 if collapsed else num_copies
+    if copies_by_weight:
         groups.append(
             {
-                "params": [*convolutions, fc1],
+                "params": list(copies_by_weight),
                 "max_lr": params.muon_lr,
                 "use_muon": True,
-                "num_copies": [1] * len(convolutions) + [copies_of_fc1],
+                "num_copies": list(copies_by_weight.values()),
                 "weight_decay": params.muon_weight_decay,
             }
         )
-    else:
+    if fc1 not in copies_by_weight:
         max_lr = params.learning_rate / num_copies
         groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
     if undecayed:  # decay would pull the normalised values themselves to 0, and nothing balances it

@@ -48,7 +48,7 @@ def test_each_kind_of_step_is_a_graph(run):
     full, short = run["graphs"]
     assert full["replays"] > short["replays"] > 0
     assert len(full["operations"]) <= run["most"]
-    # Muon's batches, and all else: of the small network, the collapsed fc1 is a tall matrix.
+    # Muon's batches, and all else: the collapsed fc1 of the small network is a tall matrix.
     assert full["num_streams"] == (4 if run["variant"] == "cifar" else 3)
 
 

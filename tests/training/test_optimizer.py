@@ -146,12 +146,12 @@ def test_the_momentum_exists_before_the_first_step():
         (1.0, None, [0.6, 0.8]),
         (10.0, None, [3.0, 4.0]),
         (None, None, [3.0, 4.0]),
-        (3.5, 0.02, [3.0, None]),  # Muon's gradient of fc1 is not clipped and does not count
+        (3.5, 0.02, [3.0, None]),  # Muon's gradient of conv5 is not clipped and does not count
         (1.0, 0.02, [1.0, None]),
     ],
 )
 def test_the_gradient_is_clipped_to_a_norm(clip_norm, muon, expected):
-    """Of all parameters together: here the gradients of fc3 and of fc1 are 3 and 4."""
+    """Of all parameters together: here the gradients of fc3 and of conv5 are 3 and 4."""
     params = settings(
         clip_norm=clip_norm, muon_lr=muon, learning_rate=1.0, momentum=0.0, nesterov=False
     )
@@ -160,10 +160,10 @@ def test_the_gradient_is_clipped_to_a_norm(clip_norm, muon, expected):
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     model.fc3.bias.grad[0] = 3.0
-    model.fc1.weight.grad[2, 5] = 4.0
-    before = model.fc3.bias[0].item(), model.fc1.weight[2, 5].item()
+    model.conv5.weight.grad[2, 5, 0, 0] = 4.0
+    before = model.fc3.bias[0].item(), model.conv5.weight[2, 5, 0, 0].item()
     optimizer.step()
-    after = model.fc3.bias[0].item(), model.fc1.weight[2, 5].item()
+    after = model.fc3.bias[0].item(), model.conv5.weight[2, 5, 0, 0].item()
     for a, b, step in zip(before, after, expected, strict=True):
         assert step is None or a - b == pytest.approx(step, rel=1e-5)
 
