@@ -27,8 +27,8 @@ def build_optimizer(
     copies get the same gradient and act as their sum, so that under SGD fc1 would learn 36
     times as fast: its learning rate is divided by the number of copies. Muon's steps do not
     depend on the gradient's size. fc2 and fc3 stay with SGD: fc2's matrix is so large that its
-    products would take most of a step, and fc3 is the output. So does fc1 where the pool copies
-    nothing, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
+    products would take most of a step, and fc3 is the output. So does fc1 where it sees more than
+    one position of a map, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
     """
     convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = network.fc1.weight
@@ -37,9 +37,10 @@ def build_optimizer(
     copies_by_weight: dict[Tensor, int] = {}  # of Muon's weights
     if params.muon_lr:
         copies_by_weight = dict.fromkeys(convolutions, 1)
-        if num_copies > 1:
-            is_collapsed = isinstance(getattr(network, "avgpool", None), Scale)
-            copies_by_weight[fc1] = 1 if is_collapsed else num_copies
+        is_collapsed = isinstance(getattr(network, "avgpool", None), Scale)
+        copies_of_fc1 = 1 if is_collapsed else num_copies
+        if fc1.shape[1] == len(convolutions[-1]) * copies_of_fc1:
+            copies_by_weight[fc1] = copies_of_fc1
     apart = {fc1, *copies_by_weight, *undecayed}
     rest = [parameter for parameter in network.parameters() if parameter not in apart]
     groups: list[dict[str, Any]] = [
