@@ -193,5 +193,8 @@ ON_DARK = {
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.914 as "91.4 %"."""
+    """0.914 as "91.4 %", and 0.0002, which would be rounded to 0, as "<0.1 %"."""
+    smallest = 10.0**-digits
+    if 0 < 100 * share < smallest / 2:
+        return f"<{smallest:g} %"
     return f"{100 * share:.{digits}f} %"

@@ -68,6 +68,8 @@ def test_stability_is_legible_and_names_the_dead_relus(num_epochs):
     assert figure.axes[0].lines[2].get_ydata()[-1] == pytest.approx(1e-2 / num_epochs)
     assert "folded" not in text
     assert "folded" in all_text(stability(rows, is_folded=True))
+    few = [row | {"dead_relus": row["dead_relus"] and 1 / 4096} for row in rows]
+    assert "<0.1 %" in all_text(stability(few))
     alive = [row | {"dead_relus": row["dead_relus"] and 0.0} for row in rows]
     assert "no dead ReLUs" in all_text(stability(alive))
 
