@@ -53,7 +53,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
-bench: $(READY) ## Speed of training, inference and data against baselines (20 minutes on 2 cores)
+bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)
 	@python -m stages.runtime.recover
 	dvc repro preprocess
 	python -m bench.training
