@@ -51,7 +51,10 @@ def for_csv(text: str) -> str:
 def check_class_name(name: str) -> str:
     """Return `name`. Raises ValueError unless it can be shown as it is, in one line."""
     if not 0 < len(name) <= LONGEST_NAME:
-        raise ValueError(f"a class has a name of 1 to {LONGEST_NAME} characters")
+        raise ValueError(
+            f"the class name '{for_terminal(name[:40])}' has {len(name)} characters; it should "
+            f"have 1 to {LONGEST_NAME}"
+        )
     if _UNSAFE.search(name):
         raise ValueError(
             f"the class name '{for_terminal(name)}' has a control character or is not valid Unicode"

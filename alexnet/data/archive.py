@@ -70,9 +70,10 @@ def _walk_folder(
     above_name = "" if inside == PurePosixPath() else f"{inside}/"
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
         path = checked_path(root, above_name + entry.name)
-        if is_system_file(path):  # a system folder is not entered
-            is_folder = entry.is_dir(follow_symlinks=False)
-            yield ArchiveMember(root, path) if is_folder else _file_member(root, path, entry, 0)
+        if is_system_file(path):
+            yield _file_member(
+                root, path, entry, 0
+            )  # a folder, which is not entered, counts as one
             continue
         is_folder, is_file = _follow(root, path, entry)
         if is_folder:

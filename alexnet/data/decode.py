@@ -5,6 +5,7 @@ import this module alone, which does not load torch.
 """
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +18,7 @@ import numpy as np
 from alexnet.data.images import ImageError, Pixels, decode_image
 from alexnet.data.index import Item
 from alexnet.errors import UserError
+from alexnet.signals import terminate_with_parent
 
 CHUNK_ITEMS = 64
 CHUNK_BYTES = 1 << 24  # large images make smaller chunks, before or after they are decoded
@@ -53,7 +55,9 @@ def decode_items(
         for chunk in chunks:
             yield _decode_chunk(chunk, size, channels)
         return
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    # Else the workers would wait for ever for a process that was killed.
+    pool = ProcessPoolExecutor(num_workers, spawn, terminate_with_parent, (os.getpid(),))
     pending: deque[Future[DecodedChunk]] = deque()
     try:
         for chunk in chunks:

@@ -15,6 +15,7 @@ from alexnet import config, files
 from alexnet.data.catalog import DATASETS, PublishedFile
 from alexnet.data.folder import read_folder
 from alexnet.data.idx import published_stem
+from alexnet.data.index import log_system_files
 from alexnet.data.locate import archive_name, local_path, locate
 from alexnet.data.readers import read_index
 from alexnet.data.source import (
@@ -99,8 +100,7 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
                 raise UserError(
                     f"{root} contains {folder}, where it would be copied to; move it out"
                 )
-            if number := read_folder(root).num_system_files:  # which the copy lacks
-                log.info("%s: skipped %d hidden or system file(s)", origin, number)
+            log_system_files(origin, read_folder(root))  # which the copy lacks
     is_proven = is_folder or all(
         [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)
     )

@@ -61,7 +61,7 @@ def read_folder(files: Path) -> DatasetIndex:
         labels=np.array([label for _, label, _ in places], np.int64),
         split=np.array([split for _, _, split in places]),
         items=items,
-        num_system_files=listing.num_system_files,
+        system_files=tuple(sorted(listing.system_files)),
         remarks=(*listing.remarks, *beside),
     )
 
@@ -77,12 +77,12 @@ class _Listing:
     """The folders and files of a source, without system files.
 
     hard_links: for a file, the paths that are hard links to it.
-    num_system_files, remarks: see DatasetIndex.
+    system_files, remarks: see DatasetIndex.
     """
 
     tree: Folder = field(default_factory=Folder)
     hard_links: dict[PurePosixPath, list[PurePosixPath]] = field(default_factory=dict)
-    num_system_files: int = 0
+    system_files: list[str] = field(default_factory=list)
     remarks: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -95,7 +95,8 @@ def _list_members(root: Path) -> _Listing:
     for member in iter_members(root, open_archives=True):
         path = member.path
         if is_system_file(path):
-            listing.num_system_files += not member.is_folder
+            if not member.is_folder:
+                listing.system_files.append(str(path))
             continue
         if member.is_name_guessed:
             guessed.append(str(path))
@@ -189,7 +190,8 @@ def _check_classes(root: str, tree: Folder, splits: dict[str, _ClassFolders]) ->
         different = sorted(classes ^ {_class_name(folder) for folder, _ in found})
         if different:
             raise UserError(
-                f"{root}: {abbreviate(different)} is in only one of train/ and {split}/"
+                f"{root}: not both in train/ and in {split}/: {abbreviate(different)}; each split "
+                "should have every class"
             )
     return tuple(sorted(classes))
 

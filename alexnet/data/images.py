@@ -68,7 +68,12 @@ _SYSTEM_NAMES = {
 
 def is_system_file(path: PurePath) -> bool:
     """Whether an operating system, Python or a version control wrote the file, not a person."""
-    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in path.parts)
+    return any(
+        part.startswith(".")
+        or part.lower() in _SYSTEM_NAMES
+        or part.endswith(":Zone.Identifier")  # beside a file that WSL copied from Windows
+        for part in path.parts
+    )
 
 
 class ImageError(UserError):

@@ -53,7 +53,7 @@ def find_changes(raw: Path, source: Source) -> list[str]:
     """The files of a local source that differ from the copy in `raw`, by their path there.
 
     Empty where nothing can be said: of a URL, or of a source that is not there any more. Only
-    a file written after the download is read; of the others, name and size are compared.
+    a file written or renamed after the download is read; of the others, name and size are compared.
     """
     if is_url(source.source) or source.name == "digits":
         return []
@@ -66,11 +66,11 @@ def find_changes(raw: Path, source: Source) -> list[str]:
             if (
                 copied is None
                 or status.st_size != copied.bytes
-                or (status.st_mtime > downloaded and sha256(path) != copied.sha256)
+                or (status.st_ctime > downloaded and sha256(path) != copied.sha256)
             ):
                 changed.append(name)
-    except (UserError, OSError):
-        return []
+    except (UserError, OSError) as error:
+        return [str(error)] if local_path(source.source).exists() else []
     return sorted([*changed, *missing])
 
 

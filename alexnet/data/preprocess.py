@@ -15,7 +15,7 @@ from alexnet.data.dataset import Meta, SkippedImage, check_split, create_split, 
 from alexnet.data.decode import Failure, decode_items
 from alexnet.data.images import Pixels
 from alexnet.data.imbalance import imbalance_of
-from alexnet.data.index import SPLITS, DatasetIndex
+from alexnet.data.index import SPLITS, DatasetIndex, log_system_files
 from alexnet.data.locate import find_changes
 from alexnet.data.pixel_stats import blocks, count_duplicates, mean_and_std
 from alexnet.data.readers import read_index
@@ -106,8 +106,7 @@ def _check_source(data: config.Data, raw: Path) -> tuple[str, str]:
 
 def _log_remarks(origin: str, index: DatasetIndex) -> None:
     """Only here: download has read the source as well, but does not run each time."""
-    if number := index.num_system_files:
-        log.info("%s: skipped %d hidden or system file(s)", origin, number)
+    log_system_files(origin, index)
     for level, remark in index.remarks:
         log.log(level, "%s: %s", origin, remark)
 

@@ -31,8 +31,9 @@ def split_dataset(index: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
             start = stop
         if start >= len(pool):
             wanted = ", ".join(["train", *drawn])
+            lower = ", or lower data.val_fraction and data.test_fraction" if len(pool) > 2 else ""
             raise UserError(
-                f"class {name} has {len(pool)} image(s), too few for {wanted}; add some"
+                f"class {name} has {len(pool)} image(s), too few for {wanted}; add some{lower}"
             )
     return splits
 

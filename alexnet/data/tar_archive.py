@@ -12,6 +12,7 @@ from alexnet.data.members import (
     damage_as_user_error,
     not_a_file_error,
 )
+from alexnet.errors import UserError
 from alexnet.files import CHUNK_BYTES
 
 MAX_HEADER_BYTES = 1 << 20  # of a tar's extended header, which tarfile reads whole
@@ -44,8 +45,12 @@ def walk_tar(root: Path) -> Iterator[ArchiveMember]:
                     raise not_a_file_error(root, inside)
                 archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
         # The compressed stream's checksum comes after the end of the archive.
-        while stream.read(CHUNK_BYTES):
-            pass
+        while rest := stream.read(CHUNK_BYTES):
+            if rest.strip(b"\0"):
+                raise UserError(
+                    f"{root.name}: something follows the end of the tar, a second one perhaps; "
+                    "extract it with `tar --ignore-zeros`, and name the folder"
+                )
 
 
 class _StrictTarInfo(tarfile.TarInfo):

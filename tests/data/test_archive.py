@@ -43,6 +43,15 @@ def test_a_truncated_archive_is_an_error(tmp_path, kind, share):
         read_all(path)
 
 
+@pytest.mark.parametrize("kind", ["w", "w:gz"])
+def test_a_tar_joined_to_another_is_an_error(tmp_path, kind):
+    """Else the second would be lost: a reader ends at the zeros behind the first."""
+    path = write(tmp_path / "images", kind)
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(UserError, match=r"images: something follows the end of the tar.*--ignore-"):
+        read_all(path)
+
+
 @pytest.mark.parametrize(
     ("kind", "target"),
     [("w:gz", None), ("w:xz", None), ("zip", b"IDAT"), ("w", b"dog/003.png")],

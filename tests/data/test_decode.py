@@ -1,7 +1,12 @@
 """Decoding all images in parallel: order, bounds, and errors that name the image."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,3 +88,26 @@ def test_large_images_make_smaller_chunks(monkeypatch):
     chunks = list(decode_items(make_items(10), 10, 8, 1, 1))
     assert len(chunks) > 1
     assert [index for indices, *_ in chunks for index in indices] == list(range(10))
+
+
+KILLED = """
+import os, signal
+from multiprocessing import active_children
+from alexnet.data.decode import decode_items
+from tests.data.test_decode import make_items
+if __name__ == "__main__":
+    chunks = decode_items(make_items(500), 500, 8, 1, num_workers=2)
+    next(chunks)
+    print(*(child.pid for child in active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, tmp_path / "killed.py"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    # Its output ends with the last process that has it, so the workers end, too, or the time does.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(done.stdout.split()) == 2

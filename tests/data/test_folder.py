@@ -73,9 +73,15 @@ def test_the_index_does_not_depend_on_the_order_in_an_archive(tmp_path):
 def test_system_files_of_any_case_are_skipped_and_counted(folder):
     names = ["__MACOSX/train/._a.png", "train/cat/.DS_Store", "train/thumbs.db", "Desktop.ini"]
     names += ["train/cat/Icon\r", "train/@eaDir/cat.png", "__pycache__/x.pyc", "$RECYCLE.BIN/1.png"]
+    names += ["train/cat/000.png:Zone.Identifier"]
     write_zip(folder / "x.zip", SPLIT | dict.fromkeys(names, b""))
     index = read_folder(folder)
-    assert (len(index), index.num_system_files) == (len(SPLIT), 8)
+    assert (len(index), index.system_files) == (len(SPLIT), tuple(sorted(names)))
+
+
+def test_a_hidden_folder_of_a_folder_is_named(folder):
+    index = read_folder(write_folder(folder, FLAT | {".net/0.png": FLAT["cat/000.png"]}))
+    assert (index.classes, index.system_files) == (("cat", "dog"), (".net",))
 
 
 def splits_of(index):
@@ -190,8 +196,8 @@ def without(*starts):
         (without("train"), "has test but no train/"),
         ({"train/0.png": b"", "test/1.png": b""}, "no folder for each class in test, train"),
         (without("train/dog", "test/dog"), "only the class cat; two are needed"),
-        (without("test/dog"), "dog is in only one of train/ and test/"),
-        (SPLIT | {"val/cow/0.png": b"x"}, "cat, cow, dog is in only one of train/ and val/"),
+        (without("test/dog"), "not both in train/ and in test/: dog; each split"),
+        (SPLIT | {"val/cow/0.png": b"x"}, "not both in train/ and in val/: cat, cow, dog;"),
     ],
 )
 def test_misplaced_files_and_classes_are_named(folder, files, message):

@@ -89,10 +89,26 @@ def test_a_path_that_does_not_exist_may_be_something_else(source, hint):
         locate("folder", source)
 
 
+EXCHANGED = ["cat/000.png", "dog/000.png"]
+DANGLING = "mine: cat/x is a link to y, which does not exist or leads in a circle; restore the file"
+DANGLING += " or remove the link"
+
+
+def exchange(first, second):
+    """As one who mends a label does; of old files of equal size."""
+    first.rename(first.with_name("aside"))
+    second.rename(first)
+    first.with_name("aside").rename(second)
+    for path in (first, second):
+        os.utime(path, (1e8, 1e8))
+
+
 @pytest.fixture
 def copied(tmp_path):
     """Download a folder of images; a function that finds the changes in it since then."""
     mine = write_folder(tmp_path / "mine", make_files(2) | {"cat/.DS_Store": b""})
+    same_size = (mine / "cat/000.png").read_bytes()[::-1]
+    (mine / "dog/000.png").write_bytes(same_size)
     download(make_config(source=str(mine)), tmp_path / "raw")
     os.utime(tmp_path / "raw/source.json", (1e9, 1e9))
     return lambda: find_changes(tmp_path / "raw", load_source(tmp_path / "raw"))
@@ -108,8 +124,10 @@ def copied(tmp_path):
         (lambda cat: (cat / "new.png").write_bytes(b"new"), ["cat/new.png"]),
         (lambda cat: (cat / ".hidden").write_bytes(b"new"), []),
         (lambda cat: cat.parent.rename(cat.parent.with_name("moved")), []),
+        (lambda cat: exchange(cat / "000.png", cat.parent / "dog/000.png"), EXCHANGED),
+        (lambda cat: (cat / "x").symlink_to("y"), [DANGLING]),
     ],
-    ids=["nothing", "times", "size", "removed", "added", "hidden", "moved away"],
+    ids="nothing times size removed added hidden moved-away exchanged unreadable".split(),  # noqa: SIM905
 )
 def test_a_change_since_the_download_is_found(tmp_path, copied, change, changes):
     change(tmp_path / "mine/cat")
@@ -120,7 +138,7 @@ def test_a_change_of_the_same_size_is_found_by_its_time(tmp_path, copied):
     path = tmp_path / "mine/cat/000.png"
     path.write_bytes(path.read_bytes()[::-1])
     assert copied() == ["cat/000.png"]
-    os.utime(path, (1e8, 1e8))  # as old as the download: not read again
+    os.utime(tmp_path / "raw/source.json", (1e10, 1e10))  # later than the change: not read again
     assert copied() == []
 
 

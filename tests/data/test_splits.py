@@ -57,6 +57,10 @@ def test_a_class_with_too_few_images_is_named():
     with pytest.raises(UserError, match=r"class class1 has 2 image\(s\), too few for train, test"):
         split_dataset(make_index([9, 2]), make_config())
     split_dataset(make_index([9, 3]), make_config())  # one for each split
+    with pytest.raises(
+        UserError, match=r"3 image\(s\), .* or lower data.val_fraction and data.test"
+    ):
+        split_dataset(make_index([9, 3]), make_config(val_fraction=0.3, test_fraction=0.6))
 
 
 def test_a_class_missing_from_a_split_is_named():
