@@ -144,7 +144,10 @@ def _list_members(root: Path) -> _Listing:
 
 
 def _check_files(root: str, tree: Folder, classes: list[Folder]) -> list[tuple[int, str]]:
-    """Files that are no images are skipped with a remark, but not within a class."""
+    """Files that are no images, and folders without any, are skipped with a remark.
+
+    But not files within a class.
+    """
     inside = [str(path) for each in classes for below in each.walk() for path in below.others]
     if inside:
         raise UserError(
@@ -152,11 +155,15 @@ def _check_files(root: str, tree: Folder, classes: list[Folder]) -> list[tuple[i
             f"({', '.join(IMAGE_SUFFIXES)}); save it as PNG or JPEG if it is one, or else move it "
             "out of the folder of its class"
         )
-    beside = sorted(str(path) for folder in tree.walk() for path in folder.others)
-    if not beside:
-        return []
-    remark = f"skipped {len(beside)} file(s) that are no images: {abbreviate(beside)}"
-    return [(logging.INFO, remark)]
+    beside = {
+        "file(s) that are no images": [path for folder in tree.walk() for path in folder.others],
+        "folder(s) without images": [folder.path for folder in tree.walk_empty()],
+    }
+    return [
+        (logging.INFO, f"skipped {len(paths)} {kind}: {abbreviate(sorted(map(str, paths)))}")
+        for kind, paths in beside.items()
+        if paths
+    ]
 
 
 def _class_name(folder: Folder) -> str:

@@ -55,6 +55,15 @@ class Folder:
         for folder in self.folders.values():
             yield from folder.walk()
 
+    def walk_empty(self) -> Iterator["Folder"]:
+        """The folders without images beside others with some."""
+        filled = {folder.name for folder in self.filled}
+        for folder in self.folders.values():
+            if folder.name in filled:
+                yield from folder.walk_empty()
+            elif filled or self.images:
+                yield folder
+
     @property
     def name(self) -> str:
         """Without the suffix of an archive."""

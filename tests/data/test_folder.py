@@ -103,11 +103,11 @@ def test_folders_that_wrap_others_are_skipped_and_so_are_files_beside_splits(fol
     files = {f"a/b/{name.replace('test/', 'test/w/w/')}": body for name, body in SPLIT.items()}
     index = read_folder(write_folder(folder, files | dict.fromkeys(notes, b"text")))
     assert splits_of(index) == {"train": 6, "test": 6}
-    ((_, remark),) = index.remarks
-    assert remark == (
+    assert [remark for _, remark in index.remarks] == [
         "skipped 4 file(s) that are no images: "
-        "README, a/b/test/w/w/notes.md, a/b/train/labels.csv and 1 more"
-    )
+        "README, a/b/test/w/w/notes.md, a/b/train/labels.csv and 1 more",
+        "skipped 1 folder(s) without images: a/docs",
+    ]
 
 
 @pytest.mark.parametrize("within", ["", "inner/"])
