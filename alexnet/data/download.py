@@ -24,7 +24,14 @@ from alexnet.data.source import (
     save_source,
     written_by_download,
 )
-from alexnet.data.transfer import NotFoundError, discard_partial, fetch, is_url, partial_path
+from alexnet.data.transfer import (
+    NotFoundError,
+    check_url,
+    discard_partial,
+    fetch,
+    is_url,
+    partial_path,
+)
 from alexnet.data.verify import check_start, published_file, verify
 from alexnet.errors import UserError
 
@@ -114,6 +121,7 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
 
 def _receive_remote(data: config.Data, origin: str, into: Path, folder: Path) -> bool:
     """Download each file and verify it before the next. Whether they need not be read any more."""
+    check_url(origin)
     partials = folder.parent / ".partial"
     published = DATASETS[data.name].files if data.name in DATASETS else (PublishedFile(""),)
     received: dict[str, Path] = {}
