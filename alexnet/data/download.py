@@ -5,8 +5,11 @@ other source by data.sha256 if that is set. What no digest proves is read as pre
 So what lies in data/raw is a data set of the kind of data.name.
 """
 
+import errno
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -68,15 +71,34 @@ def _receive_from_first_available(data: config.Data, new: Path, folder: Path) ->
     for origin in origins:
         try:
             (new / "files").mkdir()
-            receive = _receive_remote if is_url(origin) else _receive_local
-            is_read = receive(data, origin, new / "files", folder)
-            return _check_received(data, origin, new, is_read)
+            with _reading(origin, new, folder.parent / ".partial"):
+                receive = _receive_remote if is_url(origin) else _receive_local
+                is_read = receive(data, origin, new / "files", folder)
+                return _check_received(data, origin, new, is_read)
         except UserError as error:
             shutil.rmtree(new / "files")
             failures.append(f"data.source: {error}" if data.sources else str(error))
             if origin != origins[-1]:
                 log.info("%s; trying the next source", error)
     raise UserError("\n".join(dict.fromkeys(failures)))
+
+
+@contextmanager
+def _reading(origin: str, *written: Path) -> Iterator[None]:
+    """Turn an OSError of reading a source into a UserError; one of writing passes.
+
+    written: the folders that are written to. An error of copying names the file that is read,
+    though it may be the disk that is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        if any(Path(error.filename).is_relative_to(folder) for folder in written):
+            raise
+        at = "" if error.filename == str(local_path(origin)) else f": {error.filename}"
+        raise UserError(f"{origin} cannot be read ({error.strerror}{at})") from None
 
 
 def _list_origins(data: config.Data) -> list[str]:

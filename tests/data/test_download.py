@@ -244,6 +244,8 @@ def test_an_archive_of_images_is_downloaded_by_url(server, tmp_path, raw):
     source = f"{server.url}/a/images.tar?version=2"
     assert fetch(raw, source=source, sha256=digest(archive)) == {"images.tar": archive}
     assert load_source(raw).source == source
+    server.files[f"/{'a' * 300}.tar"] = archive
+    assert list(fetch(raw, source=f"{server.url}/{'a' * 300}.tar")) == ["a" * 251 + ".tar"]
 
 
 def test_of_links_in_a_folder_the_content_is_copied(tmp_path, raw):
