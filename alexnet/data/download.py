@@ -103,8 +103,6 @@ def _reading(origin: str, *written: Path) -> Iterator[None]:
 
 def _list_origins(data: config.Data) -> list[str]:
     """The values of data.source, or else the published addresses."""
-    if not all(source.strip() for source in data.sources):
-        raise UserError("data.source: is empty; give a URL or a path, or null")
     if data.sources:
         return data.sources
     if data.name == "digits":
