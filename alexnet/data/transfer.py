@@ -206,6 +206,11 @@ def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int 
                 advance(len(block))
                 if num_bytes is not None and file.tell() > MAX_RATIO * num_bytes:
                     return  # not the published file: don't fill the disk with it
+        # A server may answer a range with less than was asked (RFC 9110, 15.3.7).
+        whole = _content_range(response).rpartition("/")[2]
+        is_told = response.status_code == 206 and whole.isascii() and whole.isdecimal()
+        if is_told and partial.stat().st_size < int(whole):
+            raise _TransientError("the server sent less than the rest")
 
 
 def _check_status(response: requests.Response, url: str) -> None:

@@ -50,8 +50,9 @@ def get(server, tmp_path, waits):
         (["cut", "cut"], [None, "bytes=150000-", "bytes=225000-"]),
         (["cut", "ignore"], [None, "bytes=150000-"]),
         (["cut", "shift"], [None, "bytes=150000-", None]),
+        (["cut", "short"], [None, "bytes=150000-", "bytes=225000-"]),
     ],
-    ids=["no fault", "resumed twice", "the server ignores the range", "another range is sent"],
+    ids=["no fault", "resumed twice", "the range is ignored", "another is sent", "a part of it"],
 )
 def test_an_interrupted_download_is_resumed(server, get, waits, plan, ranges):
     server.plan = plan
