@@ -37,6 +37,7 @@ from alexnet.data.transfer import (
 )
 from alexnet.data.verify import check_start, published_file, verify
 from alexnet.errors import UserError
+from alexnet.scratch import locked_folder
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,10 @@ def download(data: config.Data, folder: Path) -> None:
     with files.atomic_directory(folder, written_by_download(folder)) as new:
         source = _receive_from_first_available(data, new, folder)
         save_source(new, source)
-    shutil.rmtree(partials, ignore_errors=True)
+    if partials.exists():
+        with locked_folder(partials) as is_free:
+            if is_free:  # and no other download uses it
+                shutil.rmtree(partials, ignore_errors=True)
     log.info(
         "%s: %s file(s), %s bytes from %s",
         *(data.name, f"{len(source.files):,}", f"{source.num_bytes:,}", source.source),
@@ -67,13 +71,15 @@ def download(data: config.Data, folder: Path) -> None:
 
 def _receive_from_first_available(data: config.Data, new: Path, folder: Path) -> Source:
     failures: list[str] = []
-    origins = _list_origins(data)
+    origins, partials = _list_origins(data), folder.parent / ".partial"
     for origin in origins:
         try:
             (new / "files").mkdir()
-            with _reading(origin, new, folder.parent / ".partial"):
-                receive = _receive_remote if is_url(origin) else _receive_local
-                is_read = receive(data, origin, new / "files", folder)
+            with _reading(origin, new, partials):
+                if is_url(origin):
+                    is_read = _receive_remote(data, origin, new / "files", partials)
+                else:
+                    is_read = _receive_local(data, origin, new / "files", folder)
                 return _check_received(data, origin, new, is_read)
         except UserError as error:
             shutil.rmtree(new / "files")
@@ -139,10 +145,16 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
     return is_proven
 
 
-def _receive_remote(data: config.Data, origin: str, into: Path, folder: Path) -> bool:
+def _receive_remote(data: config.Data, origin: str, into: Path, partials: Path) -> bool:
     """Download each file and verify it before the next. Whether they need not be read any more."""
     check_url(origin)
-    partials = folder.parent / ".partial"
+    with locked_folder(partials) as is_free:
+        if not is_free:
+            raise UserError(f"{origin}: another download uses {partials}; wait until it has ended")
+        return _receive_files(data, origin, into, partials)
+
+
+def _receive_files(data: config.Data, origin: str, into: Path, partials: Path) -> bool:
     published = DATASETS[data.name].files if data.name in DATASETS else (PublishedFile(""),)
     received: dict[str, Path] = {}
     is_proven = []

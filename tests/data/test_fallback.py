@@ -1,4 +1,4 @@
-"""A source that cannot be read gives way to the next; a target that cannot be written does not."""
+"""What a download does about unreadable sources, a full disk and another download."""
 
 import errno
 import os
@@ -8,8 +8,9 @@ import pytest
 
 from alexnet.data.download import download
 from alexnet.errors import UserError
+from alexnet.scratch import locked_folder
 
-from .making import make_config, make_files, read_files, write_folder
+from .making import make_config, make_files, read_files, write_folder, write_tar
 
 
 @pytest.fixture
@@ -52,3 +53,17 @@ def test_a_full_disk_is_no_fault_of_a_source(tmp_path, copy_fails):
     with pytest.raises(OSError, match="No space left on device") as caught:
         download(make_config(source=[str(mine)]), tmp_path / "raw")
     assert not isinstance(caught.value, UserError)
+
+
+def test_two_downloads_do_not_share_a_partial_file(server, tmp_path):
+    archive = write_tar(tmp_path / "a.tar", make_files(2)).read_bytes()
+    server.files["/a.tar"] = archive
+    data, partials = make_config(source=f"{server.url}/a.tar"), tmp_path / ".partial"
+    with locked_folder(partials):
+        (partials / "of the other.part").write_bytes(b"x")
+        with pytest.raises(UserError, match=r"another download uses .*; wait until it"):
+            download(data, tmp_path / "raw")
+        download(make_config(source=f"{tmp_path}/a.tar"), tmp_path / "raw")
+        assert os.listdir(partials) == ["of the other.part"]
+    download(data, tmp_path / "raw")
+    assert not partials.exists()
