@@ -132,7 +132,7 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
                 raise UserError(
                     f"{root} contains {folder}, where it would be copied to; move it out"
                 )
-            if number := read_folder(root).num_system_files:  # which the copy lacks
+            if number := read_folder(root, is_source=True).num_system_files:  # which the copy lacks
                 log.info("%s: skipped %d hidden or system file(s)", origin, number)
     is_proven = is_folder or all(
         [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)

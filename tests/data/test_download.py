@@ -222,6 +222,15 @@ def test_a_source_that_preprocess_would_refuse_is_not_kept(tmp_path, server, raw
     assert fetch(raw, source=str(mine)) == make_files(2)
 
 
+def test_an_image_alone_in_a_folder_is_misplaced(tmp_path, raw):
+    image = next(iter(make_files(1).values()))
+    mine = write_folder(tmp_path / "mine", {"a.png": image})
+    with pytest.raises(UserError, match=rf"{mine}: a\.png lies in no class\n  found:\n    a.png"):
+        fetch(raw, source=str(mine))
+    with pytest.raises(UserError, match=r"a\.png cannot be read: it is one image"):
+        fetch(raw, source=f"{mine}/a.png")
+
+
 def test_a_folder_is_copied_without_system_files(tmp_path, raw, log):
     files = make_files(2)
     mine = write_folder(tmp_path / "mine", files | {"cat/.DS_Store": b"", ".git/config": b""})
