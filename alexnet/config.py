@@ -6,11 +6,12 @@ not imported, so the error comes in a fraction of a second.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 
@@ -47,7 +48,7 @@ class Section(BaseModel):
 class Data(Section):
     name: Literal["cifar10", "cifar100", "mnist", "fashion-mnist", "digits", "folder"]
     source: SourceName | Annotated[list[SourceName], Field(max_length=100)] | None
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    sha256: Annotated[str, AfterValidator(str.lower)] | None
     image_size: Side
     channels: Literal[1, 3]
     val_fraction: Split
@@ -58,10 +59,9 @@ class Data(Section):
     @property
     def sources(self) -> list[str]:
         """URLs or paths to try, in order; empty for the data set's published addresses."""
-        if self.source is None:
-            return []
-        sources = [self.source] if isinstance(self.source, str) else self.source
-        return [unquote(s[7:]) if s.startswith("file:///") else s for s in sources]
+        sources = [self.source] if isinstance(self.source, str) else self.source or []
+        is_file = "(?is)^file://(localhost)?(/.*)"
+        return [re.sub(is_file, lambda match: unquote(match[2]), name, count=1) for name in sources]
 
     @property
     def local_sources(self) -> list[Path]:
@@ -70,16 +70,18 @@ class Data(Section):
 
     @model_validator(mode="after")
     def _source_fits_name(self) -> "Data":
+        if not all(name.strip() for name in self.sources):
+            raise ValueError("source: is empty; give a URL or a path, or null")
         if any("\0" in name for name in self.sources):
             raise ValueError("source: no path or URL has a zero byte")
         if self.name == "folder" and not self.sources:
-            raise ValueError(
-                "source: a folder data set needs the path or URL of your images in data.source"
-            )
+            raise ValueError("source: a folder data set needs the path or URL of your images")
         if self.name == "digits" and self.sources:
             raise ValueError("source: digits comes with scikit-learn; set data.source to null")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction: with test_fraction it leaves no images to train on")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError("sha256: should be null or 64 hexadecimal digits")
         return self
 
 

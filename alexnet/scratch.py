@@ -37,6 +37,18 @@ def scratch_path(path: Path, is_folder: bool = False) -> Iterator[Path]:
         os.close(descriptor)
 
 
+@contextmanager
+def locked_folder(path: Path) -> Iterator[bool]:
+    """Lock a folder, made if it is missing. Whether it was free: no other process locks it."""
+    path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Before the lock, another process may have removed it.
+        yield _lock(descriptor, otherwise=True) and _is_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_folder(path: Path, scratch: Path) -> None:
     """Put `scratch`/new in the place of the folder `path`, which moves to `scratch`.
 

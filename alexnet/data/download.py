@@ -5,8 +5,11 @@ other source by data.sha256 if that is set. What no digest proves is read as pre
 So what lies in data/raw is a data set of the kind of data.name.
 """
 
+import errno
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -25,9 +28,17 @@ from alexnet.data.source import (
     save_source,
     written_by_download,
 )
-from alexnet.data.transfer import NotFoundError, discard_partial, fetch, is_url, partial_path
+from alexnet.data.transfer import (
+    NotFoundError,
+    check_url,
+    discard_partial,
+    fetch,
+    is_url,
+    partial_path,
+)
 from alexnet.data.verify import check_start, published_file, verify
 from alexnet.errors import UserError
+from alexnet.scratch import locked_folder
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +60,10 @@ def download(data: config.Data, folder: Path) -> None:
     with files.atomic_directory(folder, written_by_download(folder)) as new:
         source = _receive_from_first_available(data, new, folder)
         save_source(new, source)
-    shutil.rmtree(partials, ignore_errors=True)
+    if partials.exists():
+        with locked_folder(partials) as is_free:
+            if is_free:  # and no other download uses it
+                shutil.rmtree(partials, ignore_errors=True)
     log.info(
         "%s: %s file(s), %s bytes from %s",
         *(data.name, f"{len(source.files):,}", f"{source.num_bytes:,}", source.source),
@@ -58,13 +72,16 @@ def download(data: config.Data, folder: Path) -> None:
 
 def _receive_from_first_available(data: config.Data, new: Path, folder: Path) -> Source:
     failures: list[str] = []
-    origins = _list_origins(data)
+    origins, partials = _list_origins(data), folder.parent / ".partial"
     for origin in origins:
         try:
             (new / "files").mkdir()
-            receive = _receive_remote if is_url(origin) else _receive_local
-            is_read = receive(data, origin, new / "files", folder)
-            return _check_received(data, origin, new, is_read)
+            with _reading(origin, new, partials):
+                if is_url(origin):
+                    is_read = _receive_remote(data, origin, new / "files", partials)
+                else:
+                    is_read = _receive_local(data, origin, new / "files", folder)
+                return _check_received(data, origin, new, is_read)
         except UserError as error:
             shutil.rmtree(new / "files")
             failures.append(f"data.source: {error}" if data.sources else str(error))
@@ -73,10 +90,26 @@ def _receive_from_first_available(data: config.Data, new: Path, folder: Path) ->
     raise UserError("\n".join(dict.fromkeys(failures)))
 
 
+@contextmanager
+def _reading(origin: str, *written: Path) -> Iterator[None]:
+    """Turn an OSError of reading a source into a UserError; one of writing passes.
+
+    written: the folders that are written to. An error of copying names the file that is read,
+    though it may be the disk that is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        if any(Path(error.filename).is_relative_to(folder) for folder in written):
+            raise
+        at = "" if error.filename == str(local_path(origin)) else f": {error.filename}"
+        raise UserError(f"{origin} cannot be read ({error.strerror}{at})") from None
+
+
 def _list_origins(data: config.Data) -> list[str]:
     """The values of data.source, or else the published addresses."""
-    if not all(source.strip() for source in data.sources):
-        raise UserError("data.source: is empty; give a URL or a path, or null")
     if data.sources:
         return data.sources
     if data.name == "digits":
@@ -100,7 +133,8 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
                 raise UserError(
                     f"{root} contains {folder}, where it would be copied to; move it out"
                 )
-            log_system_files(origin, read_folder(root))  # which the copy lacks
+            # The copy lacks the system files.
+            log_system_files(origin, read_folder(root, is_source=True))
     is_proven = is_folder or all(
         [_verify(data, name, str(path), path) for name, path in located]  # noqa: C419 (each)
     )
@@ -112,9 +146,16 @@ def _receive_local(data: config.Data, origin: str, into: Path, folder: Path) -> 
     return is_proven
 
 
-def _receive_remote(data: config.Data, origin: str, into: Path, folder: Path) -> bool:
+def _receive_remote(data: config.Data, origin: str, into: Path, partials: Path) -> bool:
     """Download each file and verify it before the next. Whether they need not be read any more."""
-    partials = folder.parent / ".partial"
+    check_url(origin)
+    with locked_folder(partials) as is_free:
+        if not is_free:
+            raise UserError(f"{origin}: another download uses {partials}; wait until it has ended")
+        return _receive_files(data, origin, into, partials)
+
+
+def _receive_files(data: config.Data, origin: str, into: Path, partials: Path) -> bool:
     published = DATASETS[data.name].files if data.name in DATASETS else (PublishedFile(""),)
     received: dict[str, Path] = {}
     is_proven = []

@@ -13,6 +13,7 @@ from alexnet.data.file_kinds import is_image
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
 from alexnet.data.index import DatasetIndex, Item
 from alexnet.data.layout import Folder, find_classes, find_splits, layout_error
+from alexnet.data.members import HEAD_BYTES
 from alexnet.errors import UserError
 from alexnet.escape import check_class_name
 from alexnet.files import abbreviate
@@ -20,15 +21,17 @@ from alexnet.files import abbreviate
 _ClassFolders = list[tuple[Folder, Folder]]  # of a split; see find_classes
 
 
-def read_folder(files: Path) -> DatasetIndex:
+def read_folder(files: Path, is_source: bool = False) -> DatasetIndex:
     """The index of a folder of images, or of the one archive in `files`.
 
+    is_source: `files` is what data.source names, and not a copy of that: so an image alone in it
+    is a misplaced file, and not what was named in place of an archive.
     Classes are sorted by name and images by path, so the index does not depend on the order
     in an archive or a file system. See alexnet.data.layout for the folders. Raises UserError
     that names the misplaced files, a class without images, a single class, the classes that
     are not in all splits, or those whose names are alike or no line of text.
     """
-    root = _root(files)
+    root = _root(files, is_source)
     listing = _list_members(root)
     splits = {
         split: find_classes(root.name, listing.tree, folder)
@@ -66,10 +69,13 @@ def read_folder(files: Path) -> DatasetIndex:
     )
 
 
-def _root(files: Path) -> Path:
+def _root(files: Path, is_source: bool) -> Path:
     """`files` itself, or the only file in it: an archive, whatever its name."""
     entries = list(files.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_file() else files
+    if len(entries) != 1 or not entries[0].is_file():
+        return files
+    with entries[0].open("rb") as file:
+        return files if is_source and is_image(file.read(HEAD_BYTES)) else entries[0]
 
 
 @dataclass

@@ -16,6 +16,7 @@ from alexnet.errors import UserError
 from alexnet.files import sha256
 
 _COMPRESSED = (".gz", ".xz", ".bz2")
+_MAX_NAME_BYTES = 255  # of a file, on Linux
 _TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # its folder below the root
 
 
@@ -75,7 +76,12 @@ def find_changes(raw: Path, source: Source) -> list[str]:
 
 
 def archive_name(file_name: str) -> str:
-    """The name under which an archive is kept: without leading dots, which would hide it."""
+    """The name under which an archive is kept: without leading dots, which would hide it.
+
+    Of a name longer than a file's may be, the end with the suffix is kept.
+    """
+    while len(os.fsencode(file_name)) > _MAX_NAME_BYTES:
+        file_name = file_name[1:]
     return file_name.lstrip(".") or "images"
 
 

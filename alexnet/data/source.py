@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,13 +95,15 @@ def naming_origin(files: Path, origin: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        message, names = str(error), [str(files), files.name]
+        message, names = str(error), [files.name]
         if files.is_dir():
             entries = list(files.iterdir())
-            names += [entries[0].name] if len(entries) == 1 else []
-        for name in names:
-            if message.startswith((f"{name}: ", f"{name} ")):
-                raise UserError(f"{origin}{message.removeprefix(name)}{advice}") from None
+            names += [entries[0].name] if len(entries) == 1 and entries[0].is_file() else []
+        # A name may be another word of a message as well: of "1 of 13 images", the 1.
+        starts = [rf"{re.escape(name)}(?=(:| cannot| has| is| lacks| should) )" for name in names]
+        for start in (rf"{re.escape(str(files))}(?=:? )", *starts):
+            if found := re.match(start, message):
+                raise UserError(f"{origin}{message[found.end() :]}{advice}") from None
         raise UserError(f"{origin}: {message}{advice}") from None
 
 

@@ -68,23 +68,34 @@ def is_url(source: str) -> bool:
 
 def check_url(url: str) -> None:
     """Raises UserError unless it is https (or http to this machine), without a password."""
-    parts = _split(url)
-    if parts.username or parts.password:
+    shown, parts = _without_login(url), _split(url)
+    # A # in a password ends the host: the rest of the password is then the fragment.
+    if parts.username or parts.password or "@" in parts.fragment:
         raise UserError(
-            f"{parts.scheme}://{parts.hostname}{parts.path}: has a password, which would end up in "
-            "the files that the pipeline writes; put it in ~/.netrc"
+            f"{shown}: has a password, which would end up in the files that the pipeline writes; "
+            "put it in ~/.netrc"
         )
     if parts.scheme not in ("https", "http"):
-        raise UserError(f"{url}: give an https:// address or a local path")
+        raise UserError(f"{shown}: give an https:// address or a local path")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise UserError(f"{url}: http is not protected against changes on the way; use https")
+        raise UserError(f"{shown}: http is not protected against changes on the way; use https")
 
 
 def _split(url: str) -> SplitResult:
     try:
-        return urlsplit(url)
+        parts = urlsplit(url)
+        _ = parts.port  # which raises ValueError as well, of a password with a slash for one
     except ValueError as error:
-        raise UserError(f"{url} is not a URL ({error})") from None
+        shown = _without_login(url)
+        reason = f" ({error})" if shown == url else "; a login belongs in ~/.netrc"
+        raise UserError(f"{shown} is not a URL{reason}") from None
+    return parts
+
+
+def _without_login(url: str) -> str:
+    """The address for an error; of one that may hold a login, wherever, the scheme alone."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://..." if "@" in rest else url
 
 
 def partial_path(url: str, folder: Path) -> Path:
@@ -195,6 +206,11 @@ def _attempt(session: requests.Session, url: str, partial: Path, num_bytes: int 
                 advance(len(block))
                 if num_bytes is not None and file.tell() > MAX_RATIO * num_bytes:
                     return  # not the published file: don't fill the disk with it
+        # A server may answer a range with less than was asked (RFC 9110, 15.3.7).
+        whole = _content_range(response).rpartition("/")[2]
+        is_told = response.status_code == 206 and whole.isascii() and whole.isdecimal()
+        if is_told and partial.stat().st_size < int(whole):
+            raise _TransientError("the server sent less than the rest")
 
 
 def _check_status(response: requests.Response, url: str) -> None:

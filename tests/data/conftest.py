@@ -10,8 +10,9 @@ class Server:
 
     `plan` has a fault for each of the next requests: `cut` sends half the body, a number
     sends that status (in a pair with headers), `ignore` ignores the range, `shift` answers with
-    another range. After the plan, requests are served correctly, with `headers` besides.
-    `login`, if set, is the Authorization that is asked for. `tls` is the context to serve in.
+    another range, `short` with the first half of it. After the plan, requests are served
+    correctly, with `headers` besides. `login`, if set, is the Authorization that
+    is asked for. `tls` is the context to serve in.
     """
 
     def __init__(self, tls=None):
@@ -61,10 +62,11 @@ class Server:
         if start >= end > 0:
             headers = {"Content-Range": f"bytes */{end}", "Content-Length": "0"}
             return self.send_head(request, 416, **headers)
+        end = start + (end - start) // 2 if fault == "short" else end
         headers = {"ETag": self.etag, "Content-Length": str(end - start)} | self.headers
         if start:
             first = start + 1 if fault == "shift" else start
-            headers["Content-Range"] = f"bytes {first}-{end - 1}/{end}"
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
         self.send_head(request, 206 if start else 200, **headers)
         stop = start + (end - start) // 2 if fault == "cut" else end
         request.wfile.write(content[start:stop])

@@ -66,3 +66,12 @@ def test_a_message_names_the_source_and_not_its_copy(tmp_path, message, expected
     with pytest.raises(UserError) as caught, naming_origin(files, "/mine", "; mend it"):
         raise UserError(message.format(files=files))
     assert str(caught.value) == expected
+
+
+def test_a_number_at_the_start_of_a_message_is_no_name(tmp_path):
+    files = write_folder(tmp_path / "files", {"1": b""})
+    with pytest.raises(UserError, match=r"^/mine: 1 of 13 images"), naming_origin(files, "/mine"):
+        raise UserError("1 of 13 images cannot be read")
+    files = write_folder(tmp_path / "wrapped", {"cat/1.png": b""})
+    with pytest.raises(UserError, match=r"^/mine: cat holds"), naming_origin(files, "/mine"):
+        raise UserError("cat holds no images")

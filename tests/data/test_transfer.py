@@ -50,8 +50,9 @@ def get(server, tmp_path, waits):
         (["cut", "cut"], [None, "bytes=150000-", "bytes=225000-"]),
         (["cut", "ignore"], [None, "bytes=150000-"]),
         (["cut", "shift"], [None, "bytes=150000-", None]),
+        (["cut", "short"], [None, "bytes=150000-", "bytes=225000-"]),
     ],
-    ids=["no fault", "resumed twice", "the server ignores the range", "another range is sent"],
+    ids=["no fault", "resumed twice", "the range is ignored", "another is sent", "a part of it"],
 )
 def test_an_interrupted_download_is_resumed(server, get, waits, plan, ranges):
     server.plan = plan
@@ -119,8 +120,14 @@ def test_a_file_larger_than_published_is_not_read_to_its_end(server, get):
     [
         ("http://example.org/x", "use https"),
         ("ftp://example.org/x", "https:// address or a local path"),
-        ("https://me:secret@example.org/x", r"https://example.org/x: has a password.*netrc"),
-        ("http://me:secret@example.org/x", r"http://example.org/x: has a password.*netrc"),
+        ("https://me:secret@example.org/x", r"https://\.\.\.: has a password.*netrc"),
+        ("http://me:secret@example.org/x", r"http://\.\.\.: has a password.*netrc"),
+        ("https://secret@example.org/x", r"https://\.\.\.: has a password.*netrc"),
+        ("https://me:a#secret@127.0.0.1/x", r"https://\.\.\. is not a URL; .*netrc"),
+        ("https://me:1#secret@127.0.0.1/x", r"https://\.\.\.: has a password.*netrc"),
+        ("https://me:a/secret@example.org/x", r"https://\.\.\. is not a URL; .*netrc"),
+        ("https://me:secret@[::1/x", r"https://\.\.\. is not a URL; .*netrc"),
+        ("ftp://me:a/secret@example.org/x", r"ftp://\.\.\. is not a URL"),
         ("file:///etc/passwd", "https:// address or a local path"),
         ("https://[::1/x", "is not a URL"),
     ],
