@@ -46,8 +46,8 @@ def decode_items(
 ) -> Iterator[DecodedChunk]:
     """Decode all items, in chunks, in their order.
 
-    An image that does not decode is one of the chunk's `failures`. Raises UserError if a worker
-    is killed.
+    An image that is not read, or does not decode, is one of the chunk's `failures`. Raises
+    UserError if a worker is killed.
     """
     chunks = _chunks(items, max(1, min(CHUNK_ITEMS, CHUNK_BYTES // (size * size * channels))))
     num_workers = min(num_workers, num_items // CHUNK_ITEMS)
@@ -79,6 +79,9 @@ def _decode_chunk(chunk: list[Item], size: int, channels: int) -> DecodedChunk:
     decoded: dict[int, Pixels] = {}
     failures = []
     for item in chunk:
+        if isinstance(item.content, str):
+            failures.append(Failure(item.index, item.name, item.content))
+            continue
         try:
             decoded[item.index] = decode_image(item.content, item.name, size, channels)
         except ImageError as error:

@@ -56,7 +56,7 @@ def read_folder(files: Path, is_source: bool = False) -> DatasetIndex:
             names = [str(path) for path in (member.path, *hard_links.get(member.path, ()))]
             wanted = [name for name in names if name in index_of]
             if member.open and wanted:
-                content = member.read()
+                content = member.too_large or member.read()
                 yield from (Item(index_of[name], name, content) for name in wanted)
 
     return DatasetIndex(

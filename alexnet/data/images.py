@@ -6,7 +6,6 @@ Training and inference share this module: an image gives the same pixels in both
 import io
 import os
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
@@ -17,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from alexnet.data.bit_depth import fix_transparency, refuse_misread, to_eight_bits
 from alexnet.data.file_kinds import name_kind, name_unknown
+from alexnet.data.image_ends import GET, PNG_SIGNATURE, check_end, without_metadata
 from alexnet.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +37,6 @@ IMAGE_FORMATS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 IMAGE_SUFFIXES = tuple(suffix for suffixes in IMAGE_FORMATS.values() for suffix in suffixes)
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES: dict[str, bytes | tuple[bytes, ...]] = {
     "JPEG": b"\xff\xd8",
     "PNG": PNG_SIGNATURE,
@@ -48,7 +47,6 @@ _SIGNATURES: dict[str, bytes | tuple[bytes, ...]] = {
     "PNM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
 }
 _LIMIT = f"at most {MAX_IMAGE_PIXELS:,} are decoded; make the image smaller"
-_GET = "get the file again"
 _SAVE = "get it again, or save it as an ordinary JPEG or PNG"
 _UPRIGHT = {  # EXIF's orientation: what turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -115,12 +113,11 @@ def _decode_file(content: bytes, size: int, channels: int) -> Pixels:
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise UserError(f"{image.width:,} x {image.height:,} pixels; {_LIMIT}")
             pixels = resize_and_crop(image, size, channels)
-            if image.format in ("JPEG", "MPO"):
-                _check_jpeg_end(content)
+            check_end(content, image.format)
             return pixels
     except Exception:
         # Pillow refuses a PNG for a damaged or a very long text beside intact pixels.
-        if content.startswith(PNG_SIGNATURE) and (less := _without_metadata(content)) != content:
+        if content.startswith(PNG_SIGNATURE) and (less := without_metadata(content)) != content:
             return _decode_file(less, size, channels)
         raise
 
@@ -136,9 +133,9 @@ def _explain(error: Exception, content: bytes | Pixels) -> str:
     if isinstance(error, Image.DecompressionBombError):
         reason = f"too many pixels; {_LIMIT}"
     elif "truncated" in reason.lower():
-        reason = f"its end is missing; {_GET}"
+        reason = f"its end is missing; {GET}"
     elif reason.startswith(("decoder error", "could not create decoder", "broken data stream")):
-        reason = f"its data is damaged; {_GET}"
+        reason = f"its data is damaged; {GET}"
     return f"does not decode as an image: {reason}"
 
 
@@ -157,25 +154,6 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-def _without_metadata(png: bytes) -> bytes:
-    """The chunks that its pixels and its orientation need, the latter if it is intact."""
-    kept, start = [PNG_SIGNATURE], len(PNG_SIGNATURE)
-    while start < len(png):
-        stop = start + 12 + int.from_bytes(png[start : start + 4])
-        kind, chunk = png[start + 4 : start + 8], png[start:stop]
-        is_intact = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND") or (kind == b"eXIf" and is_intact):
-            kept.append(chunk)
-        start = stop
-    return b"".join(kept)
-
-
-def _check_jpeg_end(content: bytes) -> None:
-    """Pillow refuses a cut JPEG, but decodes zeros in the place of its end: as flat grey."""
-    if content.endswith(b"\0\0") and content.find(b"\xff\xd9", content.rfind(b"\xff\xda")) < 0:
-        raise UserError(f"zeros stand for its end; {_GET}")
 
 
 def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:

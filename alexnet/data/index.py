@@ -17,14 +17,16 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Image `index` of a data set: an encoded file, or pixels uint8 (H, W, C).
+    """Image `index` of a data set.
 
     name: its path or number, for error messages.
+    content: an encoded file, pixels uint8 (H, W, C), or why it is not read: with the name before
+        it a message.
     """
 
     index: int
     name: str
-    content: bytes | Pixels
+    content: bytes | Pixels | str
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,19 @@ class ArchiveMember:
     def is_folder(self) -> bool:
         return self.open is None and self.hard_link_to is None
 
+    @property
+    def too_large(self) -> str | None:
+        """Why a file of more bytes than any image is not read, in words that follow its name."""
+        if self.num_bytes <= MAX_IMAGE_BYTES:
+            return None
+        return (
+            f"has {self.num_bytes:,} bytes, too many for an image; the limit is {MAX_IMAGE_BYTES:,}"
+        )
+
     def read(self) -> bytes:
         """Raises UserError if the file is damaged or larger than any image."""
-        if self.num_bytes > MAX_IMAGE_BYTES:
-            raise UserError(
-                f"{self.root.name}: {self.path} has {self.num_bytes:,} bytes, too many for an "
-                f"image; the limit is {MAX_IMAGE_BYTES:,}"
-            )
+        if self.too_large:
+            raise UserError(f"{self.root.name}: {self.path} {self.too_large}")
         return self._read(-1)
 
     def read_head(self) -> bytes:

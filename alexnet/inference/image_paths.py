@@ -2,8 +2,9 @@
 
 import glob
 import logging
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from alexnet.data.images import IMAGE_SUFFIXES, is_system_file
@@ -15,9 +16,9 @@ log = logging.getLogger(__name__)
 def find_images(arguments: Iterable[Path]) -> list[Path]:
     """The image files of `arguments` in their order, each once.
 
-    A directory stands for the images in it and below it, known by their suffix and sorted
-    by name; a pattern (with *, ?, [...] or **) for the files that it matches. A file that
-    is named itself is returned unchecked: whoever reads it reports what is wrong with it.
+    A directory stands for the images in it and below it, links followed, known by their suffix
+    and sorted by name; a pattern (with *, ?, [...] or **) for the files that it matches. A file
+    that is named itself is returned unchecked: whoever reads it reports what is wrong with it.
     A warning tells how many files of a directory were left out. Raises UserError for a directory
     or a pattern without images, or an address.
     """
@@ -53,15 +54,34 @@ def _expand(argument: Path) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = list(_walk(folder))
     images = [
         path
         for path in files
-        if path.suffix.lower() in IMAGE_SUFFIXES and not is_system_file(path.relative_to(folder))
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and path.is_file()
+        and not is_system_file(path.relative_to(folder))
     ]
     if images and len(images) < len(files):
         log.warning(
-            "%s: %s file(s) left out, which are hidden, of a system, or do not end in %s",
+            "%s: %s file(s) left out, which are hidden, of a system, links that lead "
+            "nowhere or back, or do not end in %s",
             *(folder, f"{len(files) - len(images):,}", ", ".join(IMAGE_SUFFIXES)),
         )
     return sorted(images)
+
+
+def _walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All that is no folder, in it and below it; links are followed, as in training.
+
+    above: the folders around it. A link to one of them would lead in a circle, so it is no folder.
+    """
+    place = os.path.realpath(folder)
+    if place in above:
+        yield folder
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _walk(path, (*above, place))
+        else:
+            yield path

@@ -212,7 +212,7 @@ def refused_inputs():
         "JPEG, cut": (jpeg[: len(jpeg) // 2], "its end is missing"),
         "JPEG, zeros after half of it": (
             jpeg[: len(jpeg) // 2] + bytes(len(jpeg) // 2),
-            "zeros stand for its end",
+            "its end is missing",
         ),
         "PNG of 140 megapixels": (
             png(1, 0, [[0]], size=(14_000, 10_000)),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from alexnet.data import members
 from alexnet.data.catalog import DATASETS, PublishedFile
 from alexnet.data.dataset import load_meta
 from alexnet.data.download import download
@@ -249,6 +250,15 @@ def test_the_first_ten_images_that_do_not_decode_are_named(tmp_path):
     ]
     assert more == "  and 3 more"
     assert "data.on_bad_image: skip" in advice
+
+
+def test_a_file_too_large_for_an_image_is_left_out_with_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(members, "MAX_IMAGE_BYTES", 10_000)
+    files = broken(make_files(8), "cat/001.png", "dog/002.png") | {"cat/000.png": bytes(10_001)}
+    meta = run(tmp_path, write_folder(tmp_path / "mine", files), on_bad_image="skip")
+    assert [image.name for image in meta.skipped] == ["cat/000.png", "cat/001.png", "dog/002.png"]
+    limit = "has 10,001 bytes, too many for an image; the limit is 10,000"
+    assert meta.skipped[0].reason == limit
 
 
 def test_a_class_without_an_image_that_decodes_is_an_error(tmp_path):

@@ -82,6 +82,19 @@ def test_the_files_of_a_directory_that_are_left_out_are_counted(run, artifact, i
     assert run("predict", artifact, images / "*.png").stderr == ""
 
 
+def test_the_links_of_a_directory_are_followed(images, tmp_path, caplog):
+    (tmp_path / "linked").symlink_to(images)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "more").symlink_to("../linked")
+    (folder / "one.png").symlink_to("more/a.png")
+    (folder / "back").symlink_to(".")
+    (folder / "broken.png").symlink_to("none.png")
+    names = ["more/" + name for name in NAMES]
+    assert find_images([folder]) == [folder / name for name in (*names, "one.png")]
+    assert f"{folder}: 4 file(s) left out" in caplog.text  # a note and a hidden file as well
+
+
 def test_an_address_is_to_be_downloaded(run, artifact):
     result = run("predict", artifact, "https://example.org/a.png?size=2")
     assert result.returncode == 1
