@@ -3,6 +3,7 @@
 import functools
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # Test the code of this checkout, not that of a container image.
 os.environ["STAGE_RUNTIME"] = "host"
+# Under nohup it is ignored, in the commands that tests start as well.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import pytest
 import torch

@@ -196,7 +196,7 @@ def message_of(reader: str, file: str) -> str:
             "train",
             META_FILE,
             META | {"classes": ["", "c"]},
-            "classes.0: a class has a name of 1 to",
+            "classes.0: the class name '' has 0 characters",
         ),
         ("train", META_FILE, META | {"mean": [0.5]}, "mean, std: should have 3 values, one for"),
         ("train", META_FILE, META | {"mean": None}, "mean: should be a valid array"),
