@@ -45,7 +45,7 @@ def test_a_truncated_archive_is_an_error(tmp_path, kind, share):
 
 @pytest.mark.parametrize("kind", ["w", "w:gz"])
 def test_a_tar_joined_to_another_is_an_error(tmp_path, kind):
-    """Else the second would be lost: a reader ends at the zeros behind the first."""
+    """Else the second would be lost: a reader ends at the zeros after the first."""
     path = write(tmp_path / "images", kind)
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(UserError, match=r"images: something follows the end of the tar.*--ignore-"):
