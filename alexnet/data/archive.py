@@ -71,9 +71,8 @@ def _walk_folder(
     for entry in sorted(os.scandir(root / inside), key=lambda entry: entry.name):
         path = checked_path(root, above_name + entry.name)
         if is_system_file(path):
-            yield _file_member(
-                root, path, entry, 0
-            )  # a folder, which is not entered, counts as one
+            # A folder, which is not entered, counts as one.
+            yield _file_member(root, path, entry, 0)
             continue
         is_folder, is_file = _follow(root, path, entry)
         if is_folder:
