@@ -153,7 +153,7 @@ EXECUTION_ONLY |= {"on_checkpoint_error", "tensorboard"}
 class Evaluate(Section):
     device: Device
     batch_size: Count
-    views: Literal["none", "mirrored", "ten-crop"]
+    views: Literal["none", "mirrored", "shifted", "ten-crop"]
     calibration_bins: Count
 
 

@@ -1,12 +1,14 @@
 """How fast is the GPU? Kernels, whole runs and growth by batch size, for `bench.device`."""
 
 import dataclasses
+import hashlib
 import multiprocessing
 import os
 import shutil
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +36,6 @@ NUM_KERNELS = 40
 NUM_TIMED_EPOCHS = 3
 # The default and its next multiples first, then the extremes.
 BATCH_SIZES = (512, 1024, 2048, 8192, 128, 4096, 256)
-WHOLE_RUN = "whole_run.safetensors"
 REHEARSED_SIZES = (512,)
 COMPILE_THREADS = 4  # of each of the processes that compile at the same time
 
@@ -105,7 +106,7 @@ def cold_run(setup: Setup, recorder: Recorder) -> None:
     """A whole training that compiles its step."""
     if not setup.is_rehearsal:  # which has compiled for minutes
         shutil.rmtree(setup.compiled, ignore_errors=True)
-    (setup.work / WHOLE_RUN).unlink(missing_ok=True)
+    weights_of_whole_run(setup).unlink(missing_ok=True)
     whole_run(setup, recorder)
 
 
@@ -127,7 +128,7 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
     run.fit(on_epoch)
     total = now(bench.device) - start
     images_per_second = len(bench.train) / statistics.median(seconds)
-    weights = setup.work / WHOLE_RUN
+    weights = weights_of_whole_run(setup)
     before_sha256 = sha256(weights) if weights.exists() else None
     save_weights(weights, run.model, run.metadata)
     recorder.add(
@@ -142,11 +143,20 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
     )
     if before_sha256:
         same = sha256(weights) == before_sha256
-        recorder.check("the same weights as the last whole run", same, before_sha256)
+        name = "the same weights as the last whole run of these parameters"
+        recorder.check(name, same, before_sha256)
     del run
     cost = cost_of(bench)
     recorder.add(gpu=gpu_state())  # just after a large product: its clocks under load
     recorder.add(cost=cost.at(images_per_second, bench.params.train.batch_size))
+
+
+def weights_of_whole_run(setup: Setup) -> Path:
+    """Where the last whole run of these parameters left its weights."""
+    parameters = f"{setup.params.model} {setup.params.train}"
+    return (
+        setup.work / f"whole_run_{hashlib.sha256(parameters.encode()).hexdigest()[:12]}.safetensors"
+    )
 
 
 def cost_of(bench: Bench) -> Cost:

@@ -21,13 +21,13 @@ Change = dict[str, Any]  # of the parameters of `train`, and the model's dropout
 # preset `fast`: a long training was screened before (docs/ablation.md).
 FACTORS: dict[str, tuple[Any, Any, Any]] = {
     "batch_size": (512, 256, 128),
-    "learning_rate": (0.1, 0.2, 0.3),
-    "muon_lr": (0.02, 0.04, 0.06),
+    "learning_rate": (0.1, 0.07, 0.05),
+    "muon_lr": (0.02, 0.014, 0.01),
     "dropout": (0.1, 0.05, 0.02),
-    "scale": (0.2, 0.1, 0.05),
-    "color_jitter": (0.25, 0.1, 0.05),
+    "scale": (0.1, 0.05, 0.0),
+    "color_jitter": (0.1, 0.05, 0.0),
     "cutout": (8, 4, 2),
-    "cutmix_prob": (0.25, 0.1, 0.05),
+    "cutmix_prob": (0.1, 0.05, 0.0),
 }
 
 

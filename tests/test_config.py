@@ -69,7 +69,10 @@ def test_the_projects_own_files_are_valid():
         ({"train__muon_lr": 0.0}, r"train\.muon_lr: .* greater than 0"),
         ({"train__num_processes": "all"}, r"train\.num_processes: .*'auto'.*\(got 'all'\)"),
         ({"train__num_processes": 0}, r"train\.num_processes: .* \(got 0\)"),
-        ({"evaluate__views": "five"}, r"evaluate\.views: should be 'none', 'mirrored' or 'ten-c"),
+        (
+            {"evaluate__views": "five"},
+            r"evaluate\.views: should be 'none', 'mirrored', 'shifted' or",
+        ),
         ({"data__name": "folder"}, r"data\.source: a folder data set needs the path or URL"),
         ({"data__source": "here"}, r"data\.source: digits comes with scikit-learn"),
         ({"data__source": ""}, r"data\.source: is empty; give a URL or a path, or null"),

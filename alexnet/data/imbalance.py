@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Of two classes at 4 : 1, a network that always answers the larger one reaches an accuracy of
-# 0.8, the gate.min_accuracy of params.yaml, with a balanced accuracy of 0.5.
+# 0.8 with a balanced accuracy of 0.5.
 HIGH_RATIO = 4
 
 

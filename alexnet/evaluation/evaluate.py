@@ -56,9 +56,11 @@ def logits_of(
 def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
     """Views (N, size, size, C) of images (N, H, W, C), for test-time augmentation.
 
-    `mirrored`: the centre crop and its mirror image. `ten-crop`: the crops of the four
-    corners and the centre, and their mirror images (the 2012 paper, section 4.1). Raises
-    UserError if ten-crop is asked for and the images are not larger than `size`.
+    `mirrored`: the centre crop and its mirror image. `shifted`: the nine crops around it by a
+    pixel in each direction, and their mirror images; where the image ends, it continues as its
+    mirror image. `ten-crop`: the crops of the four corners and the centre, and their mirror
+    images (the 2012 paper, section 4.1). Raises UserError if ten-crop is asked for and the images
+    are not larger than `size`.
     """
     top, left = images.shape[1] - size, images.shape[2] - size
     places = [(top // 2, left // 2)]
@@ -69,6 +71,10 @@ def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
                 "that the network takes; set data.image_size and train.crop_size"
             )
         places += [(0, 0), (0, left), (top, 0), (top, left)]
+    if views == "shifted":
+        rows, columns = ([1, *range(side), side - 2] for side in images.shape[1:3])
+        images = images[:, rows][:, :, columns]
+        places = [(top // 2 + y, left // 2 + x) for y in range(3) for x in range(3)]
     for y, x in places:
         crop = images[:, y : y + size, x : x + size]
         yield crop

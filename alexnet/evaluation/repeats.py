@@ -22,6 +22,7 @@ class SeedResult:
     test_accuracy: Share
     test_loss: NotNegative
     test_accuracy_mirrored: Share | None = None  # evaluate.views
+    test_accuracy_shifted: Share | None = None
     test_accuracy_ten_crop: Share | None = None
 
     def as_dict(self) -> dict[str, Any]:

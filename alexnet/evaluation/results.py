@@ -38,6 +38,7 @@ class Metrics:
     top5_accuracy: Share | None = None  # with more than five classes
     per_class: Annotated[dict[ClassName, ClassMetrics], Field(min_length=1)]
     accuracy_mirrored: Share | None = None  # evaluate.views
+    accuracy_shifted: Share | None = None
     accuracy_ten_crop: Share | None = None
     weights_sha256: Sha256
 

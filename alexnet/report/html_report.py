@@ -26,6 +26,7 @@ SEED_COLUMNS = {  # of the table of seeds: SeedResult's fields
     "val_accuracy": "validation accuracy",
     "test_accuracy": "test accuracy",
     "test_accuracy_mirrored": "with mirrored views",
+    "test_accuracy_shifted": "with shifted views",
     "test_accuracy_ten_crop": "with ten crops",
 }
 

@@ -178,12 +178,26 @@ class TopActivations:
     positions: NDArray[np.int64]  # (N, C): row times `width` plus column
     width: int  # of the map
 
-    def selective_channels(self, number: int) -> list[int]:
-        """The channels whose strongest activations exceed their mean by the largest factor."""
+    def selective_channels(self, number: int, num_images: int) -> list[int]:
+        """The channels whose strongest activations exceed their mean by the largest factor.
+
+        Of those that share one of their `num_images` strongest images, as many channels of a deep
+        layer do, only the first is taken, as long as there are others.
+        """
         strongest = -np.sort(-self.values, axis=0)[:NUM_STRONGEST].mean(axis=0)
         mean = self.values.mean(axis=0)
         ratio = np.where(strongest > 0, strongest / np.maximum(mean, 1e-6), 0)
-        return sorted(np.argsort(-ratio, kind="stable")[:number].tolist())
+        chosen: list[int] = []
+        others: list[int] = []
+        shown: set[int] = set()
+        for channel in np.argsort(-ratio, kind="stable").tolist():
+            images = {image for image, *_ in self.strongest(channel, num_images)}
+            if ratio[channel] > 0 and not images & shown:
+                chosen.append(channel)
+                shown |= images
+            else:
+                others.append(channel)
+        return sorted([*chosen, *others][:number])
 
     def strongest(self, channel: int, number: int) -> list[tuple[int, int, int]]:
         """(image, row, column) of a channel's strongest activations, one for each image."""

@@ -203,7 +203,7 @@ def _layer_patches(
     assert stride is not None
     assert start is not None
     channels = []
-    for channel in top.selective_channels(NUM_CHANNELS):
+    for channel in top.selective_channels(NUM_CHANNELS, NUM_PATCHES):
         strongest = top.strongest(channel, NUM_PATCHES)
         patches = [
             crop_receptive_field(images[image].numpy(), row, column, field, stride, start)

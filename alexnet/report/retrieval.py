@@ -122,8 +122,8 @@ def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[
         f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
         f"Of {num_images:,} test images, the {number} with the strongest activation of each "
         f"channel, {crop}. The channels shown are the most selective: their strongest activations "
-        "exceed their mean the most. Where nearly all patches share a class, the channel detects "
-        "that class or a part of it.",
+        "exceed their mean the most, and no two share an image as long as there are others. Where "
+        "nearly all patches share a class, the channel detects that class or a part of it.",
     )
 
 

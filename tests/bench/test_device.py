@@ -10,6 +10,7 @@ import pytest
 from bench import device_report
 from bench.device_checks import STAGES, stages
 from bench.device_setup import Setup, prepare_data
+from bench.device_speed import weights_of_whole_run
 from tests.conftest import ROOT
 from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
 
@@ -91,6 +92,17 @@ def test_the_stages_run_one_after_the_other_without_dvc(params, tmp_path):
     stages(setup, checks)
     assert checks.passed == dict.fromkeys(STAGES, True), (setup.out / "stages.txt").read_text()
     assert checks.figures["export"]
+
+
+def test_a_whole_run_is_compared_with_one_of_the_same_parameters_alone(params, tmp_path):
+    """A second recipe in the same work folder had been called wrong."""
+
+    def weights(**changes):
+        values = params.model_copy(update={"train": params.train.model_copy(update=changes)})
+        return weights_of_whole_run(Setup(values, tmp_path, tmp_path, is_rehearsal=False))
+
+    assert weights(epochs=50) == weights() != weights(epochs=25)
+    assert weights().parent == tmp_path
 
 
 RUN = {"val_loss": 0.5, "train_accuracy": 0.9, "seconds": 6.0, "epochs": 50}

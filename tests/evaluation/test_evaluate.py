@@ -104,6 +104,20 @@ def test_mirrored_views(images):
     assert torch.equal(next(views_of(images, 8, "mirrored")), images)
 
 
+@pytest.mark.parametrize("size", [5, 8])
+def test_shifted_views(size, images):
+    padded = np.pad(images.numpy(), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    first = (8 - size) // 2
+    expected = []
+    for top, left in np.ndindex(3, 3):
+        rows, columns = (slice(first + start, first + start + size) for start in (top, left))
+        view = padded[:, rows, columns]
+        expected += [view, view[:, :, ::-1]]
+    found = [view.numpy() for view in views_of(images, size, "shifted")]
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found[8], next(views_of(images, size, "mirrored")))
+
+
 def test_ten_crop_equals_torchvisions(images):
     """The same ten views, in any order."""
     from torchvision.transforms.v2.functional import ten_crop

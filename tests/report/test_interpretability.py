@@ -109,8 +109,18 @@ def test_selective_channels_and_their_strongest_images():
     positions = np.zeros((30, 3), np.int64)
     positions[7, 1] = 13
     top = TopActivations(values, positions, width=8)
-    assert top.selective_channels(1) == [1]
+    assert top.selective_channels(1, num_images=2) == [1]
     assert top.strongest(1, 2) == [(7, 1, 5), (4, 0, 0)]
+
+
+def test_selective_channels_share_no_image_as_long_as_there_are_others():
+    values = np.ones((30, 4), np.float32)
+    for channel, images, strength in ((0, [4, 7], 90), (1, [7, 9], 80), (3, [2, 5], 70)):
+        values[images, channel] = strength
+    values[:, 2] = 0  # dead
+    top = TopActivations(values, np.zeros((30, 4), np.int64), width=8)
+    chosen = [top.selective_channels(number, num_images=2) for number in (1, 2, 3, 4)]
+    assert chosen == [[0], [0, 3], [0, 1, 3], [0, 1, 2, 3]]
 
 
 def test_neighbours_have_the_smallest_distance_in_the_last_hidden_layer(
