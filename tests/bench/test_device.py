@@ -131,7 +131,9 @@ def values_of(is_rehearsal: bool) -> dict:
     }
 
 
-def test_the_report_has_the_effects_and_the_best_settings_first():
+def test_the_report_has_the_effects_and_the_best_settings_first(monkeypatch):
+    factors = {"muon_lr": (0.02, 0.04, 0.06), "cutout": (8, 4, 2)}
+    monkeypatch.setattr(device_report, "FACTORS", factors)
     lines = device_report.render(values_of(False)).splitlines()
     effects = lines.index("effect  factor")
     assert lines[effects + 1 : effects + 3] == [
