@@ -154,9 +154,8 @@ def whole_run(setup: Setup, recorder: Recorder) -> None:
 def weights_of_whole_run(setup: Setup) -> Path:
     """Where the last whole run of these parameters left its weights."""
     parameters = f"{setup.params.model} {setup.params.train}"
-    return (
-        setup.work / f"whole_run_{hashlib.sha256(parameters.encode()).hexdigest()[:12]}.safetensors"
-    )
+    digest = hashlib.sha256(parameters.encode()).hexdigest()
+    return setup.work / f"whole_run_{digest[:12]}.safetensors"
 
 
 def cost_of(bench: Bench) -> Cost:

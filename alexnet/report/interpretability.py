@@ -191,6 +191,8 @@ class TopActivations:
         others: list[int] = []
         shown: set[int] = set()
         for channel in np.argsort(-ratio, kind="stable").tolist():
+            if len(chosen) == number:
+                break
             images = {image for image, *_ in self.strongest(channel, num_images)}
             if ratio[channel] > 0 and not images & shown:
                 chosen.append(channel)
