@@ -17,7 +17,8 @@ STAGE = """
 import pathlib, signal, sys, time
 def handle(signum, frame):
     time.sleep(0.2)
-    pathlib.Path("received").write_text(str(signum))
+    pathlib.Path("writing").write_text(str(signum))
+    pathlib.Path("writing").rename("received")  # never there and still empty
     sys.exit(128 + signum)
 for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(signum, handle)
