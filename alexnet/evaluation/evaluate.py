@@ -63,18 +63,20 @@ def views_of(images: Tensor, size: int, views: str) -> Iterator[Tensor]:
     are not larger than `size`.
     """
     top, left = images.shape[1] - size, images.shape[2] - size
-    places = [(top // 2, left // 2)]
-    if views == "ten-crop":
-        if min(top, left) < 1:
-            raise UserError(
-                f"evaluate.views: ten-crop needs stored images larger than the {size} pixels "
-                "that the network takes; set data.image_size and train.crop_size"
-            )
-        places += [(0, 0), (0, left), (top, 0), (top, left)]
-    if views == "shifted":
-        rows, columns = ([1, *range(side), side - 2] for side in images.shape[1:3])
-        images = images[:, rows][:, :, columns]
-        places = [(top // 2 + y, left // 2 + x) for y in range(3) for x in range(3)]
+    match views:
+        case "mirrored":
+            places = [(top // 2, left // 2)]
+        case "shifted":
+            rows, columns = ([1, *range(side), side - 2] for side in images.shape[1:3])
+            images = images[:, rows][:, :, columns]
+            places = [(top // 2 + y, left // 2 + x) for y in range(3) for x in range(3)]
+        case "ten-crop":
+            if min(top, left) < 1:
+                raise UserError(
+                    f"evaluate.views: ten-crop needs stored images larger than the {size} pixels "
+                    "that the network takes; set data.image_size and train.crop_size"
+                )
+            places = [(top // 2, left // 2), (0, 0), (0, left), (top, 0), (top, left)]
     for y, x in places:
         crop = images[:, y : y + size, x : x + size]
         yield crop
