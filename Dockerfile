@@ -19,7 +19,7 @@ ENV PATH=/opt/alexnet/bin:$PATH
 # written.
 ENV HOME=/tmp USER=alexnet \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    ALEXNET_IN_CONTAINER=1
+    ALEXNET_IN_CONTAINER=1 ORT_DISABLE_TELEMETRY=1
 # -g: signals go to the whole group, so that a stop reaches a training below a shell.
 ENTRYPOINT ["tini", "-g", "--"]
 

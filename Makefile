@@ -72,7 +72,7 @@ lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and serve.
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
 	    --python-version 3.11 --no-header \
 	    --output-file requirements.lock
-	uv pip compile pyproject.toml --universal --generate-hashes \
+	uv pip compile pyproject.toml --extra serve --extra sign --universal --generate-hashes \
 	    --python-version 3.11 --no-header --constraint requirements.lock \
 	    --output-file serve.lock
 

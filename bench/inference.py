@@ -217,12 +217,9 @@ def _load_pytorch(backend: Backend) -> Predict:
 
 
 def _load_onnxruntime(backend: Backend) -> Predict:
-    import onnxruntime
+    from alexnet.inference.session import open_session
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(backend.file, options, providers=providers)
+    session = open_session(backend.file)
     return lambda batch: session.run(None, {"images": batch})
 
 

@@ -13,12 +13,12 @@ import copy
 import json
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from alexnet import __version__
 from alexnet.errors import UserError
 from alexnet.export.agreement import beyond, differing_labels
+from alexnet.inference.predictor import Preprocessing
+from alexnet.inference.session import open_session
 from alexnet.network.collapse import collapse_for_inference
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
@@ -102,11 +104,8 @@ def save_model(exported: onnx.ModelProto, path: Path, properties: dict[str, str]
 
 def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any]:
     """How a receiver has to prepare an image: as preprocessing and training did. In pixels."""
-    return {
-        "resize": stored_size,  # of the centre square, bicubic with antialiasing
-        "crop": metadata.image_size,  # the centre of the resized square
-        "channels": metadata.channels,
-    }
+    channels: Literal[1, 3] = 1 if metadata.channels == 1 else 3
+    return asdict(Preprocessing(stored_size, metadata.image_size, channels))
 
 
 def properties_of(
@@ -150,9 +149,7 @@ def _strip_metadata(exported: onnx.ModelProto) -> None:
 
 def run_onnx(path: Path, images: NDArray[np.uint8], batch_size: int) -> dict[str, NDArray[Any]]:
     """All outputs (N, ...) by name for images uint8 (N, H, W, C), by onnxruntime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     names = [output.name for output in session.get_outputs()]
     results = []
     with progress("run onnx", len(images)) as advance:

@@ -4,12 +4,11 @@ The preprocessing of an image and the names of the classes are read from the mod
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
@@ -17,6 +16,7 @@ from pydantic_core import from_json
 from alexnet.data.images import MAX_IMAGE_BYTES, decode_image
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
+from alexnet.inference.session import open_session
 
 BATCH_SIZE = 64
 # In an exported artifact, by precision.
@@ -27,11 +27,23 @@ Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image is prepared, in pixels: the middle square resized, then its centre cropped."""
+    """Every step from an image file to the network's input, in this order, as `decode_image` does.
 
+    The manifest states them in these words. What has a default is so in every artifact.
+    """
+
+    frame: Literal["first"] = field(default="first", kw_only=True)
+    bit_depth: Literal["8; 16-bit grey divided by 257, rounded"] = field(
+        default="8; 16-bit grey divided by 257, rounded", kw_only=True
+    )
+    background: Literal["white"] = field(default="white", kw_only=True)  # of transparent parts
+    orientation: Literal["EXIF"] = field(default="EXIF", kw_only=True)
+    region: Literal["centre square"] = field(default="centre square", kw_only=True)
+    filter: Literal["bicubic"] = field(default="bicubic", kw_only=True)
+    antialias: Literal[True] = field(default=True, kw_only=True)
     resize: Pixels
-    crop: Pixels
-    channels: Literal[1, 3]
+    crop: Pixels  # the centre
+    channels: Literal[1, 3]  # grey (ITU-R BT.601) or RGB
 
     def __post_init__(self) -> None:
         if self.crop > self.resize:
@@ -57,12 +69,8 @@ class Predictor:
         model = path if path.suffix == ".onnx" else path / MODEL_FILENAMES[precision]
         if not model.is_file():
             raise UserError(f"{model} does not exist; {_available(path)}")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            self.session = open_session(model)
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise UserError(f"{model} is not a model that onnxruntime can run: {error}") from None
         properties = self.session.get_modelmeta().custom_metadata_map
