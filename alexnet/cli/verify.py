@@ -1,12 +1,15 @@
-"""verify: check an exported artifact against its manifest, samples and signature."""
+"""verify: check an exported artifact's signature, its files, and then its model."""
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alexnet.errors import UserError
+
+if TYPE_CHECKING:  # the command line starts without onnxruntime
+    from alexnet.inference.signature import SignatureCheck
 
 logger = logging.getLogger(__name__)
 
@@ -16,26 +19,81 @@ def verify(
     key: Annotated[
         Path | None, typer.Option(help="The sender's public key (PEM), to check the signature.")
     ] = None,
+    identity: Annotated[
+        str | None, typer.Option(help="The sender's identity, where the signature has no key.")
+    ] = None,
+    identity_provider: Annotated[
+        str | None, typer.Option(help="The address of the provider of that identity.")
+    ] = None,
+    trust_config: Annotated[
+        Path | None, typer.Option(help="Other roots of trust for it than Sigstore's.")
+    ] = None,
     signature: Annotated[
         Path | None,
-        typer.Option(help="Written by `model_signing sign key`.", show_default="FOLDER.sig"),
+        typer.Option(
+            help="Written by `model_signing sign`.",
+            show_default="FOLDER.sig, of an identity FOLDER.sigstore.json",
+        ),
+    ] = None,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Of processor time for each model.",
+            show_default="4, and 1 for each 5 MB",
+        ),
     ] = None,
 ) -> None:
-    """Verify every file of an exported artifact and its model's outputs. Needs no PyTorch."""
+    """Verify an exported artifact: its signature, every file, its models. Needs no PyTorch."""
+    check = _signature_check(folder, key, identity, identity_provider, trust_config, signature)
+
     from alexnet.inference.verification import verify
 
-    if signature and not key:
-        raise UserError("--signature: give the sender's public key, too (--key)")
-    result = verify(folder)
+    result = verify(folder, check, timeout)
+    signed = f"it is signed by {check.signer}, " if check else ""
     differences = ", ".join(f"{name} {value:.1e}" for name, value in result.max_difference.items())
     logger.info(
-        f"{folder} is verified: {result.num_files} files match the manifest, the model matches its "
-        f"metadata, {result.num_samples} samples reproduce (largest difference of a probability: "
-        f"{differences})\n"
+        f"{folder} is verified: {signed}{result.num_files} files match the manifest, its models "
+        f"match it and reproduce {result.num_samples} samples (largest difference of a "
+        f"probability: {differences})\n"
         f"variant {result.variant}, SHA-256 of the manifest {result.manifest_sha256}"
     )
-    if key:
-        from alexnet.inference.signature import signature_path, verify_signature
+    if not check:
+        logger.info(f"its sender is not verified: {_unchecked(folder)}")
 
-        verify_signature(folder, key, signature or signature_path(folder))
-        logger.info(f"signature verified: made with the private key of {key}")
+
+def _signature_check(
+    folder: Path,
+    key: Path | None,
+    identity: str | None,
+    provider: str | None,
+    trust_config: Path | None,
+    signature: Path | None,
+) -> "SignatureCheck | None":
+    if key and (identity or provider or trust_config):
+        raise UserError("--key and --identity: give one of them; each has a signature of its own")
+    if (identity is None) != (provider is None):
+        raise UserError("--identity and --identity-provider: give both of them")
+    if not key and not identity:
+        if signature or trust_config:
+            raise UserError(
+                "--signature, --trust-config: say whose signature it is, too (--key or --identity)"
+            )
+        return None
+
+    from alexnet.inference.signature import by_identity, by_key, signature_path
+
+    file = signature or signature_path(folder, keyless=key is None)
+    if key:
+        return by_key(key, file)
+    return by_identity(identity or "", provider or "", file, trust_config)
+
+
+def _unchecked(folder: Path) -> str:
+    place = folder.resolve()
+    names = [f"{place.name}.sig", f"{place.name}.sigstore.json"]
+    beside = [name for name in names if place.with_name(name).exists()]
+    if beside:
+        return f"{' and '.join(beside)} beside it was not checked; do so with --key or --identity"
+    return "no signature lies beside it, and its digests prove that it is intact, not who made it"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -16,18 +17,19 @@ from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
 from alexnet.export import graph
 from alexnet.export.agreement import check_against_evaluation, describe
+from alexnet.export.attestation import write_statement
 from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_int8
 from alexnet.files import atomic_directory, sha256, write_json, write_text
-from alexnet.inference.predictor import MODEL_FILENAMES
-from alexnet.inference.verification import (
+from alexnet.inference.manifest import (
     CHECKSUMS,
     MANIFEST,
     SCHEMA,
     checksums,
     expected_outputs_path,
-    verify,
 )
+from alexnet.inference.predictor import MODEL_FILENAMES
+from alexnet.inference.verification import verify
 from alexnet.network.collapse import can_collapse
 from alexnet.network.inputs import centre_crop
 from alexnet.network.model import AlexNet
@@ -38,7 +40,7 @@ BATCH_SIZE = 256
 # The files of an exported artifact. A signature among them is one of the artifact it lies in.
 WRITTEN = re.compile(
     r"model(\.fp16|\.int8)?\.onnx|(manifest|labels)\.json|MODEL_CARD\.md|SHA256SUMS|config\.pbtxt"
-    r"|samples/(\d+\.png|expected(\.\w+)?\.json)|[^/]+\.sig"
+    r"|samples/(\d+\.png|expected(\.\w+)?\.json)|provenance\.intoto\.json|[^/]+\.sig"
 )
 
 logger = logging.getLogger(__name__)
@@ -122,9 +124,11 @@ def export_bundle(
             "parameters": num_parameters(model),
             "fc1_collapsed": collapse_fc1,
             "opset": params.opset,
+            "ir_version": onnx.load(new / MODEL_FILENAMES["fp32"]).ir_version,
             "precisions": accepted,
             "preprocessing": preprocessing,
             **_interface(metadata),
+            "num_samples": min(params.num_samples, len(images)),
             "data": data,
             # The accuracy is that of the file; evaluate may have run on another device.
             "metrics": {"split": "test"} | metrics | {"accuracy": results["fp32"]["accuracy"]},
@@ -133,6 +137,7 @@ def export_bundle(
         }
         write_text(new / "MODEL_CARD.md", model_card(metadata, manifest))
         write_text(new / "config.pbtxt", render("config.pbtxt.j2", **manifest))
+        write_statement(new, provenance)
         write_manifest(new, manifest)
         verify(new)  # as its receiver will
     return verification | {"fc1_collapsed": collapse_fc1, "precisions": results}

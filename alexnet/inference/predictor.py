@@ -65,12 +65,12 @@ class Predictor:
     UserError if the file is missing, is not ONNX or lacks the metadata of an export.
     """
 
-    def __init__(self, path: Path, precision: str = "fp32") -> None:
+    def __init__(self, path: Path, precision: str = "fp32", num_threads: int = 0) -> None:
         model = path if path.suffix == ".onnx" else path / MODEL_FILENAMES[precision]
         if not model.is_file():
             raise UserError(f"{model} does not exist; {_available(path)}")
         try:
-            self.session = open_session(model)
+            self.session = open_session(model, num_threads)
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise UserError(f"{model} is not a model that onnxruntime can run: {error}") from None
         properties = self.session.get_modelmeta().custom_metadata_map
@@ -109,8 +109,13 @@ class Predictor:
         return image[start : start + self.crop, start : start + self.crop]
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, num_classes) for images uint8 (N, crop, crop, channels)."""
+        """Probabilities (N, num_classes) for images uint8 (N, crop, crop, channels).
+
+        Raises UserError if one is not finite.
+        """
         (result,) = self.session.run(["probabilities"], {"images": images})
+        if not np.isfinite(result).all():
+            raise UserError("the model gives probabilities that are not finite; get another one")
         return np.asarray(result)
 
     def classify(self, path: Path, top: int) -> list[Prediction]:

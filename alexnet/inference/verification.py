@@ -1,27 +1,45 @@
-"""Verification of an exported artifact by its receiver.
+"""Verification of an exported artifact by its receiver: first whether to trust it, then its model.
 
-Needs onnxruntime, numpy and Pillow, no PyTorch. The manifest holds the digest of every
-other file, and SHA256SUMS that of the manifest too: no byte of the folder can change
-unnoticed, and `sha256sum --check SHA256SUMS` detects it without this package.
+The manifest holds the digest of every other file, and SHA256SUMS that of the manifest too: no byte
+of the folder can change unnoticed, and `sha256sum --check SHA256SUMS` detects it without this
+package. They do not say who made the folder; a signature does (`alexnet.inference.signature`).
+No model is opened before all of that is checked, and then in a process with limits.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from stat import S_ISDIR, S_ISREG
 
-import numpy as np
+from pydantic import JsonValue, ValidationError
 
 from alexnet.errors import UserError
-from alexnet.files import read_json, sha256
-from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
+from alexnet.escape import for_terminal
+from alexnet.files import explain_validation, sha256, shorten
+from alexnet.inference.limited import run_limited
+from alexnet.inference.manifest import (
+    CHECKSUMS,
+    MANIFEST,
+    MAX_BYTES,
+    Manifest,
+    PrecisionEntry,
+    checksums,
+    read_manifest,
+    read_strict,
+)
+from alexnet.inference.statement import STATEMENT, statement_of
 
-SCHEMA = 2
-MANIFEST = "manifest.json"
-CHECKSUMS = "SHA256SUMS"
-ADVICE = "ask its sender for it again"
 # Tolerance for the probabilities of the samples. Processors round differently, and a
 # probability changes at most half as much as a logit. Lower precisions round more coarsely.
 MAX_DIFFERENCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 5e-2}
+MAX_FOLDER_BYTES = 1 << 31  # all models of the largest variant have half a gigabyte
+MAX_NUM_FILES = 1000
+MAX_NUM_ERRORS = 20  # in a message
+# What checking a model may take. One of 244 MB takes 4 seconds of a core, one more for ten samples,
+# and 0.8 GB.
+SECONDS, BYTES_PER_SECOND = 4, 5_000_000
+MEMORY_BYTES, MEMORY_PER_BYTE = 1 << 30, 5
 
 
 @dataclass(frozen=True)
@@ -35,162 +53,115 @@ class VerificationResult:
     manifest_sha256: str
 
 
-def verify(folder: Path) -> VerificationResult:
-    """Check a folder against its manifest, and its models against its samples.
+def verify(
+    folder: Path,
+    check_signature: Callable[[Path], None] | None = None,
+    timeout: int | None = None,
+) -> VerificationResult:
+    """Check a folder's signature, then its files against its manifest, then its models.
 
-    Raises UserError that lists everything that is wrong.
+    check_signature: raises UserError unless the folder is as its sender signed it. timeout: in
+    seconds of processor time for each model; by default as its size asks for.
+
+    Raises UserError that lists what is wrong; nothing after it is then looked at.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; give the folder of an exported artifact")
-    manifest = _manifest(folder)
-    try:
-        _raise_if_any(folder, _file_errors(folder, manifest["files"]))
-        differences = {}
-        for precision in manifest["precisions"]:
-            predictor = Predictor(folder, precision)
-            _raise_if_any(folder, _metadata_errors(folder, manifest, predictor, precision))
-            differences[precision] = _differences(folder, predictor)
-        num_samples = len(differences["fp32"])
-    except UserError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder}: its metadata is incomplete or damaged ({type(error).__name__}: {error}); "
-            f"{ADVICE}"
-        ) from None
+    present = list_files(folder)
+    if check_signature:
+        check_signature(folder)
+    manifest = read_manifest(folder)
+    _raise_if_any(folder, _file_errors(folder, present, manifest))
+    _raise_if_any(folder, _statement_errors(folder, manifest))
+    differences: dict[str, float] = {
+        precision: _check_model(folder, precision, entry, timeout)
+        for precision, entry in manifest.precisions.items()
+    }
     return VerificationResult(
-        variant=manifest["variant"],
-        num_files=len(manifest["files"]) + 2,  # the manifest and the checksums
-        num_samples=num_samples,
-        max_difference={name: max(values) for name, values in differences.items()},
+        variant=manifest.variant,
+        num_files=len(present),
+        num_samples=manifest.num_samples,
+        max_difference=differences,
         manifest_sha256=sha256(folder / MANIFEST),
     )
 
 
-def checksums(digests: dict[str, str]) -> str:
-    """The text of SHA256SUMS for {file: digest}, in the format of `sha256sum`."""
-    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+def list_files(folder: Path) -> dict[str, int]:
+    """The number of bytes of each file in `folder`, by its path in it; nothing is opened.
 
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; without it nothing can be verified")
-    manifest = read_json(path, ADVICE)
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if type(schema) is not int or schema < 1:
-        raise UserError(
-            f"{path} has no schema number; it is damaged, or not a manifest of this project"
-        )
-    if schema > SCHEMA:
-        raise UserError(
-            f"{path} has schema {schema}, and this version supports up to {SCHEMA}; "
-            "install a newer version of this package"
-        )
-    return dict(manifest)
+    Raises UserError unless it holds plain files alone, in folders that are not empty, and as many
+    and as large as an artifact may have.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of an exported artifact")
+    files: dict[str, int] = {}
+    errors, folders = [], [""]
+    for place in folders:  # it grows
+        names = sorted(os.listdir(folder / place))
+        if not names and place:
+            errors.append(f"{place}: is an empty folder")
+        for name in (f"{place}{name}" for name in names):
+            status = os.lstat(folder / name)
+            if S_ISDIR(status.st_mode):
+                folders.append(f"{name}/")
+            elif S_ISREG(status.st_mode):
+                files[name] = status.st_size
+            else:
+                errors.append(f"{name}: is not a plain file")
+        if len(files) + len(folders) > MAX_NUM_FILES:
+            raise UserError(f"{folder} has more than {MAX_NUM_FILES:,} files; it is no artifact")
+    if sum(files.values()) > MAX_FOLDER_BYTES:
+        raise UserError(f"{folder} has more than {MAX_FOLDER_BYTES:,} bytes; it is no artifact")
+    _raise_if_any(folder, errors)
+    return files
 
 
 def _raise_if_any(folder: Path, errors: list[str]) -> None:
     if errors:
-        listed = "\n".join(f"  {error}" for error in errors)
-        raise UserError(f"{folder} differs from what its sender exported:\n{listed}")
+        listed = [f"  {for_terminal(shorten(error, 500))}" for error in errors[:MAX_NUM_ERRORS]]
+        if len(errors) > MAX_NUM_ERRORS:
+            listed.append(f"  and {len(errors) - MAX_NUM_ERRORS:,} more")
+        raise UserError("\n".join([f"{folder} differs from what its sender exported:", *listed]))
 
 
-def _file_errors(folder: Path, listed: dict[str, dict[str, Any]]) -> list[str]:
+def _file_errors(folder: Path, present: dict[str, int], manifest: Manifest) -> list[str]:
     """Files that are missing, were added or have changed."""
-    present = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or not path.is_dir()
-    }
-    known = set(listed) | {MANIFEST, CHECKSUMS}
-    errors = [f"{name}: is missing" for name in sorted(known - set(present))]
-    errors += [f"{name}: is not in the manifest" for name in sorted(set(present) - known)]
-    for name in sorted(known & set(present)):
-        path = present[name]
-        if path.is_symlink() or not path.is_file():
-            errors.append(f"{name}: is not a plain file")
-        elif name in listed:
-            errors += _content_errors(name, path, listed[name])
+    listed = manifest.files
+    known = listed.keys() | {MANIFEST, CHECKSUMS}
+    errors = [f"{name}: is missing" for name in sorted(known - present.keys())]
+    errors += [f"{name}: is not in the manifest" for name in sorted(present.keys() - known)]
+    for name in sorted(listed.keys() & present.keys()):
+        if present[name] != listed[name].bytes:
+            errors.append(f"{name}: has {present[name]:,} bytes, expected {listed[name].bytes:,}")
+        elif (digest := sha256(folder / name)) != listed[name].sha256:
+            errors.append(f"{name}: has SHA-256 {digest}, expected {listed[name].sha256}")
     if not errors:
-        digests = {name: entry["sha256"] for name, entry in listed.items()}
-        text = checksums(digests | {MANIFEST: sha256(folder / MANIFEST)})
-        if (folder / CHECKSUMS).read_bytes() != text.encode():
+        digests = {name: entry.sha256 for name, entry in listed.items()}
+        text = checksums(digests | {MANIFEST: sha256(folder / MANIFEST)}).encode()
+        if present[CHECKSUMS] != len(text) or (folder / CHECKSUMS).read_bytes() != text:
             errors.append(f"{MANIFEST} and {CHECKSUMS} do not match: one of them was changed")
     return errors
 
 
-def _content_errors(name: str, path: Path, entry: dict[str, Any]) -> list[str]:
-    num_bytes = path.stat().st_size
-    if num_bytes != entry["bytes"]:
-        return [f"{name}: has {num_bytes:,} bytes, expected {entry['bytes']:,}"]
-    digest = sha256(path)
-    if digest != entry["sha256"]:
-        return [f"{name}: has SHA-256 {digest}, expected {entry['sha256']}"]
-    return []
+def _statement_errors(folder: Path, manifest: Manifest) -> list[str]:
+    """The provenance statement says of each file what the manifest says."""
+    own = {STATEMENT, MANIFEST, CHECKSUMS}
+    digests = {name: entry.sha256 for name, entry in manifest.files.items() if name not in own}
+    try:
+        expected = statement_of(manifest.provenance, digests)
+    except ValidationError as error:
+        return [f"{MANIFEST}: provenance.{explain_validation(error)}"]
+    if read_strict(folder / STATEMENT, dict[str, JsonValue], MAX_BYTES) == expected:
+        return []
+    return [f"{STATEMENT}: does not say of these files what {MANIFEST} says of their provenance"]
 
 
-def _metadata_errors(
-    folder: Path, manifest: dict[str, Any], predictor: Predictor, precision: str
-) -> list[str]:
-    """Values in which the model file differs from the manifest and labels.json."""
-    ((model_input,), outputs) = predictor.session.get_inputs(), predictor.session.get_outputs()
-    values = {
-        "variant": (predictor.variant, manifest["variant"]),
-        "precision": (predictor.precision, precision),
-        "classes": (predictor.classes, read_json(folder / "labels.json", ADVICE)),
-        "preprocessing": (predictor.preprocessing, manifest["preprocessing"]),
-        "provenance": (predictor.provenance, manifest["provenance"]),
-        "input": (
-            [model_input.name, model_input.type, model_input.shape],
-            [
-                manifest["input"]["name"],
-                f"tensor({manifest['input']['type']})",
-                manifest["input"]["shape"],
-            ],
-        ),
-        "outputs": (
-            {output.name: output.shape for output in outputs},
-            {name: output["shape"] for name, output in manifest["outputs"].items()},
-        ),
-    }
-    return [
-        f"{name}: {MODEL_FILENAMES[precision]} has {actual}, the folder has {expected}"
-        for name, (actual, expected) in values.items()
-        if actual != expected
-    ]
-
-
-def expected_outputs_path(precision: str) -> str:
-    """The file with the expected outputs of a precision for the samples, within the folder."""
-    return "samples/expected.json" if precision == "fp32" else f"samples/expected.{precision}.json"
-
-
-def _differences(folder: Path, predictor: Predictor) -> list[float]:
-    """The largest difference of each sample's probabilities from the expected ones.
-
-    Raises UserError for a difference above the tolerance or another label.
-    """
-    expected = read_json(folder / expected_outputs_path(predictor.precision), ADVICE)
-    allowed = MAX_DIFFERENCE[predictor.precision]
-    if not expected:
-        raise UserError(f"{folder} has no samples to check its model against")
-    differences, errors = [], []
-    for row in expected:
-        image = predictor.prepare(folder / "samples" / row["file"])
-        probabilities = predictor.run(image[None])[0]
-        reference = np.array([row["probabilities"][name] for name in predictor.classes])
-        difference = float(np.abs(probabilities - reference).max())
-        label = predictor.classes[int(probabilities.argmax())]
-        # Of two classes with nearly equal probabilities, either may come first.
-        margin = probabilities.max() - probabilities[predictor.classes.index(row["label"])]
-        # not (a <= b): NaN must not pass.
-        if not difference <= allowed or margin > 2 * allowed:
-            errors.append(
-                f"samples/{row['file']}: expected {row['label']}, {predictor.precision} gives "
-                f"{label}; largest difference of a probability {difference:.1e} "
-                f"(tolerance {allowed:.0e})"
-            )
-        differences.append(difference)
-    _raise_if_any(folder, errors)
-    return differences
+def _check_model(folder: Path, precision: str, entry: PrecisionEntry, timeout: int | None) -> float:
+    """The largest difference of a sample's probability. Raises UserError if the model is wrong."""
+    seconds = timeout or SECONDS + entry.bytes // BYTES_PER_SECOND
+    num_bytes = MEMORY_BYTES + MEMORY_PER_BYTE * entry.bytes
+    arguments = [str(folder), precision]
+    try:
+        result = run_limited("alexnet.inference.model_check", arguments, seconds, num_bytes)
+    except UserError as error:
+        result = {"errors": [str(error)]}
+    _raise_if_any(folder, [f"{entry.file}: {' '.join(it.split())}" for it in result["errors"]])
+    return float(result["max_difference"])
