@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Attach the model to the release of a tag: the folder `artifacts` as an archive, with its
-# digest. Fails if dvc.lock at the tag names another model. Needs git and gh.
+# digest and the signatures that ci/sign.sh has made. Fails if there is none, or dvc.lock at the
+# tag names another model. Needs git and gh.
 #
-#   ci/release.sh v1.0 RESULTS        RESULTS holds dvc.lock and artifacts/
+#   ci/release.sh v1.0 RESULTS        RESULTS holds dvc.lock, artifacts/ and artifacts.sig*
 set -euo pipefail
 tag=${1:?which tag?}
 results=$(realpath "${2:?which folder?}")
@@ -17,6 +18,10 @@ if ! git show "$tag:dvc.lock" | cmp --silent - "$results/dvc.lock"; then
         "retraining on main proposes, and tag that" >&2
     exit 1
 fi
+if ! compgen -G "$results/artifacts.sig*" >/dev/null; then
+    echo "error: release: nothing beside $results/artifacts is its signature; run ci/sign.sh" >&2
+    exit 1
+fi
 # The same model gives the same archive, byte for byte.
 name=alexnet-$tag
 scratch=$(mktemp -d)
@@ -24,8 +29,11 @@ trap 'rm -rf "$scratch"' EXIT
 tar --create --directory "$results" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
     --mode=u=rwX,go=rX --transform "s,^artifacts,$name," artifacts | gzip --no-name >"$scratch/$name.tar.gz"
 (cd "$scratch" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+for signature in "$results"/artifacts.sig*; do # of the folder in the archive, whatever its name
+    cp "$signature" "$scratch/$name${signature#"$results/artifacts"}"
+done
 
 if ! gh release view "$tag" >/dev/null 2>&1; then
     gh release create "$tag" --verify-tag --title "$tag" --notes-file "$results/artifacts/MODEL_CARD.md"
 fi
-gh release upload "$tag" --clobber "$scratch/$name.tar.gz" "$scratch/$name.tar.gz.sha256"
+gh release upload "$tag" --clobber "$scratch"/*

@@ -18,10 +18,12 @@ from alexnet.errors import UserError
 from alexnet.files import sha256
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "pillow", "torch")
-# Set from outside: the project's revision where there is no git, and the container image.
+# Set from outside: the project's revision where there is no git, the container image, and the
+# address of the workflow that builds.
 REVISION = "ALEXNET_REVISION"
 IMAGE_DIGEST = "ALEXNET_IMAGE_DIGEST"
 LOCK_DIGEST = "ALEXNET_LOCK_DIGEST"
+BUILDER = "ALEXNET_BUILDER"
 
 
 def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def provenance(folder: Path, digests: Mapping[str, str | None]) -> dict[str, Any
         "revision": revision,
         "dirty": dirty,
         "container_image": _variable(IMAGE_DIGEST, "sha256:[0-9a-f]{64}", "sha256:<64 digits>"),
+        "builder": _variable(BUILDER, r"https://[!-~]{1,500}", "the address of a workflow"),
         "sha256": dict(digests),
         "versions": {
             "alexnet": alexnet.__version__,

@@ -3,15 +3,19 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from alexnet.inference.signature import by_key
 from tests.ci.conftest import git
 from tests.conftest import ROOT
+from tests.inference.keys import write_keys
 
 # Its answers depend on files that a test puts beside it.
 FAKE = """#!{python}
@@ -25,8 +29,10 @@ if sys.argv[1:3] == ["pr", "list"] and (here / "open").exists():
 if sys.argv[1:3] == ["release", "view"]:
     sys.exit(0 if (here / "released").exists() else 1)
 for argument in sys.argv:
-    if argument.endswith(".tar.gz"):
+    if "/alexnet-v1" in argument:
         (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
+if "sign" in sys.argv:
+    Path(sys.argv[sys.argv.index("--signature") + 1]).touch()
 if "--metadata-file" in sys.argv:
     facts = Path(sys.argv[sys.argv.index("--metadata-file") + 1])
     facts.write_text(json.dumps({{"containerimage.digest": "sha256:abc"}}))
@@ -53,6 +59,8 @@ def job(tmp_path):
     (results / "artifacts/model.onnx").write_bytes(b"model")
     (results / "artifacts/samples/00.png").write_bytes(b"image")
     (results / "artifacts/MODEL_CARD.md").write_text("# AlexNet\n")
+    (results / "artifacts.sig").write_text("by key")
+    (results / "artifacts.sigstore.json").write_text("by the job")
     (results / "dvc.lock").write_text("the new one\n")
     (results / "summary.md").write_text("# Retraining\n")
     (tmp_path / "bin").mkdir()
@@ -140,6 +148,9 @@ def test_a_release_gets_the_artifact_as_one_archive(job):
             "alexnet-v1/samples/00.png",
         }
         assert files.extractfile("alexnet-v1/model.onnx").read() == b"model"
+    assert (job / "bin/alexnet-v1.sig").read_text() == "by key"
+    assert (job / "bin/alexnet-v1.sigstore.json").read_text() == "by the job"
+    assert (job / "bin/alexnet-v1.tar.gz.sha256").read_text() == f"{first}  alexnet-v1.tar.gz\n"
 
     (job / "bin/released").touch()
     (job / "results/artifacts/model.onnx").touch()
@@ -156,6 +167,52 @@ def test_a_model_that_the_tag_does_not_name_is_not_released(job):
         "error: release: dvc.lock at v1 names another model; merge the results that "
         "retraining on main proposes, and tag that\n"
     )
+
+
+def test_a_model_without_a_signature_is_not_released(job):
+    tag(job, "the new one\n")
+    for signature in (job / "results").glob("artifacts.sig*"):
+        signature.unlink()
+    done = release(job)
+    assert (done.returncode, calls(job)) == (1, [])
+    assert "is its signature; run ci/sign.sh" in done.stderr
+
+
+def test_a_model_is_signed_with_a_key_and_verified(job, artifact):
+    """By the command that its receiver will use."""
+    (job / "results/artifacts.sigstore.json").touch()  # of an earlier run
+    shutil.rmtree(job / "results/artifacts")
+    shutil.copytree(artifact, job / "results/artifacts")
+    write_keys(job, "sender", ec.generate_private_key(ec.SECP256R1()))
+    environment = {"PYTHONPATH": str(ROOT), "SIGNING_KEY": (job / "sender.pem").read_text()}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = call(job, "sign.sh", "results", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "artifacts is verified: it is signed by the private key of" in done.stdout
+    by_key(job / "sender.pub", job / "results/artifacts.sig")(job / "results/artifacts")
+    assert not (job / "results/artifacts.sigstore.json").exists()
+    (job / "results/artifacts/labels.json").write_text("[]")
+    assert call(job, "sign.sh", "results", **environment).returncode == 1
+
+
+def test_a_model_is_signed_by_the_identity_of_the_job(job):
+    shutil.copy(job / "bin/gh", job / "bin/python3")
+    workflow = "owner/name/.github/workflows/retrain.yml@refs/tags/v1"
+    environment = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_WORKFLOW_REF": workflow}
+    environment |= {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://token.example"}
+    done = call(job, "sign.sh", "results", **environment)
+    assert done.returncode == 0, done.stderr
+    sign, verify = calls(job)
+    assert sign[:5] == ["-m", "model_signing", "sign", "sigstore", "--use_ambient_credentials"]
+    assert f"https://github.com/{workflow}" == verify[verify.index("--identity") + 1]
+    assert (job / "results/artifacts.sigstore.json").exists()
+    assert not (job / "results/artifacts.sig").exists()
+
+
+def test_without_a_key_or_an_identity_nothing_is_signed(job):
+    done = call(job, "sign.sh", "results")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: sign: the job has no identity")
 
 
 def test_the_image_is_called_by_its_digest(job):

@@ -46,9 +46,20 @@ def test_jobs_that_may_write_do_not_run_on_the_training_machine():
         name for name, job in RETRAIN["jobs"].items() if "write" in job["permissions"].values()
     }
     assert may_write == {"image", "propose", "release"}
+    signing = {name for name, job in RETRAIN["jobs"].items() if "id-token" in job["permissions"]}
+    assert signing == {"release"}
     assert all(RETRAIN["jobs"][name]["runs-on"] == "ubuntu-24.04" for name in may_write)
     assert "--gpus all" in RETRAIN["jobs"]["retrain"]["container"]["options"]
     assert {RETRAIN["jobs"][name]["needs"] for name in ("propose", "release")} == {"retrain"}
+
+
+def test_a_release_is_signed_before_it_is_published():
+    """With the locked packages; the private key is given to that step alone."""
+    steps = RETRAIN["jobs"]["release"]["steps"]
+    commands = [step["run"].split()[0] for step in steps if "run" in step]
+    assert commands == ["pip", "ci/sign.sh", "ci/release.sh"]
+    with_key = [step["run"] for step in steps if "SIGNING_KEY" in step.get("env", {})]
+    assert with_key == ["ci/sign.sh results"]
 
 
 def test_results_are_uploaded_only_after_every_step_passed():

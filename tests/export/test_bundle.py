@@ -93,7 +93,7 @@ def test_metadata_of_the_model_file_and_manifest(exported):
         if path.is_file() and path.name not in {"manifest.json", "SHA256SUMS"}
     }
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == files
-    assert manifest["schema"] == 2
+    assert manifest["schema"] == 3
     assert manifest["parameters"] == 58_322_314
     assert manifest["fc1_collapsed"] is True
     assert manifest["verification"]["num_images"] == 300

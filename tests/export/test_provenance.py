@@ -11,8 +11,8 @@ from alexnet.export.provenance import installed_lock, provenance
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST", "ALEXNET_LOCK_DIGEST"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("REVISION", "IMAGE_DIGEST", "LOCK_DIGEST", "BUILDER"):
+        monkeypatch.delenv(f"ALEXNET_{name}", raising=False)
 
 
 def git(folder, *arguments):
@@ -75,6 +75,9 @@ def test_in_a_container_it_comes_from_the_environment(tmp_path, monkeypatch, suf
     values = provenance(tmp_path, {})
     assert (values["revision"], values["dirty"]) == ("a" * 40, bool(suffix))
     assert values["container_image"] == "sha256:" + "b" * 64
+    assert values["builder"] is None
+    monkeypatch.setenv("ALEXNET_BUILDER", "https://github.com/a/b/.github/workflows/c.yml@d")
+    assert provenance(tmp_path, {})["builder"].endswith("/c.yml@d")
 
 
 def test_git_takes_precedence_over_the_environment(project, monkeypatch):
@@ -96,7 +99,7 @@ def test_digest_of_the_lock_file_or_of_the_images(tmp_path, monkeypatch):
         installed_lock(lock)
 
 
-@pytest.mark.parametrize("name", ["ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST"])
+@pytest.mark.parametrize("name", ["ALEXNET_REVISION", "ALEXNET_IMAGE_DIGEST", "ALEXNET_BUILDER"])
 def test_a_variable_of_the_wrong_form(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, "/home/someone")
     with pytest.raises(UserError, match=f"{name} is '/home/someone'; it should be"):
