@@ -71,20 +71,19 @@ def _signature_check(
     trust_config: Path | None,
     signature: Path | None,
 ) -> "SignatureCheck | None":
-    if key and (identity or provider or trust_config):
-        raise UserError("--key and --identity: give one of them; each has a signature of its own")
-    if (identity is None) != (provider is None):
-        raise UserError("--identity and --identity-provider: give both of them")
-    if not key and not identity:
-        if signature or trust_config:
-            raise UserError(
-                "--signature, --trust-config: say whose signature it is, too (--key or --identity)"
-            )
+    keyless = (identity, provider, trust_config) != (None, None, None)
+    if key is None and not keyless:
+        if signature:
+            raise UserError("--signature: say whose it is, too (--key or --identity)")
         return None
+    if key and keyless:
+        raise UserError("--key and --identity: give one of them; each has a signature of its own")
+    if keyless and not (identity and provider):  # an empty one is no identity
+        raise UserError("--identity and --identity-provider: give both of them")
 
     from alexnet.inference.signature import by_identity, by_key, signature_path
 
-    file = signature or signature_path(folder, keyless=key is None)
+    file = signature or signature_path(folder, keyless)
     if key:
         return by_key(key, file)
     return by_identity(identity or "", provider or "", file, trust_config)

@@ -81,13 +81,18 @@ def read_structure(content: bytes) -> GraphStructure:
     _check_location(model.graph.initializer)
     weights = [tensor for tensor in model.graph.initializer if tensor.data_type in _FLOATS]
     for tensor in weights:
-        values = np.frombuffer(tensor.raw_data, _FLOATS[tensor.data_type])
+        try:
+            values = np.frombuffer(tensor.raw_data, _FLOATS[tensor.data_type])
+        except ValueError:
+            raise UserError(f"has too few bytes in {shorten(tensor.name, 60)}") from None
         if not np.isfinite(values).all() or not np.isfinite(tensor.float_data).all():
             raise UserError(f"has values that are not finite in {shorten(tensor.name, 60)}")
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(opsets) != 1:
+        raise UserError("does not name one opset")
     return GraphStructure(
         ir_version=model.ir_version,
-        opset=max(opsets, default=0),
+        opset=opsets[0],
         num_weights=sum(math.prod(tensor.dims) for tensor in weights),
     )
 

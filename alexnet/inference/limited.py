@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 from alexnet.errors import UserError
@@ -45,8 +46,11 @@ def run_limited(module: str, arguments: Sequence[str], seconds: int, num_bytes: 
     if done.returncode == -signal.SIGXCPU:
         raise UserError(too_long)
     if done.returncode < 0:
-        raise UserError(f"crashes onnxruntime ({signal.Signals(-done.returncode).name})")
-    result = json.loads(done.stdout)
+        raise UserError(f"is fatal to the process that opens it (signal {-done.returncode})")
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        raise UserError("ends the process that opens it without an answer") from None
     if "error" in result:
         raise UserError(result["error"])
     return result["answer"]
@@ -60,11 +64,14 @@ def answer(function: Callable[..., Any]) -> None:
     _lower(resource.RLIMIT_FSIZE, 0)  # no file is written
     _lower(resource.RLIMIT_CORE, 0)
     try:
-        result = {"answer": function(*arguments)}
+        with redirect_stdout(sys.stderr):  # onnxruntime prints
+            result = {"answer": function(*arguments)}
     except UserError as error:
         result = {"error": str(error)}
     except MemoryError:
         result = {"error": f"takes more than {int(num_bytes):,} bytes of memory"}
+    except UnicodeError:
+        result = {"error": "holds names that are not UTF-8"}
     except Exception as error:  # whatever a library stumbles over
         result = {"error": shorten(f"{type(error).__name__}: {error}", MAX_REASON)}
     print(json.dumps(result))

@@ -74,7 +74,7 @@ class Output(Strict):
 @dataclass(frozen=True)
 class Input(Output):
     name: str
-    layout: str
+    layout: Literal["NHWC, as decoded from a file, 0 to 255"]
 
 
 @dataclass(frozen=True)

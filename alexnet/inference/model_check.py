@@ -81,7 +81,7 @@ def _metadata_errors(
     precision: str,
 ) -> list[str]:
     """What the model file says of itself and the manifest, or labels.json, says otherwise."""
-    ((model_input,), outputs) = predictor.session.get_inputs(), predictor.session.get_outputs()
+    inputs, outputs = predictor.session.get_inputs(), predictor.session.get_outputs()
     values = {
         "opset": (structure.opset, manifest.opset),
         "ir_version": (structure.ir_version, manifest.ir_version),
@@ -91,11 +91,11 @@ def _metadata_errors(
         "preprocessing": (predictor.preprocessing, manifest.preprocessing),
         "provenance": (predictor.provenance, manifest.provenance),
         "input": (
-            [model_input.name, model_input.type, model_input.shape],
-            [manifest.input.name, *_tensor(manifest.input)],
+            {tensor.name: [tensor.type, tensor.shape] for tensor in inputs},
+            {manifest.input.name: _tensor(manifest.input)},
         ),
         "outputs": (
-            {output.name: [output.type, output.shape] for output in outputs},
+            {tensor.name: [tensor.type, tensor.shape] for tensor in outputs},
             {name: _tensor(output) for name, output in manifest.outputs.items()},
         ),
     }
@@ -132,6 +132,8 @@ def _difference(folder: Path, predictor: Predictor, row: ExpectedRow) -> float:
     outputs = dict(zip(names, predictor.session.run(names, {"images": image[None]}), strict=True))
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise UserError("the model gives values that are not finite")
+    if {outputs["logits"].shape, outputs["probabilities"].shape} != {(1, len(classes))}:
+        raise UserError("the model gives outputs of another shape")
     (logits,), (probabilities,) = outputs["logits"], outputs["probabilities"]
     allowed = MAX_DIFFERENCE[predictor.precision]
     exponentials = np.exp(logits - logits.max())

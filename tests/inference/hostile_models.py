@@ -65,7 +65,7 @@ def a_model_that_is_a_text(folder):
     redigest(folder)
 
 
-@kind("model.onnx: is not a model that onnxruntime can run", opened=True)
+@kind("model.onnx: does not name one opset", opened=True)
 def a_model_that_is_empty(folder):
     (folder / "model.onnx").write_bytes(b"")
     redigest(folder)
@@ -167,6 +167,26 @@ def another_opset(folder):
     with_model(folder, lambda model: setattr(model.opset_import[0], "version", 17))
 
 
+@kind("model.onnx: does not name one opset", opened=True)
+def two_opsets(folder):
+    with_model(folder, lambda model: model.opset_import.add(domain="ai.onnx", version=17))
+
+
+@kind("model.onnx: has too few bytes in .*conv1", opened=True)
+def a_weight_that_is_cut(folder):
+    def cut(model):
+        model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-1]
+
+    with_model(folder, cut)
+
+
+@kind("model.onnx: is not a model that onnxruntime can run: 'utf-8' codec", limited=True)
+def an_operator_that_is_no_text(folder):
+    model = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(model.replace(b"\x04Conv", b"\x04Co\xffv", 1))
+    redigest(folder)
+
+
 @kind("model.onnx: ir_version: the file has 9", opened=True)
 def another_ir_version(folder):
     with_model(folder, lambda model: setattr(model, "ir_version", 9))
@@ -200,6 +220,15 @@ def another_preprocessing(folder):
 @kind("model.onnx: input: the file has ", opened=True)
 def another_input(folder):
     redigest(folder, input=read(folder)["input"] | {"type": "float32"})
+
+
+@kind("model.onnx: input: the file has ", opened=True)
+def a_second_input(folder):
+    def add(model):
+        model.graph.input.add().CopyFrom(model.graph.input[0])
+        model.graph.input[1].name = "more"
+
+    with_model(folder, add)
 
 
 @kind("model.onnx: outputs: the file has ", opened=True)

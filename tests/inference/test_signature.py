@@ -111,11 +111,12 @@ def test_a_file_that_is_no_public_key(place, name):
     ("options", "message"),
     [
         (["--key=other.pub"], "not as the private key of other.pub signed it in"),
-        (["--signature=artifacts.sig"], "say whose signature it is, too"),
+        (["--signature=artifacts.sig"], "say whose it is, too"),
         (["--key=sender.pub", "--signature=none.sig"], "none.sig does not exist"),
         (["--key=none.pub"], "none.pub does not exist"),
         (["--key=sender.pub", "--identity=a"], "--key and --identity: give one of them"),
         (["--identity=a"], "--identity and --identity-provider: give both of them"),
+        (["--identity=", "--identity-provider="], "--identity and --identity-provider: give both"),
     ],
 )
 def test_wrong_options_are_told_before_anything_is_read(place, run, options, message):

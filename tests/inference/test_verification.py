@@ -6,14 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from alexnet.errors import UserError
 from alexnet.files import sha256
+from alexnet.inference import verification
+from alexnet.inference.model_check import check_model
 from alexnet.inference.verification import verify
 from tests.conftest import ROOT
+from tests.inference.hostile import write
 from tests.inference.hostile_samples import a_computation_that_gives_no_number
 
 
@@ -79,6 +83,53 @@ def test_all_errors_are_listed_at_once(folder):
     assert "labels.json: is missing" in str(caught.value)
     assert "more: is not in the manifest" in str(caught.value)
     assert "MODEL_CARD.md: has 17 bytes, expected " in str(caught.value)
+
+
+# What nobody can check without the data; the parameters, as trained, are compared to a tenth.
+CLAIMS = {"data", "metrics", "verification", "parameters"}
+CLAIMS |= {"accuracy", "accuracy_drop", "label_change_rate", "max_logit_difference"}
+
+
+def leaves(value, path=()):
+    """Each value that is neither a list nor an object, by the keys that lead to it."""
+    if isinstance(value, dict | list) and value:
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+    elif CLAIMS.isdisjoint(path):
+        yield path
+
+
+def test_whatever_the_manifest_says_is_checked(folder, monkeypatch):
+    """Each value changed to another of its type, by a dishonest sender."""
+
+    def check(module, arguments, *limits):
+        return check_model(*arguments)  # quicker
+
+    monkeypatch.setattr(verification, "run_limited", check)
+    text = (folder / "manifest.json").read_text()
+    paths = list(leaves(json.loads(text)))
+    assert len(paths) > 50
+    unchecked = []
+    for *path, last in paths:
+        manifest = parent = json.loads(text)
+        for key in path:
+            parent = parent[key]
+        match parent[last]:
+            case bool() as value:
+                parent[last] = not value
+            case int() as value:
+                parent[last] = value + 1
+            case str() as value:
+                parent[last] = value[:-1] + ("1" if value[-1:] == "0" else "0")
+            case _:
+                parent[last] = "x"
+        write(folder, manifest)
+        with suppress(UserError):
+            verify(folder)
+            unchecked.append([*path, last])
+    assert unchecked == []
+    write(folder, json.loads(text))
+    verify(folder)
 
 
 def test_the_command(run, folder):
