@@ -91,3 +91,14 @@ def export_small(folder: Path, stored_size: int = 32, **export: Any) -> Path:
         images = images[:, :stored_size, :stored_size].contiguous()
     export_model(folder, model, METADATA, images, **{"num_samples": 4} | export)
     return folder
+
+
+def with_metadata(artifact: Path, path: Path, **changes: str) -> Path:
+    """The model of an artifact with other metadata, as its sender may have written it."""
+    import onnx
+
+    model = onnx.load(artifact / "model.onnx")
+    properties = {entry.key: entry.value for entry in model.metadata_props} | changes
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, path)
+    return path

@@ -16,6 +16,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # cuBLAS reads it when it starts: what deterministic algorithms need on a GPU.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# onnxruntime finds it when it is imported, in tests and in what they start.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Test the code of this checkout, not that of a container image.
 os.environ["STAGE_RUNTIME"] = "host"
 # Under nohup it is ignored, in the commands that tests start as well.

@@ -14,6 +14,7 @@ from alexnet.cli.checkpoints import checkpoints
 from alexnet.cli.diagram import diagram
 from alexnet.cli.predict import predict
 from alexnet.cli.report import report
+from alexnet.cli.serve import serve
 from alexnet.cli.summary import summary
 from alexnet.cli.verify import verify
 
@@ -26,7 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-TOOLS: list[Callable[..., None]] = [summary, diagram, report, checkpoints, predict, verify]
+TOOLS: list[Callable[..., None]] = [
+    *(summary, diagram, report, checkpoints, predict, verify, serve)
+]
 for tool in TOOLS:
     app.command()(tool)
 

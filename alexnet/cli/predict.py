@@ -2,19 +2,29 @@
 
 import csv
 import json
+import logging
 import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
+from alexnet.cli.output import end_of_output
 from alexnet.errors import UserError
 from alexnet.escape import for_csv, for_terminal
+from alexnet.files import atomic_write
+from alexnet.progress import progress
 
 if TYPE_CHECKING:  # the command line starts without onnxruntime
-    from alexnet.inference.predictor import Prediction
+    from alexnet.inference import Result
 
-Predictions = dict[Path, list["Prediction"]]
+Write = Callable[[TextIO, Iterable["Result"]], None]
+
+logger = logging.getLogger(__name__)
 
 
 def predict(
@@ -32,50 +42,110 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per class.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file (.json or .csv), once all images are done."),
+    ] = None,
 ) -> None:
     """Classify images, with probabilities. Needs no PyTorch."""
-    if as_json and as_csv:
-        raise UserError("--json and --csv: give one of them")
+    form = _choose_format(as_json, as_csv, out)
 
     from alexnet.inference.image_paths import find_images
     from alexnet.inference.predictor import Predictor
-    from alexnet.progress import progress
 
     predictor = Predictor(model, precision or "fp32")
     if precision and predictor.precision != precision:  # the argument is a file
         raise UserError(f"{model} is in {predictor.precision}, not in {precision}; give its folder")
     paths = find_images(images)
-    with progress("predict", len(paths)) as advance:
-        predictions, failed = predictor.classify_all(paths, top, advance)
-    write = _write_json if as_json else _write_csv if as_csv else _write_text
-    write(predictions)
-    if failed:
-        sys.stdout.flush()  # the errors come after the predictions
-        listed = "\n".join(f"  {message}" for message in failed.values())
-        raise UserError(f"{len(failed)} of {len(paths)} images could not be read:\n{listed}")
+    top = min(top, len(predictor.classes))
+    write_text = partial(_write_text, paths=paths, classes=predictor.classes, top=top)
+    write: Write = {"json": _write_json, "csv": _write_csv}.get(form, write_text)
+    errors: list[str] = []
+    with _output(out) as (stream, shows_progress):
+        bar = progress("predict", len(paths)) if shows_progress else nullcontext(lambda: None)
+        with bar as advance:
+            results = predictor.classify_many(paths, top)
+            write(stream, _readable(results, errors, advance))
+    if out:
+        logger.info(f"{out}: the predictions of {len(paths) - len(errors)} images")
+    if errors:
+        listed = "\n".join(f"  {message}" for message in errors)
+        raise UserError(f"{len(errors)} of {len(paths)} images could not be read:\n{listed}")
 
 
-def _write_text(predictions: Predictions) -> None:
-    names = {path: for_terminal(str(path)) for path in predictions}
-    width = max(map(len, names.values()), default=0)
-    for path, row in predictions.items():
-        classes = "   ".join(f"{for_terminal(best.label)} {best.probability:.1%}" for best in row)
-        print(f"{names[path]:<{width}}   {classes}")
+def _choose_format(as_json: bool, as_csv: bool, out: Path | None) -> str:
+    if as_json and as_csv:
+        raise UserError("--json and --csv: give one of them")
+    if as_json or as_csv:
+        return "json" if as_json else "csv"
+    if out is None:
+        return "text"
+    if out.suffix.lower() not in (".json", ".csv"):
+        raise UserError(f"--out {out}: end its name in .json or .csv, or give --json or --csv")
+    return out.suffix.lower().removeprefix(".")
 
 
-def _write_json(predictions: Predictions) -> None:
-    rows = [
-        {"file": str(path), "predictions": [vars(prediction) for prediction in row]}
-        for path, row in predictions.items()
-    ]
-    for line in json.dumps(rows, indent=2, ensure_ascii=False).split("\n"):
-        print(for_terminal(line))  # its escapes are those of JSON, too
+@contextmanager
+def _output(out: Path | None) -> Iterator[tuple[TextIO, bool]]:
+    """Where the predictions go, and whether there is room for a progress bar.
+
+    A file is complete or not there. On stdout an error comes after the predictions; one that
+    is a terminal shows the progress itself.
+    """
+    if out is None:
+        yield sys.stdout, not sys.stdout.isatty()
+        end_of_output()
+    else:
+        with atomic_write(out) as path, path.open("w", encoding="utf-8", newline="") as file:
+            yield file, True
 
 
-def _write_csv(predictions: Predictions) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+def _readable(
+    results: Iterable["Result"], errors: list[str], advance: Callable[[], None]
+) -> Iterator["Result"]:
+    """The results without errors, which go to `errors`; ends where nobody reads on."""
+    for index, result in enumerate(results, start=1):
+        advance()
+        if result.error is not None:
+            errors.append(result.error)
+        else:
+            yield result
+        if index % 64 == 0:
+            end_of_output()
+
+
+def _write_text(
+    stream: TextIO, results: Iterable["Result"], paths: list[Path], classes: list[str], top: int
+) -> None:
+    """A table whose columns are as wide as the longest name of all."""
+    width = max((len(for_terminal(str(path))) for path in paths), default=0)
+    wide = max(len(for_terminal(name)) for name in classes) + len(" 100.0%")
+    head = [f"{f'top {rank}':<{wide}}" for rank in range(1, top + 1)]
+    print("   ".join([f"{'file':<{width}}", *head]).rstrip(), file=stream)
+    for result in results:
+        cells = [
+            f"{for_terminal(best.label)} {best.probability:.1%}" for best in result.predictions
+        ]
+        row = [f"{for_terminal(result.name):<{width}}", *(f"{cell:<{wide}}" for cell in cells)]
+        print("   ".join(row).rstrip(), file=stream)
+
+
+def _write_json(stream: TextIO, results: Iterable["Result"]) -> None:
+    end = "["
+    for result in results:
+        row = {"file": result.name, "predictions": [vars(best) for best in result.predictions]}
+        text = textwrap.indent(json.dumps(row, indent=2, ensure_ascii=False), "  ")
+        stream.write(end)
+        for line in text.split("\n"):  # the terminal's escapes are those of JSON, too
+            stream.write(f"\n{for_terminal(line)}")
+        end = ","
+    stream.write("[]\n" if end == "[" else "\n]\n")
+
+
+def _write_csv(stream: TextIO, results: Iterable["Result"]) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["file", "rank", "label", "probability"])
-    for path, row in predictions.items():
-        for rank, best in enumerate(row, start=1):
+    for result in results:
+        for rank, best in enumerate(result.predictions, start=1):
             label = for_csv(best.label)
-            writer.writerow([for_csv(str(path)), rank, label, f"{best.probability:.6f}"])
+            writer.writerow([for_csv(result.name), rank, label, f"{best.probability:.6f}"])

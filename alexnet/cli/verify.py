@@ -46,7 +46,7 @@ def verify(
     ] = None,
 ) -> None:
     """Verify an exported artifact: its signature, every file, its models. Needs no PyTorch."""
-    check = _signature_check(folder, key, identity, identity_provider, trust_config, signature)
+    check = signature_check(folder, key, identity, identity_provider, trust_config, signature)
 
     from alexnet.inference.verification import verify
 
@@ -63,7 +63,7 @@ def verify(
         logger.info(f"its sender is not verified: {_unchecked(folder)}")
 
 
-def _signature_check(
+def signature_check(
     folder: Path,
     key: Path | None,
     identity: str | None,
@@ -71,6 +71,7 @@ def _signature_check(
     trust_config: Path | None,
     signature: Path | None,
 ) -> "SignatureCheck | None":
+    """The check that these options ask for, if any. Raises UserError unless it can be made."""
     keyless = (identity, provider, trust_config) != (None, None, None)
     if key is None and not keyless:
         if signature:

@@ -32,13 +32,14 @@ def refuse_misread(image: Image.Image) -> None:
 
 
 def fix_transparency(image: Image.Image) -> None:
-    """Bring the transparent value of a PNG, not loaded yet, to the scale of the pixels.
+    """Bring the transparent value of a PNG to the scale of the pixels, before it is loaded.
 
     Raises UserError for the transparent colour of one with 16 bits, of which Pillow reads 8.
     """
     value = image.info.get("transparency")
-    if image.format == "PNG" and value is not None:
-        rawmode = image.tile[0][3]  # type: ignore[attr-defined]
+    tiles = getattr(image, "tile", None)  # none once it is loaded: the value is taken as it is
+    if image.format == "PNG" and value is not None and tiles:
+        rawmode = tiles[0][3]
         if rawmode == "RGB;16B":
             raise UserError("a transparent colour with 16 bits is not read; save it with 8")
         image.info["transparency"] = value * {"L;2": 85, "L;4": 17}.get(rawmode, 1)

@@ -3,12 +3,15 @@
 Training and inference share this module: an image gives the same pixels in both.
 """
 
+import ctypes
 import io
-import os
+import logging
+import re
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import PurePath
+from contextlib import suppress
+from functools import cache
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +49,7 @@ _SIGNATURES: dict[str, bytes | tuple[bytes, ...]] = {
     "WebP": b"RIFF",
     "PNM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
 }
-_LIMIT = f"at most {MAX_IMAGE_PIXELS:,} are decoded; make the image smaller"
+_LIMIT = "at most {:,} are decoded; make the image smaller"
 _SAVE = "get it again, or save it as an ordinary JPEG or PNG"
 _UPRIGHT = {  # EXIF's orientation: what turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,47 +85,80 @@ class ImageError(UserError):
         self.name, self.reason = name, reason
 
 
-def decode_image(content: bytes | Pixels, name: str, size: int, channels: int) -> Pixels:
+class _IgnoredWarnings:
+    """Warnings are ignored while any thread is in the block.
+
+    `warnings.catch_warnings` alone brings back what it has found: the filters of another thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._num_threads = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._num_threads:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._num_threads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_threads -= 1
+            if not self._num_threads:
+                self._caught.__exit__(None, None, None)
+
+
+_ignored_warnings = _IgnoredWarnings()
+
+
+def decode_image(
+    content: bytes | Pixels | Image.Image,
+    name: str,
+    size: int,
+    channels: int,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+) -> Pixels:
     """Decode an image file's bytes, or take pixels uint8 (H, W, C); see `resize_and_crop`.
 
     Of several frames or pages it is the first. Metadata (EXIF, text, a colour profile) never
-    decides whether an image is read. Returns uint8 (size, size, channels). Raises ImageError.
+    decides whether an image is read. max_pixels: of a file. A Pillow image is taken as it is in
+    memory. Returns uint8 (size, size, channels). Raises ImageError. Threads may decode at once.
     """
-    # Pillow warns of what it reads all the same: damaged metadata, a large image.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    _silence_libraries()
+    with _ignored_warnings:  # Pillow warns of what it reads all the same: damaged metadata
         try:
             if isinstance(content, bytes):
                 if kind := name_kind(content):
                     raise ImageError(name, f"is {kind}")
-                is_tiff = content.startswith(_SIGNATURES["TIFF"])
-                with _silent_stderr() if is_tiff else nullcontext():
-                    return _decode_file(content, size, channels)
-            pixels = content.squeeze(2) if content.shape[2] == 1 else content
-            return resize_and_crop(Image.fromarray(pixels), size, channels)
+                return _decode_file(content, size, channels, max_pixels)
+            if not isinstance(content, Image.Image):
+                content = Image.fromarray(content.squeeze(2) if content.shape[2] == 1 else content)
+            return resize_and_crop(content, size, channels)
         except ImageError:
             raise
         # On a damaged file Pillow raises exceptions of many types.
         except Exception as error:
-            raise ImageError(name, _explain(error, content)) from None
+            raise ImageError(name, _explain(error, content, max_pixels)) from None
 
 
-def _decode_file(content: bytes, size: int, channels: int) -> Pixels:
+def _decode_file(content: bytes, size: int, channels: int, max_pixels: int) -> Pixels:
     try:
         with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
-            if image.width * image.height > MAX_IMAGE_PIXELS:
-                raise UserError(f"{image.width:,} x {image.height:,} pixels; {_LIMIT}")
+            if image.width * image.height > max_pixels:
+                limit = _LIMIT.format(max_pixels)
+                raise UserError(f"{image.width:,} x {image.height:,} pixels; {limit}")
             pixels = resize_and_crop(image, size, channels)
             check_end(content, image.format)
             return pixels
     except Exception:
         # Pillow refuses a PNG for a damaged or a very long text beside intact pixels.
         if content.startswith(PNG_SIGNATURE) and (less := without_metadata(content)) != content:
-            return _decode_file(less, size, channels)
+            return _decode_file(less, size, channels, max_pixels)
         raise
 
 
-def _explain(error: Exception, content: bytes | Pixels) -> str:
+def _explain(error: Exception, content: object, max_pixels: int) -> str:
     """What is wrong with an image, for people; Pillow's words where they say it."""
     if isinstance(error, UnidentifiedImageError) and isinstance(content, bytes):
         for name, signature in _SIGNATURES.items():
@@ -131,7 +167,7 @@ def _explain(error: Exception, content: bytes | Pixels) -> str:
         return f"is {name_unknown(content)}"
     reason = str(error)
     if isinstance(error, Image.DecompressionBombError):
-        reason = f"too many pixels; {_LIMIT}"
+        reason = f"too many pixels; {_LIMIT.format(max_pixels)}"
     elif "truncated" in reason.lower():
         reason = f"its end is missing; {GET}"
     elif reason.startswith(("decoder error", "could not create decoder", "broken data stream")):
@@ -139,21 +175,19 @@ def _explain(error: Exception, content: bytes | Pixels) -> str:
     return f"does not decode as an image: {reason}"
 
 
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """libtiff writes to stderr what is wrong with a file; Pillow raises an exception as well."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+@cache
+def _silence_libraries() -> None:
+    """Pillow raises an exception for what it logs as well, and for what libtiff writes to stderr.
+
+    libtiff is told itself: to exchange stderr would silence the other threads, too.
+    """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError):  # no /proc
+        maps = Path("/proc/self/maps").read_text()
+        for path in set(re.findall(r"/.*/libtiff[^/ \n]*", maps)):  # Pillow has loaded it
+            libtiff = ctypes.CDLL(path)
+            libtiff.TIFFSetErrorHandler(None)
+            libtiff.TIFFSetWarningHandler(None)
 
 
 def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:

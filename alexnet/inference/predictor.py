@@ -1,19 +1,25 @@
-"""Classify image files with an exported model: onnxruntime, numpy and Pillow, no PyTorch.
+"""Classify images with an exported model: onnxruntime, numpy and Pillow, no PyTorch.
 
 The preprocessing of an image and the names of the classes are read from the model file.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
-from alexnet.data.images import MAX_IMAGE_BYTES, decode_image
+from alexnet.data.images import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, decode_image
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
 from alexnet.inference.session import open_session
@@ -23,6 +29,8 @@ BATCH_SIZE = 64
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
+# A path, the content of a file, a Pillow image, or pixels uint8 (H, W) or (H, W, C) of any size.
+ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -58,19 +66,54 @@ class Prediction:
     probability: float
 
 
-class Predictor:
-    """An exported model, ready to classify images.
+@dataclass(frozen=True)
+class Result:
+    """One of many images: its most probable classes, best first, or why it has none."""
 
-    path: the model file, or the artifact's folder with the file in `precision`. Raises
-    UserError if the file is missing, is not ONNX or lacks the metadata of an export.
+    name: str  # its path; images[3] for one without
+    predictions: tuple[Prediction, ...] = ()
+    error: str | None = None  # "cat/7.jpg is empty; get it again"
+
+
+class Outputs(NamedTuple):
+    """What the network gives for N images: float32 (N, num_classes) each, as it is."""
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+
+class Predictor:
+    """An exported model, ready to classify images. Threads may share one: nothing changes in it.
+
+    path: the model file, or the artifact's folder with the file in `precision`. num_threads: of
+    one run of the network; 0 for one on each core. max_pixels: of an image file; a larger one is
+    not decoded. sha256: what the model file has to have; it is read once, so that the bytes that
+    were checked are those that run.
+
+    Raises UserError if the file is missing, is another one, is not ONNX or lacks the metadata of
+    an export.
     """
 
-    def __init__(self, path: Path, precision: str = "fp32", num_threads: int = 0) -> None:
-        model = path if path.suffix == ".onnx" else path / MODEL_FILENAMES[precision]
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        precision: str = "fp32",
+        num_threads: int = 0,
+        *,
+        max_pixels: int = MAX_IMAGE_PIXELS,
+        sha256: str | None = None,
+    ) -> None:
+        folder = Path(path)
+        model = folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision]
         if not model.is_file():
-            raise UserError(f"{model} does not exist; {_available(path)}")
+            raise UserError(f"{model} does not exist; {_available(folder)}")
+        content: Path | bytes = model
+        if sha256:
+            content = model.read_bytes()
+            if hashlib.sha256(content).hexdigest() != sha256:
+                raise UserError(f"{model} does not have the SHA-256 {sha256}; it was replaced")
         try:
-            self.session = open_session(model, num_threads)
+            self.session = open_session(content, num_threads)
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise UserError(f"{model} is not a model that onnxruntime can run: {error}") from None
         properties = self.session.get_modelmeta().custom_metadata_map
@@ -90,64 +133,133 @@ class Predictor:
                 "this project?"
             ) from None
         self.resize, self.crop, self.channels = prepared.resize, prepared.crop, prepared.channels
+        self.model, self.max_pixels = model, max_pixels
 
-    def prepare(self, path: Path) -> NDArray[np.uint8]:
-        """An image file of any size and mode as uint8 (crop, crop, channels), as in training.
+    def prepare(self, image: ImageInput, name: str = "image") -> NDArray[np.uint8]:
+        """An image of any size and mode as uint8 (crop, crop, channels), as in training.
 
-        Raises UserError that names the file if it is missing or is not an image.
+        name: of one that has no path, in messages. Raises UserError that names the image if it
+        is missing or is not an image.
         """
-        if not path.is_file():
-            raise UserError(f"{path} does not exist, or is not a file; give images")
-        if path.stat().st_size > MAX_IMAGE_BYTES:
-            raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        image = decode_image(content, str(path), self.resize, self.channels)
+        if isinstance(image, str | os.PathLike):
+            name = os.fspath(image)
+            image = _read(Path(image))
+        elif isinstance(image, np.ndarray):
+            image = _with_channels(image, name)
+        elif not isinstance(image, bytes | Image.Image):
+            raise UserError(
+                f"{name} is of the type {type(image).__name__}; give a path, the bytes of a file, "
+                "a Pillow image or a uint8 array"
+            )
+        pixels = decode_image(image, name, self.resize, self.channels, self.max_pixels)
         start = (self.resize - self.crop) // 2
-        return image[start : start + self.crop, start : start + self.crop]
+        return pixels[start : start + self.crop, start : start + self.crop]
+
+    def infer(self, images: NDArray[np.uint8]) -> Outputs:
+        """One run of the network for prepared images uint8 (N, crop, crop, channels)."""
+        return Outputs(*self.session.run(Outputs._fields, {"images": images}))
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, num_classes) for images uint8 (N, crop, crop, channels).
+        """Probabilities (N, num_classes) for prepared images uint8 (N, crop, crop, channels).
 
-        Raises UserError if one is not finite.
+        Raises UserError if one of them is not finite.
         """
-        (result,) = self.session.run(["probabilities"], {"images": images})
-        if not np.isfinite(result).all():
-            raise UserError("the model gives probabilities that are not finite; get another one")
-        return np.asarray(result)
+        probabilities = self.infer(images).probabilities
+        self.check_finite(probabilities)
+        return probabilities
 
-    def classify(self, path: Path, top: int) -> list[Prediction]:
-        """The `top` most probable classes of an image file, best first."""
-        return self._best(self.run(self.prepare(path)[None])[0], top)
+    def classify(self, image: ImageInput, top: int = 3) -> tuple[Prediction, ...]:
+        """The `top` most probable classes of an image, best first. Raises UserError."""
+        return self.best(self.run(self.prepare(image)[None])[0], top)
 
-    def classify_all(
-        self, paths: Sequence[Path], top: int, advance: Callable[[int], None] = lambda _: None
-    ) -> tuple[dict[Path, list[Prediction]], dict[Path, str]]:
-        """(predictions, errors): the `top` classes of each readable image, and why others failed.
+    def classify_batch(
+        self, images: Sequence[ImageInput], top: int = 3
+    ) -> list[tuple[Prediction, ...]]:
+        """The same for several images in one run. Raises UserError for the first unreadable."""
+        prepared = [self.prepare(image, f"images[{i}]") for i, image in enumerate(images)]
+        return [self.best(row, top) for row in self.run(np.stack(prepared))] if prepared else []
 
-        `advance` is called with the number of images after each batch.
+    def classify_many(
+        self, images: Iterable[ImageInput], top: int = 3, num_workers: int = 0
+    ) -> Iterator[Result]:
+        """A result for each of any number of images, in their order; an error is a result, too.
+
+        While a batch runs, `num_workers` threads (0: one for each core) read and decode the next:
+        no more than two batches are taken from `images` before their results are.
         """
-        predictions: dict[Path, list[Prediction]] = {}
-        failed: dict[Path, str] = {}
-        for start in range(0, len(paths), BATCH_SIZE):
-            batch: dict[Path, NDArray[np.uint8]] = {}
-            for path in paths[start : start + BATCH_SIZE]:
+        named = ((_name_of(image, i), image) for i, image in enumerate(images))
+        pool = ThreadPoolExecutor(num_workers or len(os.sched_getaffinity(0)))
+        pending: deque[list[tuple[str, Future[NDArray[np.uint8]]]]] = deque()
+        try:
+            while True:
+                while len(pending) < 2 and (batch := list(islice(named, BATCH_SIZE))):
+                    pending.append([(n, pool.submit(self.prepare, each, n)) for n, each in batch])
+                if not pending:
+                    return
+                yield from self._results(pending.popleft(), top)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _results(
+        self, batch: list[tuple[str, Future[NDArray[np.uint8]]]], top: int
+    ) -> Iterator[Result]:
+        prepared: list[NDArray[np.uint8]] = []
+        errors: dict[int, str] = {}
+        for index, (_, future) in enumerate(batch):
+            try:
+                prepared.append(future.result())
+            except UserError as error:
+                errors[index] = str(error)
+        rows = iter(self.infer(np.stack(prepared)).probabilities if prepared else ())
+        for index, (name, _) in enumerate(batch):
+            if index not in errors:
                 try:
-                    batch[path] = self.prepare(path)
+                    yield Result(name, self.best(next(rows), top))
+                    continue
                 except UserError as error:
-                    failed[path] = str(error)
-            if batch:
-                probabilities = self.run(np.stack(list(batch.values())))
-                for path, row in zip(batch, probabilities, strict=True):
-                    predictions[path] = self._best(row, top)
-            advance(min(BATCH_SIZE, len(paths) - start))
-        return predictions, failed
+                    errors[index] = f"{name}: {error}"
+            yield Result(name, error=errors[index])
 
-    def _best(self, probabilities: NDArray[np.float32], top: int) -> list[Prediction]:
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        return [Prediction(self.classes[k], float(probabilities[k])) for k in best]
+    def best(self, probabilities: NDArray[np.float32], top: int) -> tuple[Prediction, ...]:
+        """The `top` classes of one row of `run`, best first. Raises UserError as `run` does."""
+        self.check_finite(probabilities)
+        indices = np.argsort(-probabilities, kind="stable")[:top]
+        return tuple(Prediction(self.classes[k], float(probabilities[k])) for k in indices)
+
+    def check_finite(self, outputs: NDArray[np.float32]) -> None:
+        """Raises UserError unless all outputs are numbers: NaN would pass for a low probability."""
+        if not np.isfinite(outputs).all():
+            raise UserError(
+                f"{self.model} gives values that are no numbers (NaN or infinity); its weights are "
+                "damaged, or too large for its precision"
+            )
+
+
+def _read(path: Path) -> bytes:
+    """Raises UserError if there is no such file, or it has more bytes than an image."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist, or is not a file; give images")
+    if path.stat().st_size > MAX_IMAGE_BYTES:
+        raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _with_channels(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Pixels uint8 (H, W, C). Raises UserError if that is not what they are."""
+    shape = (*pixels.shape, 1) if pixels.ndim == 2 else pixels.shape
+    if pixels.dtype != np.uint8 or len(shape) != 3 or 0 in shape or shape[2] > 4:
+        raise UserError(
+            f"{name} is an array {pixels.dtype} {pixels.shape}; give uint8, height x width, or "
+            "height x width x channels with grey, grey and alpha, RGB, or RGB and alpha"
+        )
+    return pixels.reshape(shape)
+
+
+def _name_of(image: ImageInput, index: int) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"images[{index}]"
 
 
 def _available(path: Path) -> str:

@@ -12,8 +12,10 @@ import onnxruntime
 onnxruntime.disable_telemetry_events()
 
 
-def open_session(model: Path, num_threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session of an ONNX file on the CPU. num_threads: of one run; 0 for one on each core.
+def open_session(model: Path | bytes, num_threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session of an ONNX file, or of its bytes, on the CPU.
+
+    num_threads: of one run; 0 for one on each core.
 
     Raises onnxruntime's exceptions, which share no public base class.
     """

@@ -1,6 +1,9 @@
 """Odd image files: the exact pixels, or an error that names what they are; and a silent stderr."""
 
+import os
 import re
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -46,6 +49,27 @@ def test_the_libraries_write_nothing(capfd):
         except ImageError:
             continue
     assert capfd.readouterr() == ("", "")
+
+
+def test_threads_decode_at_once(capfd):
+    """The warnings of one do not reach another, and what it writes itself to stderr is not lost."""
+    odd = {name: content for name, (content, *_) in [*EXACT.items(), *REFUSED.items()]}
+
+    def decode_all(number):
+        found = {}
+        for name, content in odd.items():
+            os.write(2, b"mine\n")
+            try:
+                found[name] = decode_image(content, "x", 8, 3).tobytes()
+            except ImageError as error:
+                found[name] = str(error)
+        return found
+
+    filters, expected = list(warnings.filters), decode_all(0)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(decode_all, range(8))) == [expected] * 8
+    assert warnings.filters == filters
+    assert capfd.readouterr() == ("", "mine\n" * 9 * len(odd))
 
 
 @pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")

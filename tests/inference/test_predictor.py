@@ -1,105 +1,44 @@
-"""Classifying image files of every kind, and the errors for those that cannot be read."""
+"""The Python API: images of every kind and number, in threads, and the model's own metadata."""
 
-import csv
+import copy
+import hashlib
 import io
+import itertools
 import json
-import os
-import shutil
-import subprocess
-import sys
+import re
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
-from sklearn.datasets import load_sample_images
 
 from alexnet.data.download import download
 from alexnet.data.preprocess import preprocess
 from alexnet.errors import UserError
-from alexnet.escape import for_csv, for_terminal
-from alexnet.inference.image_paths import find_images
-from alexnet.inference.predictor import Predictor
-from tests.artifacts import export_small
-from tests.conftest import ROOT
+from alexnet.inference import Predictor, Result
+from tests.artifacts import export_small, with_metadata
+from tests.conftest import real_digits
 from tests.data.making import make_config, write_folder
 from tests.data.odd_images import exact_inputs, refused_inputs
-from tests.names import unsafe_in
-
-PHOTO = Image.fromarray(load_sample_images().images[0])  # 640x427
-
+from tests.photos import PHOTO, write_photos
 
 EXACT, REFUSED = exact_inputs(), refused_inputs()
+# Damaged metadata, for which `Image.open` itself raises an exception.
+PILLOW_REFUSES = {"PNG, a damaged text", "PNG, a long text, orientation", "PNG, a cut gamma"}
 
 
 @pytest.fixture
 def images(tmp_path):
-    """Five images in a folder and its subfolder, among other files."""
-    folder = tmp_path / "images"
-    (folder / "more").mkdir(parents=True)
-    for number, name in enumerate(["b.jpg", "a.png", "d.PNG", "c.bmp", "more/e.webp"]):
-        PHOTO.crop((100 * number, 0, 100 * number + 150, 200)).save(folder / name)
-    (folder / "notes.txt").write_text("no image")
-    (folder / ".a.png").write_text("hidden")
-    return folder
+    return write_photos(tmp_path / "images")
 
 
-NAMES = ["a.png", "b.jpg", "c.bmp", "d.PNG", "more/e.webp"]  # sorted
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ([""], NAMES),
-        (["*.png"], ["a.png"]),
-        (["**/*.webp"], ["more/e.webp"]),
-        (["d.PNG", "", "d.PNG"], ["d.PNG", *NAMES[:3], NAMES[4]]),  # each once
-        (["none.png"], ["none.png"]),  # its reader reports it
-        (["[a].png"], ["[a].png"]),  # a file's name, not a pattern
-    ],
-)
-def test_files_directories_and_patterns(images, arguments, expected):
-    if arguments == ["[a].png"]:
-        shutil.copy(images / "a.png", images / "[a].png")
-    found = find_images([images / argument for argument in arguments])
-    assert found == [images / name for name in expected]
-
-
-@pytest.mark.parametrize("name", ["empty", "*.gif", "none/*.png"])
-def test_no_images(images, name):
-    (images / "empty").mkdir()
-    (images / "empty" / "notes.txt").write_text("no image")
-    with pytest.raises(UserError, match=r"contains no images|no file matches"):
-        find_images([images / name])
-
-
-def test_the_files_of_a_directory_that_are_left_out_are_counted(run, artifact, images):
-    result = run("predict", artifact, images)
-    assert result.returncode == 0
-    assert f"warning: {images}: 2 file(s) left out" in result.stderr
-    assert len(result.stdout.splitlines()) == 5
-    assert run("predict", artifact, images / "*.png").stderr == ""
-
-
-def test_the_links_of_a_directory_are_followed(images, tmp_path, caplog):
-    (tmp_path / "linked").symlink_to(images)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "more").symlink_to("../linked")
-    (folder / "one.png").symlink_to("more/a.png")
-    (folder / "back").symlink_to(".")
-    (folder / "broken.png").symlink_to("none.png")
-    names = ["more/" + name for name in NAMES]
-    assert find_images([folder]) == [folder / name for name in (*names, "one.png")]
-    assert f"{folder}: 4 file(s) left out" in caplog.text  # a note and a hidden file as well
-
-
-def test_an_address_is_to_be_downloaded(run, artifact):
-    result = run("predict", artifact, "https://example.org/a.png?size=2")
-    assert result.returncode == 1
-    assert "error: https://example.org/a.png?size=2 is an address" in result.stderr
-    assert "download it" in result.stderr
+@pytest.fixture(scope="module")
+def predictor(artifact):
+    return Predictor(artifact)
 
 
 def test_an_image_is_the_same_in_training_and_in_prediction(artifact, tmp_path):
@@ -116,52 +55,168 @@ def test_an_image_is_the_same_in_training_and_in_prediction(artifact, tmp_path):
     assert sorted(x.tobytes() for x in np.concatenate(trained)) == sorted(
         x.tobytes() for x in predicted
     )
-    _, failed = predictor.classify_all([mine / "b/3.jpg"], 1)
-    assert failed[mine / "b/3.jpg"].endswith(f"b/3.jpg {meta.skipped[0].reason}")
+    (refused,) = predictor.classify_many([mine / "b/3.jpg"])
+    assert refused.name == str(mine / "b/3.jpg")
+    assert refused.error == f"{mine}/b/3.jpg {meta.skipped[0].reason}"
 
 
-def test_images_of_every_mode(artifact, tmp_path):
-    grey16 = np.asarray(PHOTO.convert("L")).astype(np.uint16) * 257
-    images = {
-        "grey": PHOTO.convert("L"),
-        "16-bit": Image.fromarray(grey16),
-        "rgba": PHOTO.convert("RGBA"),
-        "palette": PHOTO.convert("P"),
-        "bilevel": PHOTO.convert("1"),
-        "huge": PHOTO.convert("L").resize((11000, 9000), Image.Resampling.NEAREST),  # Pillow warns
-    }
-    paths = [tmp_path / f"{name}.png" for name in images]
-    for path, image in zip(paths, images.values(), strict=True):
-        image.save(path, compress_level=1)
-    predictor = Predictor(artifact)
-    predictions, errors = predictor.classify_all(paths, top=3)
-    assert errors == {}
-    assert list(predictions) == paths
-    for row in predictions.values():
-        assert len({best.label for best in row}) == 3
-        assert sorted(row, key=lambda best: -best.probability) == row
-    grey, sixteen = (predictor.prepare(path).astype(int) for path in paths[:2])
-    assert np.abs(grey - sixteen).max() <= 1, "white stays white"
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
+@pytest.mark.parametrize("kind", EXACT)
+def test_a_path_its_bytes_and_its_pillow_image_are_the_same(predictor, tmp_path, kind):
+    content, expected = EXACT[kind]
+    (tmp_path / "image").write_bytes(content)
+    pixels = predictor.prepare(str(tmp_path / "image"))
+    np.testing.assert_array_equal(predictor.prepare(content), pixels)
+    if kind not in PILLOW_REFUSES:
+        image = Image.open(io.BytesIO(content))
+        for _ in range(2):  # as opened, then as loaded
+            np.testing.assert_array_equal(predictor.prepare(image), pixels)
+    if kind != "TIFF in LAB, as grey":
+        np.testing.assert_array_equal(predictor.prepare(np.array(expected, np.uint8)), pixels)
 
 
-def test_a_decompression_bomb(artifact, tmp_path, monkeypatch):
+def test_arrays(predictor):
+    """Grey, colour, and both with transparency over white; not a network's input in float."""
+    rgb = np.asarray(PHOTO)[:32, :32]
+    np.testing.assert_array_equal(predictor.prepare(rgb), rgb)
+    grey = rgb[..., 0]
+    for pixels in (grey, grey[..., None]):
+        np.testing.assert_array_equal(predictor.prepare(pixels), np.stack([grey] * 3, axis=2))
+    clear = np.concatenate([rgb, np.zeros((32, 32, 1), np.uint8)], axis=2)
+    for pixels in (clear, clear[..., 2:]):
+        assert (predictor.prepare(pixels) == 255).all()
+    for wrong in (rgb / 255, rgb[None], rgb[:0], np.zeros((8, 8, 5), np.uint8), rgb.astype("i8")):
+        with pytest.raises(UserError, match=r"^image is an array .*; give uint8, height x width"):
+            predictor.prepare(wrong)
+    with pytest.raises(UserError, match=r"^image is of the type bytearray; give a path, the bytes"):
+        predictor.prepare(bytearray(b"x"))
+
+
+def test_a_decompression_bomb(predictor, tmp_path, monkeypatch):
     PHOTO.save(tmp_path / "photo.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(UserError, match=r"photo.png does not decode .* too many pixels; at most"):
-        Predictor(artifact).prepare(tmp_path / "photo.png")
+        predictor.prepare(tmp_path / "photo.png")
 
 
-def test_batches_equal_single_images(artifact, images, monkeypatch):
+def test_a_limit_of_pixels(artifact, images):
+    predictor = Predictor(artifact, max_pixels=150 * 200 - 1)
+    message = "150 x 200 pixels; at most 29,999 are decoded; make the image smaller"
+    with pytest.raises(UserError, match=message):
+        predictor.prepare(images / "a.png")
+
+
+def test_one_several_and_many_images(predictor, images, monkeypatch):
+    """In batches of two, with an unreadable image in the second of them."""
     monkeypatch.setattr("alexnet.inference.predictor.BATCH_SIZE", 2)
-    predictor = Predictor(artifact)
-    paths = find_images([images])
-    advanced = []
-    predictions, _ = predictor.classify_all(paths, 3, advanced.append)
-    assert advanced == [2, 2, 1]
-    for path in paths:
-        for batched, single in zip(predictions[path], predictor.classify(path, 3), strict=True):
-            assert batched.label == single.label
-            assert batched.probability == pytest.approx(single.probability, abs=1e-6)
+    several = [images / "a.png", (images / "b.jpg").read_bytes(), b"", np.asarray(PHOTO), PHOTO]
+    results = list(predictor.classify_many(iter(several), top=2))
+    names = [str(images / "a.png"), "images[1]", "images[2]", "images[3]", "images[4]"]
+    assert [result.name for result in results] == names
+    assert results.pop(2) == Result("images[2]", (), "images[2] is empty; get it again")
+    readable = [*several[:2], *several[3:]]
+    batch = predictor.classify_batch(readable, top=2)
+    for image, result, batched in zip(readable, results, batch, strict=True):
+        assert result.error is None
+        for predictions in (result.predictions, batched):
+            one = predictor.classify(image, top=2)
+            assert [best.label for best in predictions] == [best.label for best in one]
+            # Other shapes of matrices are summed in another order.
+            np.testing.assert_allclose(
+                [best.probability for best in predictions],
+                [best.probability for best in one],
+                atol=1e-6,
+            )
+    assert one[0].probability >= one[1].probability
+    with pytest.raises(UserError, match=r"^images\[2\] is empty"):
+        predictor.classify_batch(several)
+    assert predictor.classify_batch([]) == list(predictor.classify_many([])) == []
+
+
+def test_many_images_are_taken_as_their_results_are(predictor, monkeypatch):
+    """An endless iterator does: two batches are ahead at most, and one that is left ends."""
+    monkeypatch.setattr("alexnet.inference.predictor.BATCH_SIZE", 2)
+    taken = itertools.count()
+    endless = (PHOTO for _ in iter(lambda: next(taken), None))
+    results = predictor.classify_many(endless, num_workers=2)
+    for number in range(1, 8):
+        assert next(results).error is None
+        assert next(copy.copy(taken)) <= number + 5
+    before = threading.active_count()
+    results.close()
+    assert threading.active_count() == before - 2
+
+
+def test_threads_share_a_predictor(predictor, images):
+    """Eight of them, each with photos and what makes Pillow and libtiff complain: bit for bit."""
+    odd = [content for content, _ in EXACT.values()]
+    inputs = [PHOTO.crop((n, 0, n + 300, 300)) for n in range(8)] + odd
+    expected = [predictor.classify(image) for image in inputs]
+    filters = list(warnings.filters)
+    start = threading.Barrier(8)
+
+    def classify_all():
+        start.wait()
+        return [predictor.classify(image) for image in inputs]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [future.result() for future in [pool.submit(classify_all) for _ in range(8)]]
+    assert found == [expected] * 8
+    assert warnings.filters == filters
+
+
+def test_num_threads_changes_no_label(artifact):
+    images = real_digits()[0][:100].numpy()
+    one, two = (Predictor(artifact, num_threads=n).run(images) for n in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    assert (one.argmax(1) == two.argmax(1)).all()
+
+
+def nan_in_the_dark(artifact, path):
+    """A model whose outputs are the logarithm of how much brighter than 128 the image is."""
+    node, float32, uint8 = onnx.helper.make_node, onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, float32, ["n", 10])
+        for name in ("logits", "probabilities")
+    ]
+    nodes = [
+        node("Cast", ["images"], ["x"], to=float32),
+        node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        node("Sub", ["mean", "middle"], ["above"]),
+        node("Log", ["above"], ["log"]),
+        node("Reshape", ["log", "column"], ["scores"]),
+        node("Expand", ["scores", "shape"], ["logits"]),
+        node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    constants = {"axes": [1, 2, 3], "column": [-1, 1], "shape": [1, 10], "middle": np.float32(128)}
+    graph = onnx.helper.make_graph(
+        nodes,
+        "dark",
+        [onnx.helper.make_tensor_value_info("images", uint8, ["n", 32, 32, 3])],
+        outputs,
+        [onnx.numpy_helper.from_array(np.array(v), name) for name, v in constants.items()],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8
+    )
+    metadata = {e.key: e.value for e in onnx.load(artifact / "model.onnx").metadata_props}
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    return path
+
+
+def test_values_that_are_no_numbers_are_an_error(artifact, tmp_path):
+    """Of the image that they belong to, and of no other one of its batch."""
+    predictor = Predictor(nan_in_the_dark(artifact, tmp_path / "model.onnx"))
+    dark, bright = (np.full((32, 32, 3), value, np.uint8) for value in (1, 200))
+    message = f"{tmp_path}/model.onnx gives values that are no numbers (NaN or infinity); "
+    for call in (predictor.classify, lambda image: predictor.classify_batch([bright, image])):
+        call(bright)
+        with pytest.raises(UserError, match=re.escape(message)):
+            call(dark)
+    results = list(predictor.classify_many([bright, dark, bright]))
+    assert [result.error is None for result in results] == [True, False, True]
+    assert results[1].error.startswith(f"images[1]: {message}")
 
 
 def test_preprocessing_comes_from_the_model_file(tmp_path):
@@ -174,21 +229,19 @@ def test_preprocessing_comes_from_the_model_file(tmp_path):
     np.testing.assert_array_equal(predictor.prepare(tmp_path / "photo.png"), expected)
 
 
-def test_no_model(tmp_path):
+def test_no_model_or_another_one(artifact, tmp_path):
     with pytest.raises(UserError, match=r"model.onnx does not exist"):
         Predictor(tmp_path)
     (tmp_path / "model.onnx").write_text("not a model")
     with pytest.raises(UserError, match=r"is not a model that onnxruntime can run"):
         Predictor(tmp_path)
-
-
-def with_metadata(artifact, path, **changes):
-    """The model of an artifact with other metadata, as its sender may have written it."""
-    model = onnx.load(artifact / "model.onnx")
-    properties = {entry.key: entry.value for entry in model.metadata_props} | changes
-    onnx.helper.set_model_props(model, properties)
-    onnx.save(model, path)
-    return path
+    model = artifact / "model.onnx"
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert Predictor(artifact, sha256=digest).classify(PHOTO) == Predictor(model).classify(PHOTO)
+    with pytest.raises(
+        UserError, match=r"model.onnx does not have the SHA-256 0+; it was replaced"
+    ):
+        Predictor(artifact, sha256="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -206,91 +259,3 @@ def test_impossible_metadata_is_refused(artifact, tmp_path, changes):
     path = with_metadata(artifact, tmp_path / "model.onnx", **changes)
     with pytest.raises(UserError, match=r"has no valid metadata of classes and preprocessing"):
         Predictor(path)
-
-
-@pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
-def test_names_of_files_and_classes_are_text(run, artifact, tmp_path, options):
-    """JSON holds each name exactly; in text and CSV it is one line, and no formula."""
-    classes = ["=1+1", "-a", "[red]b", "@c", "'d", "e,f", '"g', "h\\", "$i$", "</j>"]
-    model = with_metadata(artifact, tmp_path / "model.onnx", classes=json.dumps(classes))
-    names = ["=1.png", "\x1b[31m.png", "a\nb.png", "\u202egnp.exe.png"]
-    for name in names:
-        PHOTO.save(tmp_path / name)
-    result = run("predict", model, *names, "--top", 10, *options)
-    assert result.returncode == 0, result.stderr
-    assert not unsafe_in(result.stdout + result.stderr)
-    if options == ["--json"]:
-        rows = json.loads(result.stdout)
-        assert [row["file"] for row in rows] == names
-        assert {best["label"] for row in rows for best in row["predictions"]} == set(classes)
-    elif options == ["--csv"]:
-        rows = list(csv.DictReader(io.StringIO(result.stdout), strict=True))
-        assert {row["file"] for row in rows} == {f"'{names[0]}", *map(for_terminal, names[1:])}
-        assert {row["label"] for row in rows} == set(map(for_csv, classes))
-        assert all(row["rank"].isdigit() and float(row["probability"]) >= 0 for row in rows)
-    else:
-        assert len(result.stdout.splitlines()) == len(names)
-
-
-@pytest.mark.parametrize("output", ["text", "--json", "--csv"])
-def test_readable_images_are_printed_and_the_others_listed(run, artifact, images, output):
-    content = (images / "a.png").read_bytes()
-    (images / "cut.png").write_bytes(content[: len(content) // 2])
-    (images / "text.png").write_text("no image")
-    (images / "empty.png").write_bytes(b"")
-    options = [] if output == "text" else [output]
-    result = run("predict", artifact, images, images / "none.png", "--top", 2, *options)
-    assert result.returncode == 1
-    assert "error: 4 of 9 images could not be read:\n" in result.stderr
-    for name in ("cut.png", "text.png", "empty.png", "none.png"):
-        assert f"  {images / name} " in result.stderr
-        assert name not in result.stdout
-    assert "Traceback" not in result.stderr
-    readable = [str(images / name) for name in NAMES]
-    if output == "--json":
-        rows = json.loads(result.stdout)
-        assert [row["file"] for row in rows] == readable
-        assert all(len(row["predictions"]) == 2 for row in rows)
-    elif output == "--csv":
-        rows = list(csv.DictReader(io.StringIO(result.stdout)))
-        assert [row["file"] for row in rows] == [name for name in readable for _ in range(2)]
-        assert [row["rank"] for row in rows] == ["1", "2"] * 5
-        assert all(0 <= float(row["probability"]) <= 1 for row in rows)
-    else:
-        assert [line.split()[0] for line in result.stdout.splitlines()] == readable
-
-
-@pytest.mark.parametrize(
-    ("model", "arguments", "message"),
-    [
-        ("", ["images/empty"], "contains no images"),
-        ("", ["images", "--json", "--csv"], "--json and --csv: give one of them"),
-        ("", ["images", "--precision", "int8"], "has the precisions fp32"),
-        ("model.onnx", ["images", "--precision", "int8"], "model.onnx is in fp32, not in int8"),
-    ],
-)
-def test_wrong_arguments(run, artifact, images, model, arguments, message):
-    (images / "empty").mkdir()
-    result = run("predict", artifact / model, *arguments)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ")
-    assert message in result.stderr
-    assert result.stdout == ""
-
-
-@pytest.mark.parametrize("options", [[], ["--json"], ["--csv"]])
-def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
-    """JSON holds it exactly, as every other name; text and CSV show it."""
-    path = os.fsencode(tmp_path) + b"/photo\xff.png"
-    with open(path, "wb") as file:
-        PHOTO.save(file, "PNG")
-    result = subprocess.run(
-        [sys.executable, "-m", "alexnet.cli.main", "predict", artifact, tmp_path, *options],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-        cwd=tmp_path,
-        capture_output=True,
-    )
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert rb"/photo\udcff.png" in result.stdout
-    if options == ["--json"]:
-        assert os.fsencode(json.loads(result.stdout)[0]["file"]) == path

@@ -127,7 +127,7 @@ def check_tables(printed: dict[str, Any], classes: list[str]) -> None:
     shown = json.loads(printed["json"][1])
     assert {row["file"] for row in shown} == set(map(str, IMAGES.rglob("*.png")))
     assert {best["label"] for row in shown for best in row["predictions"]} <= set(classes)
-    assert len(printed["predict"][1].splitlines()) == 5 * len(classes)
+    assert len(printed["predict"][1].splitlines()) == 1 + 5 * len(classes)
 
 
 def check_markdown(text: str, classes: list[str], kinds: set[str]) -> None:
