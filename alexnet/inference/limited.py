@@ -23,10 +23,10 @@ MAX_REASON = 500  # characters of what a library says of a file
 
 
 def run_limited(module: str, arguments: Sequence[str], seconds: int, num_bytes: int) -> Any:
-    """What `answer` answers in `python -m MODULE SECONDS NUM_BYTES ARGUMENTS...`.
+    """The result for `arguments` of the function that the module gives to `print_result`.
 
     seconds: of processor time after its imports. num_bytes: of memory. Raises UserError with the
-    reason if it raises an exception, crashes, or exceeds a limit.
+    reason if the function raises an exception, or the process crashes or exceeds a limit.
     """
     # -P: not a module of the current folder, which may be the one in question.
     command = [sys.executable, "-P", "-m", module, str(seconds), str(num_bytes), *arguments]
@@ -50,14 +50,14 @@ def run_limited(module: str, arguments: Sequence[str], seconds: int, num_bytes: 
     try:
         result = json.loads(done.stdout)
     except ValueError:
-        raise UserError("ends the process that opens it without an answer") from None
+        raise UserError("ends the process that opens it without a result") from None
     if "error" in result:
         raise UserError(result["error"])
-    return result["answer"]
+    return result["result"]
 
 
-def answer(function: Callable[..., Any]) -> None:
-    """Print what `function` returns for the arguments of `run_limited`, or why it raises."""
+def print_result(function: Callable[..., Any]) -> None:
+    """In the process that `run_limited` starts: call `function` within the limits."""
     seconds, num_bytes, *arguments = sys.argv[1:]
     _lower(resource.RLIMIT_CPU, math.ceil(time.process_time()) + int(seconds))
     _lower(resource.RLIMIT_AS, int(num_bytes))
@@ -65,7 +65,7 @@ def answer(function: Callable[..., Any]) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     try:
         with redirect_stdout(sys.stderr):  # onnxruntime prints
-            result = {"answer": function(*arguments)}
+            result = {"result": function(*arguments)}
     except UserError as error:
         result = {"error": str(error)}
     except MemoryError:

@@ -31,7 +31,7 @@ SCHEMA = 3
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 LABELS = "labels.json"
-MAX_BYTES = 1 << 23  # that of a thousand classes has half a million
+MAX_BYTES = 1 << 22  # that of a thousand classes has half a million
 MAX_REASON = 300  # characters of what is wrong
 ADVICE = "ask its sender for it again"
 
@@ -64,7 +64,7 @@ class PrecisionEntry(Strict):
 
 
 @dataclass(frozen=True)
-class Output(Strict):
+class Tensor(Strict):
     """A tensor of the graph; a text in its shape is the name of a size that is free."""
 
     type: Literal["uint8", "int64", "float32"]
@@ -72,7 +72,9 @@ class Output(Strict):
 
 
 @dataclass(frozen=True)
-class Input(Output):
+class Input(Tensor):
+    """The one input of the graph."""
+
     name: str
     layout: Literal["NHWC, as decoded from a file, 0 to 255"]
 
@@ -90,7 +92,7 @@ class Manifest(Strict):
     precisions: dict[Literal["fp32", "fp16", "int8"], PrecisionEntry]
     preprocessing: Json
     input: Input
-    outputs: dict[str, Output]
+    outputs: dict[str, Tensor]
     num_samples: Count
     data: Json
     metrics: Json
@@ -109,7 +111,9 @@ class Manifest(Strict):
         for precision, row in self.precisions.items():
             entry = self.files.get(row.file)
             if row.file != MODEL_FILENAMES[precision] or entry is None or entry.bytes != row.bytes:
-                raise ValueError(f"precisions: {precision} is not a file of `files` with its bytes")
+                raise ValueError(
+                    f"precisions: {precision} is no model of that name and size in files"
+                )
         models = {row.file for row in self.precisions.values()}
         if others := {name for name in self.files if name.endswith(".onnx")} - models:
             raise ValueError(f"files: {', '.join(sorted(others))} is in no precision")
@@ -139,7 +143,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists():
         raise UserError(f"{path} does not exist; without it nothing can be verified")
-    value = _parse(read_small_text(path, MAX_BYTES), path)
+    text = read_small_text(path, MAX_BYTES)
+    value = _parse(text, path)
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < 1:
         raise UserError(
@@ -151,13 +156,17 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has schema {schema}, and this version supports {SCHEMA}; install {advice} "
             "of this package"
         )
-    return read_strict(path, Manifest, MAX_BYTES)
+    return _validate(text, Manifest, path)
 
 
 def read_strict(path: Path, kind: type[Kind], max_bytes: int) -> Kind:
     """A JSON file as `kind`, of exact types. Raises UserError that names what is wrong in it."""
     text = read_small_text(path, max_bytes)
     _parse(text, path)
+    return _validate(text, kind, path)
+
+
+def _validate(text: str, kind: type[Kind], path: Path) -> Kind:
     try:
         return TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
@@ -166,10 +175,7 @@ def read_strict(path: Path, kind: type[Kind], max_bytes: int) -> Kind:
 
 
 def _parse(text: str, path: Path) -> Any:
-    """Raises UserError if it is not JSON, holds NaN, or a key twice: other readers take the first.
-
-    It has no part that is too deep for Python.
-    """
+    """Raises UserError if it is no JSON, or holds NaN or a key twice, where readers differ."""
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:

@@ -13,11 +13,11 @@ from alexnet.errors import UserError
 from alexnet.escape import ClassName
 from alexnet.files import Share, shorten
 from alexnet.inference.graph_structure import GraphStructure, read_structure
-from alexnet.inference.limited import answer
+from alexnet.inference.limited import print_result
 from alexnet.inference.manifest import (
     LABELS,
     Manifest,
-    Output,
+    Tensor,
     expected_outputs_path,
     read_manifest,
     read_strict,
@@ -114,8 +114,8 @@ def _metadata_errors(
     return errors
 
 
-def _tensor(output: Output) -> list[Any]:
-    return [ONNX_TYPES[output.type], output.shape]
+def _tensor(tensor: Tensor) -> list[Any]:
+    return [ONNX_TYPES[tensor.type], tensor.shape]
 
 
 def _difference(folder: Path, predictor: Predictor, row: ExpectedRow) -> float:
@@ -153,4 +153,4 @@ def _difference(folder: Path, predictor: Predictor, row: ExpectedRow) -> float:
 
 
 if __name__ == "__main__":
-    answer(check_model)
+    print_result(check_model)

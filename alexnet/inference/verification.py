@@ -65,7 +65,7 @@ def verify(
 
     Raises UserError that lists what is wrong; nothing after it is then looked at.
     """
-    present = list_files(folder)
+    present = _list_files(folder)
     if check_signature:
         check_signature(folder)
     manifest = read_manifest(folder)
@@ -84,7 +84,7 @@ def verify(
     )
 
 
-def list_files(folder: Path) -> dict[str, int]:
+def _list_files(folder: Path) -> dict[str, int]:
     """The number of bytes of each file in `folder`, by its path in it; nothing is opened.
 
     Raises UserError unless it holds plain files alone, in folders that are not empty, and as many

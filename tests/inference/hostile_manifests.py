@@ -21,8 +21,15 @@ def a_number_of_thousands_of_digits(folder):
 
 
 @kind("manifest.json has .* bytes; at most")
-def a_manifest_of_ten_megabytes(folder):
-    write(folder, read(folder) | {"data": {"x": "x" * 10_000_000}})
+def a_manifest_of_five_megabytes(folder):
+    write(folder, read(folder) | {"data": {"x": "x" * 5_000_000}})
+
+
+@kind("samples/ has 4 images")
+def a_manifest_of_many_lists(folder):
+    """It is read, and the next thing that is wrong is told."""
+    manifest = read(folder) | {"data": {"x": [[]] * 200_000}, "num_samples": 5}
+    write(folder, json.dumps(manifest, separators=(",", ":")))
 
 
 @kind("manifest.json is not UTF-8")
@@ -134,7 +141,7 @@ def with_precision(folder, **changes):
     write(folder, manifest)
 
 
-@kind("precisions: fp32 is not a file of `files` with its bytes")
+@kind("precisions: fp32 is no model of that name and size in files")
 def a_model_in_another_file(folder):
     with_precision(folder, file="labels.json")
 
@@ -144,7 +151,7 @@ def a_model_outside(folder):
     with_precision(folder, file="../model.onnx")
 
 
-@kind("precisions: fp32 is not a file of `files` with its bytes")
+@kind("precisions: fp32 is no model of that name and size in files")
 def a_model_of_other_bytes(folder):
     with_precision(folder, bytes=7)
 
