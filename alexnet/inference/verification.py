@@ -15,7 +15,7 @@ from alexnet.errors import UserError
 from alexnet.files import read_json, sha256
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 ADVICE = "ask its sender for it again"
