@@ -1,7 +1,7 @@
 """The runtimes that give the answers of an exported artifact, and those that do not.
 
-Each runtime is installed from its registry in an environment of its own, which is removed again,
-and takes all samples of the artifact in one batch, in each precision, in a process of its own. Its
+Each runtime is installed, from PyPI or npm, in an environment of its own, which is removed again.
+It takes all samples of the artifact in one batch, in a process for each precision, and its
 probabilities are compared with those in the artifact. A refusal, a crash and no answer in time are
 results too.
 
@@ -35,8 +35,8 @@ from bench.measure import processor
 
 TIMEOUT_SECONDS = 900  # of one precision; a compiler needs a minute
 
-# Each program is told the model, the images (uint8, N x H x W x C), N and a file for the
-# probabilities (float32, N x K). A child of Python has these lines around it.
+# A program's arguments: the model, the images (uint8, without a header), their shape
+# (N,H,W,C) and a file for the probabilities (float32). In Python it is within these lines.
 AROUND = """
 import os, sys, numpy
 model, images, shape, result = sys.argv[1:]
@@ -145,27 +145,19 @@ class Runtime:
         return [str(python), str(program)]
 
 
+def _each(package: str, *versions: str, **options: Any) -> list[Runtime]:
+    return [Runtime(package, version, **options) for version in versions]
+
+
 BEFORE_NUMPY_2 = ("numpy<2",)  # what older wheels were built with, and do not ask for
 RUNTIMES = [
-    *(
-        Runtime("onnxruntime", version, BEFORE_NUMPY_2)
-        for version in ("1.15.0", "1.16.3", "1.17.3", "1.18.1")
-    ),
-    *(
-        Runtime("onnxruntime", version)
-        for version in ("1.20.1", "1.23.2", "1.27.0", "1.29.0", "1.32.0")
-    ),
-    *(
-        Runtime(package, version, runs_in_node=True)
-        for package in ("onnxruntime-node", "onnxruntime-web")
-        for version in ("1.20.1", "1.30.0")
-    ),
-    *(Runtime("openvino", version) for version in ("2023.0.0", "2026.4.1")),
-    Runtime("opencv-python-headless", "4.8.1.78", BEFORE_NUMPY_2),
-    *(
-        Runtime("opencv-python-headless", version)
-        for version in ("4.12.0.88", "4.13.0.92", "4.14.0.94", "5.0.0.93")
-    ),
+    *_each("onnxruntime", "1.15.0", "1.16.3", "1.17.3", "1.18.1", beside=BEFORE_NUMPY_2),
+    *_each("onnxruntime", "1.20.1", "1.23.2", "1.27.0", "1.29.0", "1.32.0"),
+    *_each("onnxruntime-node", "1.20.1", "1.30.0", runs_in_node=True),
+    *_each("onnxruntime-web", "1.20.1", "1.30.0", runs_in_node=True),
+    *_each("openvino", "2023.0.0", "2026.4.1"),
+    *_each("opencv-python-headless", "4.8.1.78", beside=BEFORE_NUMPY_2),
+    *_each("opencv-python-headless", "4.12.0.88", "4.13.0.92", "4.14.0.94", "5.0.0.93"),
     Runtime("tract", "0.23.9"),
     Runtime("apache-tvm", "0.27.0.post1", ("onnx",)),
     Runtime("onnx", "1.23.2"),
