@@ -180,7 +180,7 @@ class Export(Section):
     max_accuracy_drop: Share
     max_label_change: Share
     max_logit_difference: Rate
-    num_samples: Annotated[int, Field(ge=1, le=100)]
+    num_samples: Annotated[int, Field(ge=4, le=100)]
 
     @model_validator(mode="after")
     def _fp32_is_always_there(self) -> "Export":

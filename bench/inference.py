@@ -1,8 +1,8 @@
 """Inference speed: onnxruntime against PyTorch, for one image and for many.
 
 The baseline is PyTorch eager as evaluate runs it: with fc1's copies, in float32, in inference
-mode. All backends take the same uint8 images and return logits, probabilities and label, on the
-CPU, with their default number of threads. They are measured in turn, each time in a fresh
+mode. All backends take the same uint8 images and return logits and probabilities, on the CPU,
+with their default number of threads. They are measured in turn, each time in a fresh
 process: a machine that slows down slows down all, and a backend's memory is its own.
 
 This module imports torch and onnxruntime only where it uses them, for the same reason.
@@ -39,7 +39,7 @@ Predict = Callable[[NDArray[np.uint8]], Any]
 
 @dataclass(frozen=True)
 class Backend:
-    """A model file and its runtime: from uint8 images to logits, probabilities and label."""
+    """A model file and its runtime: from uint8 images to logits and probabilities."""
 
     runtime: Literal["PyTorch eager", "onnxruntime"]
     collapsed: bool  # without fc1's copies
@@ -145,10 +145,8 @@ def write_backends(
     folder: Path, weights: Path, opset: int, num_calibration_images: int
 ) -> list[Backend]:
     """Every backend of the network in `weights`; the first is the baseline."""
-    import torch
-
     from alexnet.export.graph import write_onnx
-    from alexnet.export.quantisation import write_int8
+    from alexnet.export.quantisation import write_fp16, write_int8
     from alexnet.inference.predictor import MODEL_FILENAMES
     from alexnet.network.collapse import can_collapse
     from alexnet.network.weights import load_weights
@@ -162,10 +160,8 @@ def write_backends(
         place = folder / ("collapsed" if collapsed else "full")
         place.mkdir()
         files = {name: place / file for name, file in MODEL_FILENAMES.items()}
-        for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16)):
-            write_onnx(
-                files[name], model, metadata, {}, opset=opset, collapse_fc1=collapsed, dtype=dtype
-            )
+        write_onnx(files["fp32"], model, metadata, {}, opset=opset, collapse_fc1=collapsed)
+        write_fp16(files["fp16"], files["fp32"])
         write_int8(files["int8"], files["fp32"], calibration)
         backends += [
             Backend("onnxruntime", collapsed, name, file, shape) for name, file in files.items()
@@ -211,7 +207,7 @@ def _load_pytorch(backend: Backend) -> Predict:
     @torch.inference_mode()
     def predict(batch: NDArray[np.uint8]) -> Any:
         logits = model(normalise(torch.from_numpy(batch), metadata.mean, metadata.std))
-        return logits.numpy(), logits.softmax(dim=1).numpy(), logits.argmax(dim=1).numpy()
+        return logits.numpy(), logits.softmax(dim=1).numpy()
 
     return predict
 

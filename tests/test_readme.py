@@ -28,7 +28,16 @@ BLOCKS = [
 ]
 LINES = [shlex.split(line, comments=True) for block in BLOCKS for line in block.splitlines()]
 DEEP = {"artifacts", "exp", "metrics", "plots", "remote"}  # commands of dvc that have commands
-RUN_ELSEWHERE = {"git", "source", "torchrun", "openssl", "model_signing", "npm", "sbatch"}
+RUN_ELSEWHERE = {
+    "git",
+    "source",
+    "torchrun",
+    "openssl",
+    "model_signing",
+    "npm",
+    "sbatch",
+    "install",
+}
 
 
 def commands(*programs: str) -> list[list[str]]:

@@ -33,9 +33,10 @@ def differing_labels(
 ) -> list[LabelDifference]:
     """The images whose label is not `other` (N).
 
-    outputs: of the exported model; `logits` (N, K) and `label` (N) are read.
+    outputs: of the exported model, of which `logits` (N, K) are read.
     """
-    logits, labels = outputs["logits"], outputs["label"]
+    logits = outputs["logits"]
+    labels = logits.argmax(axis=1)
     return [
         LabelDifference(
             int(index),

@@ -2,32 +2,25 @@
 
 import logging
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from alexnet import config
 from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
-from alexnet.export import graph
+from alexnet.export import graph, runtimes
 from alexnet.export.agreement import check_against_evaluation, describe
 from alexnet.export.attestation import write_statement
 from alexnet.export.dataset_cards import DATASET_CARDS
-from alexnet.export.quantisation import AccuracyReference, write_int8
+from alexnet.export.quantisation import AccuracyReference, write_fp16, write_int8
+from alexnet.export.samples import choose_samples, evenly_spaced, write_samples
 from alexnet.files import atomic_directory, sha256, write_json, write_text
-from alexnet.inference.manifest import (
-    CHECKSUMS,
-    MANIFEST,
-    SCHEMA,
-    checksums,
-    expected_outputs_path,
-)
+from alexnet.inference.manifest import CHECKSUMS, MANIFEST, SCHEMA, checksums
 from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.inference.verification import verify
 from alexnet.network.collapse import can_collapse
@@ -39,8 +32,9 @@ from alexnet.network.weights import ModelMetadata
 BATCH_SIZE = 256
 # The files of an exported artifact. A signature among them is one of the artifact it lies in.
 WRITTEN = re.compile(
-    r"model(\.fp16|\.int8)?\.onnx|(manifest|labels)\.json|MODEL_CARD\.md|SHA256SUMS|config\.pbtxt"
-    r"|samples/(\d+\.png|expected(\.\w+)?\.json)|provenance\.intoto\.json|[^/]+\.sig"
+    r"model(\.fp16|\.int8)?\.onnx|config(\.fp16|\.int8)?\.pbtxt|(manifest|labels)\.json"
+    r"|MODEL_CARD\.md|SHA256SUMS|provenance\.intoto\.json|mlbom\.cdx\.json|[^/]+\.sig"
+    r"|samples/(\d+\.(png|jpg)|expected(\.\w+)?\.json)"
 )
 
 logger = logging.getLogger(__name__)
@@ -79,28 +73,15 @@ def export_bundle(
     reference = AccuracyReference(cropped.numpy(), labels.numpy(), logits)
     preprocessing = graph.preprocessing_of(metadata, images.shape[1])
 
-    def write_model(path: Path, precision: str) -> None:
-        if precision == "int8":
-            chosen = evenly_spaced(calibration_images, params.num_calibration_images)
-            full = path.with_name(MODEL_FILENAMES["fp32"])
-            write_int8(path, full, centre_crop(chosen, size).numpy())
-        else:
-            graph.write_onnx(
-                path,
-                model,
-                metadata,
-                graph.properties_of(metadata, precision, preprocessing, provenance),
-                opset=params.opset,
-                collapse_fc1=collapse_fc1,
-                dtype=torch.float16 if precision == "fp16" else torch.float32,
-            )
-
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
-        path = new / MODEL_FILENAMES["fp32"]
-        write_model(path, "fp32")
+        full = new / MODEL_FILENAMES["fp32"]
+        properties = graph.properties_of(metadata, preprocessing, provenance)
+        graph.write_onnx(
+            full, model, metadata, properties, opset=params.opset, collapse_fc1=collapse_fc1
+        )
         tolerance = params.max_logit_difference
         verification, outputs = graph.verify_against_pytorch(
-            path, reference.images, logits, tolerance
+            full, reference.images, logits, tolerance
         )
         differences = check_against_evaluation(
             outputs, predictions, reference.labels, metadata.classes, tolerance
@@ -108,27 +89,35 @@ def export_bundle(
         for line in describe(differences, metadata.classes, "evaluate"):
             logger.warning("%s: within export.max_logit_difference (%.0e)", line, tolerance)
         verification["num_labels_differing_from_evaluate"] = len(differences)
-        results = {"fp32": reference.measure(path, outputs)}
-        for precision in ("fp16", "int8"):
+        results = {"fp32": reference.measure(full, outputs)}
+        chosen = evenly_spaced(len(calibration_images), params.num_calibration_images)
+        calibration = centre_crop(calibration_images[chosen], size).numpy()
+        for precision, write in (
+            ("fp16", write_fp16),
+            ("int8", partial(write_int8, images=calibration)),
+        ):
             if precision in params.precisions:
                 path = new / MODEL_FILENAMES[precision]
-                write_model(path, precision)
+                write(path, full)
                 results[precision] = reference.check_precision(path, params)
         accepted = {name: row for name, row in results.items() if "rejected_reason" not in row}
 
         write_json(new / "labels.json", list(metadata.classes))
-        write_samples(new, list(accepted), metadata, evenly_spaced(images, params.num_samples))
+        samples = choose_samples(
+            outputs["logits"].argmax(axis=1) == reference.labels, params.num_samples
+        )
+        write_samples(new, list(accepted), images.numpy()[samples], reference.labels[samples])
         manifest = {
             "schema": SCHEMA,
             "variant": metadata.variant,
             "parameters": num_parameters(model),
             "fc1_collapsed": collapse_fc1,
             "opset": params.opset,
-            "ir_version": onnx.load(new / MODEL_FILENAMES["fp32"]).ir_version,
+            "ir_version": graph.min_ir_version(params.opset),
             "precisions": accepted,
             "preprocessing": preprocessing,
             **_interface(metadata),
-            "num_samples": min(params.num_samples, len(images)),
+            "num_samples": len(samples),
             "data": data,
             # The accuracy is that of the file; evaluate may have run on another device.
             "metrics": {"split": "test"} | metrics | {"accuracy": results["fp32"]["accuracy"]},
@@ -136,7 +125,7 @@ def export_bundle(
             "provenance": provenance,
         }
         write_text(new / "MODEL_CARD.md", model_card(metadata, manifest))
-        write_text(new / "config.pbtxt", render("config.pbtxt.j2", **manifest))
+        write_triton_configs(new, manifest)
         write_statement(new, provenance)
         write_manifest(new, manifest)
         verify(new)  # as its receiver will
@@ -153,18 +142,8 @@ def _interface(metadata: ModelMetadata) -> dict[str, Any]:
             "shape": ["batch", metadata.image_size, metadata.image_size, metadata.channels],
             "layout": "NHWC, as decoded from a file, 0 to 255",
         },
-        "outputs": {
-            "logits": scores,
-            "probabilities": scores,
-            "label": {"type": "int64", "shape": ["batch"]},
-        },
+        "outputs": {"logits": scores, "probabilities": scores},
     }
-
-
-def evenly_spaced(images: torch.Tensor, num_images: int) -> torch.Tensor:
-    """`num_images` images, or all, evenly spaced: images sorted by class give several classes."""
-    indices = np.linspace(0, len(images) - 1, min(num_images, len(images))).astype(int)
-    return images[indices]
 
 
 def write_manifest(folder: Path, metadata: dict[str, Any]) -> None:
@@ -182,28 +161,13 @@ def write_manifest(folder: Path, metadata: dict[str, Any]) -> None:
     write_text(folder / CHECKSUMS, checksums(digests | {MANIFEST: sha256(folder / MANIFEST)}))
 
 
-def write_samples(
-    folder: Path, precisions: list[str], metadata: ModelMetadata, images: torch.Tensor
-) -> None:
-    """Write images (N, H, W, C) as stored, as PNG, and the expected outputs of each precision."""
-    (folder / "samples").mkdir()
-    names = [f"{index:02d}.png" for index in range(len(images))]
-    for name, image in zip(names, images.numpy(), strict=True):
-        picture = Image.fromarray(image.squeeze(-1) if metadata.channels == 1 else image)
-        picture.save(folder / "samples" / name)
-    cropped = centre_crop(images, metadata.image_size).numpy()
-    for precision in precisions:
-        outputs = graph.run_onnx(folder / MODEL_FILENAMES[precision], cropped, len(cropped))
-        rows = zip(names, outputs["label"], outputs["probabilities"].tolist(), strict=True)
-        expected = [
-            {
-                "file": name,
-                "label": metadata.classes[label],
-                "probabilities": dict(zip(metadata.classes, probabilities, strict=True)),
-            }
-            for name, label, probabilities in rows
-        ]
-        write_json(folder / expected_outputs_path(precision), expected)
+def write_triton_configs(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write config.pbtxt, config.fp16.pbtxt, ...: each precision for NVIDIA's Triton server."""
+    for precision, row in manifest["precisions"].items():
+        name = "alexnet" if precision == "fp32" else f"alexnet-{precision}"
+        file = row["file"].replace("model", "config").replace("onnx", "pbtxt")
+        text = render("config.pbtxt.j2", name=name, file=row["file"], **manifest)
+        write_text(folder / file, text)
 
 
 def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
@@ -215,6 +179,7 @@ def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
         imbalance=imbalance_of(manifest["data"]["counts"]),
         dataset_card=DATASET_CARDS[manifest["data"]["kind"]],
         start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
+        runtimes=runtimes.as_markdown(runtimes.measured()),
         **manifest,
     )
 

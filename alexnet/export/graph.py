@@ -6,13 +6,16 @@ neither normalises nor applies a softmax:
     images         uint8 (batch, height, width, channels)
     logits         float32 (batch, num_classes)
     probabilities  float32 (batch, num_classes)
-    label          int64 (batch)
+
+It has no output for the label, which is that of the highest probability: some runtimes compute
+ArgMax wrongly.
 """
 
 import copy
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +29,7 @@ from torch import Tensor, nn
 from alexnet import __version__
 from alexnet.errors import UserError
 from alexnet.export.agreement import beyond, differing_labels
+from alexnet.export.layer_names import name_by_layer
 from alexnet.inference.predictor import Preprocessing
 from alexnet.inference.session import open_session
 from alexnet.network.collapse import collapse_for_inference
@@ -36,24 +40,34 @@ from alexnet.progress import progress
 BATCH_SIZES = (1, 2, 7, 256)
 
 
-class DeploymentModel(nn.Module):
-    """The network with normalisation before it, and softmax and argmax after it."""
+class Normalise(nn.Module):
+    """From pixels as decoded from a file to the network's input."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, model: AlexNet, metadata: ModelMetadata, dtype: torch.dtype) -> None:
+    def __init__(self, metadata: ModelMetadata) -> None:
         super().__init__()
-        self.model = model
-        self.dtype = dtype  # of the network; everything around it is float32
         self.register_buffer("shift", torch.tensor(metadata.mean) * 255)
         self.register_buffer("scale", torch.tensor(metadata.std) * 255)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Tensor:
         x = (images.float() - self.shift) / self.scale  # (N, H, W, C)
-        x = x.permute(0, 3, 1, 2)  #                      (N, C, H, W)
-        logits = self.model(x.to(self.dtype)).float()  #  (N, num_classes)
-        return logits, logits.softmax(dim=1), logits.argmax(dim=1)
+        return x.permute(0, 3, 1, 2)  #                   (N, C, H, W)
+
+
+class DeploymentModel(nn.Module):
+    """The network with normalisation before it and softmax after it."""
+
+    def __init__(self, model: AlexNet, metadata: ModelMetadata) -> None:
+        super().__init__()
+        self.normalise = Normalise(metadata)
+        self.model = model
+        self.softmax = nn.Softmax(dim=1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.model(self.normalise(images))
+        return logits, self.softmax(logits)  # (N, num_classes) each
 
 
 def write_onnx(
@@ -64,17 +78,14 @@ def write_onnx(
     *,
     opset: int,
     collapse_fc1: bool,
-    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Export `model`, in eval mode, as one file with `properties` as its metadata.
 
-    collapse_fc1: replace fc1 as `collapse_for_inference` does. dtype: of weights and
-    activations. The model itself stays as it is.
+    collapse_fc1: replace fc1 as `collapse_for_inference` does. The model itself stays as it is.
     """
     model = copy.deepcopy(model).cpu().eval()
-    if collapse_fc1:  # before the weights are rounded
+    if collapse_fc1:
         model = collapse_for_inference(model)
-    model = model.to(dtype)
     side = metadata.image_size
     example = torch.zeros(2, side, side, metadata.channels, dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -82,24 +93,40 @@ def write_onnx(
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            DeploymentModel(model, metadata, dtype),
+            DeploymentModel(model, metadata),
             (example,),
             dynamo=True,
             opset_version=opset,
             input_names=["images"],
-            output_names=["logits", "probabilities", "label"],
+            output_names=["logits", "probabilities"],
             dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
     assert program is not None
+    name_by_layer(program.model, "model")
     save_model(program.model_proto, path, properties)
 
 
 def save_model(exported: onnx.ModelProto, path: Path, properties: dict[str, str]) -> None:
-    """Write a model with `properties`, and without the exporter's own metadata."""
+    """Write a model with `properties`, in the oldest format, without what a tool left in it."""
+    graph = exported.graph
+    made = {name for node in graph.node for name in node.output}
+    domains = {node.domain for node in graph.node}
+    _keep(graph.value_info, lambda value: value.name in made)
+    _keep(exported.opset_import, lambda opset: opset.domain in domains)
+    (opset,) = exported.opset_import
+    exported.ir_version = min_ir_version(opset.version)
+    for node in graph.node:
+        # It matters only for a shape with a zero, and not every runtime knows it.
+        _keep(node.attribute, lambda attribute: attribute.name != "allowzero")
     _strip_metadata(exported)
     onnx.helper.set_model_props(exported, properties)
     onnx.save(exported, path)
+
+
+def min_ir_version(opset: int) -> int:
+    """The first version of ONNX's file format that knows the opset."""
+    return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]))
 
 
 def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any]:
@@ -110,7 +137,6 @@ def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any
 
 def properties_of(
     metadata: ModelMetadata,
-    precision: str,
     preprocessing: dict[str, Any],
     provenance: dict[str, Any],
 ) -> dict[str, str]:
@@ -121,7 +147,7 @@ def properties_of(
     """
     return {
         "variant": metadata.variant,
-        "precision": precision,
+        "precision": "fp32",
         "classes": json.dumps(metadata.classes, ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing),
         # The graph normalises; these two are for people.
@@ -132,6 +158,13 @@ def properties_of(
         "Image.ColorSpaceGamma": "SRGB",
         "Image.NominalPixelRange": "NominalRange_0_255",
     }
+
+
+def _keep(parts: Any, wanted: Callable[[Any], bool]) -> None:
+    """Remove the other parts of a repeated field."""
+    kept = [part for part in parts if wanted(part)]
+    del parts[:]
+    parts.extend(kept)
 
 
 def _strip_metadata(exported: onnx.ModelProto) -> None:

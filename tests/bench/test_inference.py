@@ -104,7 +104,7 @@ def test_every_backend_computes_the_same_logits(tmp_path):
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
     weights = tmp_path / "weights.safetensors"
     save_weights(weights, confident_model(metadata), metadata)
-    backends = write_backends(tmp_path, weights, opset=20, num_calibration_images=64)
+    backends = write_backends(tmp_path, weights, opset=18, num_calibration_images=64)
     assert [backend.name for backend in backends] == [
         "PyTorch eager, fp32, fc1 full",
         "PyTorch eager, fp32, fc1 collapsed",
@@ -115,11 +115,10 @@ def test_every_backend_computes_the_same_logits(tmp_path):
     model, metadata = load_weights(weights)
     wanted = logits_of(model, metadata, torch.from_numpy(images), CPU, 4).numpy()
     for backend in backends:
-        logits, probabilities, label = load_backend(backend)(images)
+        logits, probabilities = load_backend(backend)(images)
         close = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.2}[backend.precision] * np.abs(wanted).max()
         np.testing.assert_allclose(logits, wanted, atol=close)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-        np.testing.assert_array_equal(label, logits.argmax(axis=1))
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ EDITS = {  # of params.yaml: each changes the output of the stage that it belong
     "evaluate": ("evaluate", "calibration_bins", 3),
     "gate": ("gate", "min_accuracy", 0.45),
     "plot": ("plot", "num_samples", 3),
-    "export": ("export", "num_samples", 2),
+    "export": ("export", "num_samples", 5),
 }
 FULL_DISK_SECONDS = 5.0
 

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import re
-import subprocess
-import sys
 from typing import get_args
 
 import numpy as np
@@ -12,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import nn
 
@@ -21,10 +17,10 @@ from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import logits_of
 from alexnet.export import graph
 from alexnet.export.dataset_cards import DATASET_CARDS
-from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
+from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.network.model import VARIANTS, AlexNet
 from alexnet.network.weights import ModelMetadata
-from tests.artifacts import LAX, METADATA, confident_model, export_model, export_small
+from tests.artifacts import LAX, METADATA, confident_model, export_model
 from tests.conftest import CLASSES
 from tests.runs import CPU, narrow
 
@@ -56,12 +52,11 @@ def test_outputs_equal_pytorchs(exported, digits, batch_size):
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     for start in range(0, len(images), batch_size):
         batch = slice(start, start + batch_size)
-        logits, probabilities, label = session.run(
-            ["logits", "probabilities", "label"], {"images": images[batch].numpy()}
+        logits, probabilities = session.run(
+            ["logits", "probabilities"], {"images": images[batch].numpy()}
         )
         assert np.abs(logits - expected[batch].numpy()).max() <= 1e-4
         np.testing.assert_allclose(probabilities, expected[batch].softmax(1).numpy(), atol=1e-4)
-        np.testing.assert_array_equal(label, expected[batch].argmax(1).numpy())
 
 
 def test_graph_interface_operators_and_size(exported):
@@ -73,12 +68,12 @@ def test_graph_interface_operators_and_size(exported):
     assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert dims[0].dim_param == "batch"
     assert [dim.dim_value for dim in dims[1:]] == [32, 32, 3]
-    assert [output.name for output in model.graph.output] == ["logits", "probabilities", "label"]
+    assert [output.name for output in model.graph.output] == ["logits", "probabilities"]
     operators = op_types(folder / "model.onnx")
     assert {"Conv", "Relu", "MaxPool", "Gemm"} <= operators
     assert operators <= {
         *("Cast", "Sub", "Div", "Transpose", "Conv", "Relu", "MaxPool"),
-        *("Reshape", "Gemm", "Softmax", "ArgMax"),
+        *("Reshape", "Gemm", "Softmax"),
     }
     assert (folder / "model.onnx").stat().st_size < 90e6, "fc1 is collapsed"
     assert str(folder.parent).encode() not in (folder / "model.onnx").read_bytes()
@@ -96,6 +91,7 @@ def test_metadata_of_the_model_file_and_manifest(exported):
     assert manifest["schema"] == 3
     assert manifest["parameters"] == 58_322_314
     assert manifest["fc1_collapsed"] is True
+    assert manifest["num_samples"] == len(list((folder / "samples").glob("[0-9]*"))) == 8
     assert manifest["verification"]["num_images"] == 300
     assert json.loads((folder / "labels.json").read_text()) == list(CLASSES)
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -105,31 +101,6 @@ def test_metadata_of_the_model_file_and_manifest(exported):
     assert json.loads(properties["classes"]) == list(CLASSES)
     assert json.loads(properties["provenance"]) == manifest["provenance"]
     assert json.loads(properties["preprocessing"]) == manifest["preprocessing"]
-
-
-def run_usage_example(folder):
-    """The output of the Python lines in MODEL_CARD.md, and their number."""
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "MODEL_CARD.md").read_text(), re.DOTALL)
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
-    )
-    label, probability = result.stdout.split()
-    return label, float(probability), len(code.splitlines())
-
-
-@pytest.mark.parametrize("stored_size", [pytest.param(32, marks=pytest.mark.slow), 48])
-def test_usage_example_of_the_model_card(tmp_path, stored_size):
-    """Also where the network takes the centre of larger images, and for a photograph."""
-    folder = export_small(tmp_path / "artifacts", stored_size=stored_size)
-    label, probability, num_lines = run_usage_example(folder)
-    first = json.loads((folder / "samples" / "expected.json").read_text())[0]
-    assert label == first["label"]
-    assert probability == pytest.approx(first["probabilities"][label], abs=1e-5)
-    assert num_lines == 11, "ten and a blank one"
-    Image.fromarray(load_sample_images().images[0]).save(folder / "samples" / "00.png")
-    label, probability, _ = run_usage_example(folder)
-    (best,) = Predictor(folder).classify(folder / "samples" / "00.png", top=1)
-    assert (label, probability) == (best.label, pytest.approx(best.probability, abs=1e-5))
 
 
 def test_model_card_has_metrics_limitations_terms_and_citations(exported):
@@ -242,7 +213,7 @@ def test_grey_images_with_and_without_collapsed_fc1(tmp_path, digits):
     expected = logits_of(model, metadata, images, CPU, 64).numpy()
     for collapse_fc1 in (True, False):
         path = tmp_path / f"{collapse_fc1}.onnx"
-        graph.write_onnx(path, model, metadata, {}, opset=20, collapse_fc1=collapse_fc1)
+        graph.write_onnx(path, model, metadata, {}, opset=18, collapse_fc1=collapse_fc1)
         graph.verify_against_pytorch(path, images.numpy(), expected, 1e-4)
     assert (tmp_path / "False.onnx").stat().st_size > 2 * (tmp_path / "True.onnx").stat().st_size
 

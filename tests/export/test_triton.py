@@ -1,14 +1,22 @@
-"""config.pbtxt: a valid ModelConfig of Triton's schema that fits the model."""
+"""config.pbtxt: a valid ModelConfig of Triton's schema that fits the model, in each precision."""
+
+import re
+import shutil
+import subprocess
 
 import onnxruntime
+import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from alexnet.inference.predictor import MODEL_FILENAMES
+from tests.artifacts import LAX, export_small
+from tests.conftest import ROOT
 
 Field = descriptor_pb2.FieldDescriptorProto
 
 # The part of Triton's model_config.proto (package `inference`) that is used here, with its
 # field numbers: {message: {field: (number, type, repeated)}}.
 SCHEMA = {
-    "ModelTensorReshape": {"shape": (1, "int64", True)},
     "ModelDynamicBatching": {
         "preferred_batch_size": (1, "int32", True),
         "max_queue_delay_microseconds": (2, "uint64", False),
@@ -17,14 +25,12 @@ SCHEMA = {
         "name": (1, "string", False),
         "data_type": (2, "DataType", False),
         "dims": (4, "int64", True),
-        "reshape": (5, "ModelTensorReshape", False),
     },
     "ModelOutput": {
         "name": (1, "string", False),
         "data_type": (2, "DataType", False),
         "dims": (3, "int64", True),
         "label_filename": (4, "string", False),
-        "reshape": (5, "ModelTensorReshape", False),
     },
     "ModelConfig": {
         "name": (1, "string", False),
@@ -36,8 +42,8 @@ SCHEMA = {
         "backend": (17, "string", False),
     },
 }
-DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_UINT8": 2, "TYPE_INT64": 9, "TYPE_FP32": 11}
-ONNX_TYPES = {"tensor(uint8)": 2, "tensor(int64)": 9, "tensor(float)": 11}
+DATA_TYPES = {"TYPE_INVALID": 0, "TYPE_UINT8": 2, "TYPE_FP32": 11}
+ONNX_TYPES = {"tensor(uint8)": 2, "tensor(float)": 11}
 
 
 def model_config():
@@ -64,19 +70,35 @@ def model_config():
     return message_factory.GetMessageClass(found)()
 
 
-def test_it_is_a_model_config_that_fits_the_model(artifact):
-    config = text_format.Parse((artifact / "config.pbtxt").read_text(), model_config())
-    session = onnxruntime.InferenceSession(artifact / "model.onnx")
-    assert config.backend == "onnxruntime"
-    assert config.max_batch_size > 1
-    assert config.dynamic_batching.max_queue_delay_microseconds == 1000
-    for configured, actual in (
-        (config.input, session.get_inputs()),
-        (config.output, session.get_outputs()),
-    ):
-        assert [tensor.name for tensor in configured] == [tensor.name for tensor in actual]
-        for tensor, expected in zip(configured, actual, strict=True):
-            assert tensor.data_type == ONNX_TYPES[expected.type]
-            reshaped = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
-            assert ["batch", *reshaped] == expected.shape
-    assert [list(tensor.dims) for tensor in config.output] == [[10], [10], [1]]
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A model repository, made of an artifact by the lines of docs/artifact.md."""
+    folder = tmp_path_factory.mktemp("triton")
+    export_small(folder / "artifacts", precisions=list(MODEL_FILENAMES), **LAX)
+    section = (ROOT / "docs" / "artifact.md").read_text().split("## In Triton")[1]
+    (lines,) = re.findall("```bash\n(.*?)```", section, re.DOTALL)
+    subprocess.run(["bash", "-euc", lines], cwd=folder, check=True)
+    shutil.rmtree(folder / "artifacts")
+    return folder / "models"
+
+
+def test_each_precision_is_a_model_with_a_config_that_fits_it(repository):
+    names = {"alexnet": "fp32", "alexnet-fp16": "fp16", "alexnet-int8": "int8"}
+    assert {path.name for path in repository.iterdir()} == set(names)
+    for name, precision in names.items():
+        folder = repository / name
+        config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config())
+        assert (config.name, config.backend) == (name, "onnxruntime")
+        assert config.default_model_filename == MODEL_FILENAMES[precision]
+        assert [path.name for path in folder.glob("1/*")] == [config.default_model_filename]
+        assert config.max_batch_size > 1
+        assert config.dynamic_batching.max_queue_delay_microseconds == 1000
+        session = onnxruntime.InferenceSession(folder / "1" / config.default_model_filename)
+        for configured, actual in (
+            (config.input, session.get_inputs()),
+            (config.output, session.get_outputs()),
+        ):
+            assert [tensor.name for tensor in configured] == [tensor.name for tensor in actual]
+            for tensor, expected in zip(configured, actual, strict=True):
+                assert tensor.data_type == ONNX_TYPES[expected.type]
+                assert ["batch", *tensor.dims] == expected.shape

@@ -118,17 +118,17 @@ def with_external_data(folder, location, tensor_of=None):
     with_model(folder, refer)
 
 
-@kind("model.onnx: has weights in another file: .*conv1", opened=True)
+@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
 def weights_in_a_file_of_the_system(folder):
     with_external_data(folder, "/etc/passwd")
 
 
-@kind("model.onnx: has weights in another file: .*conv1", opened=True)
+@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
 def weights_in_a_file_above(folder):
     with_external_data(folder, "../sender.pub")
 
 
-@kind("model.onnx: has weights in another file: .*conv1", opened=True)
+@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
 def weights_in_a_file_beside(folder):
     with_external_data(folder, "labels.json")
 
