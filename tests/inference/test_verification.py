@@ -113,7 +113,7 @@ def test_all_errors_are_listed_at_once(folder):
         ("{}", "has no schema number"),
         ('{"schema": "1"}', "has no schema number"),
         ('{"schema": 0}', "has no schema number"),
-        ('{"schema": 3}', "has schema 3, and this version supports up to 2; install a newer"),
+        ('{"schema": 4}', "has schema 4, and this version supports up to 3; install a newer"),
         ('{"schema": 2}', "metadata is incomplete or damaged .*'files'"),
         (
             '{"schema": 2, "files": {"labels.json": {"bytes": "1"}}}',
