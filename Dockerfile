@@ -1,5 +1,5 @@
-# Two images: `train`, the default, runs every stage; `serve` predicts and verifies for the
-# receiver of the model. `make image` builds both.
+# Two images: `train`, the default, runs every stage; `serve` verifies the model for its receiver,
+# and answers requests with it. `make image` builds both.
 #
 # The certificates stay those of the base image, which may trust a company's own as well.
 # PyTorch's wheels bring the CUDA libraries, and the host brings the driver: the smallest CUDA
@@ -69,12 +69,16 @@ COPY --from=serve-sbom /serve/sbom.cdx.json /opt/alexnet/
 ARG REVISION=
 ENV ALEXNET_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="alexnet-serve" \
-      org.opencontainers.image.description="Classifies images with an exported AlexNet, and verifies the artifact" \
+      org.opencontainers.image.description="Verifies an exported AlexNet, and classifies images with it over HTTP" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="${REVISION}"
 USER 1000:1000
 WORKDIR /project
-CMD ["alexnet", "--help"]
+# The artifact is mounted at /project. Nothing is written.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=2)"]
+CMD ["alexnet", "serve", "/project", "--host", "0.0.0.0"]
 
 # On top of the installed packages: copying their gigabytes to a clean image would double the
 # time and the space.

@@ -9,6 +9,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
+# Podman's own format of images has no health check.
+export BUILDAH_FORMAT := docker
 
 .PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
 

@@ -1,6 +1,7 @@
 """Fixtures: real images, a small data set on disk, and the commands."""
 
 import functools
+import gc
 import os
 import runpy
 import signal
@@ -139,6 +140,8 @@ def run_in_fork(command: list[str], folder: Path) -> subprocess.CompletedProcess
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
         if not pid:
+            # A session of onnxruntime would wait for its threads, which a fork does not have.
+            gc.freeze()
             code = 1
             try:
                 code = _become(command, folder, out.fileno(), err.fileno())

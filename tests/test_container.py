@@ -92,10 +92,13 @@ def podman(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+# Any user, who can write nothing; and of the network, the container's own loopback alone.
+LOCKED = ["--network=none", "--read-only", "--read-only-tmpfs=false", "--user=54321:54321"]
+LOCKED += ["--cap-drop=all", "--security-opt=no-new-privileges"]
+
+
 def serve(*command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    options = ["--rm", "--network=none", "--read-only", "--user=54321:54321", "--cap-drop=all"]
-    if folder:
-        options.append(f"--volume={folder}:/project:ro")
+    options = ["--rm", *LOCKED, *([f"--volume={folder}:/project:ro"] if folder else [])]
     return subprocess.run(
         ["podman", "run", *options, IMAGES[1], *command], capture_output=True, text=True
     )

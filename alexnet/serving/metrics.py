@@ -7,6 +7,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alexnet.escape import for_terminal
+from alexnet.files import shorten
 from alexnet.inference.predictor import Predictor
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -86,4 +88,5 @@ class Observer:
             self.metrics.requests.labels(route, status).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             if status != 200 or scope["path"] not in QUIET:
-                logger.info(f"{scope['method']} {scope['path']} {status} {1e3 * seconds:.1f} ms")
+                path = shorten(for_terminal(scope["path"]), 100)
+                logger.info(f"{scope['method']} {path} {status} {1e3 * seconds:.1f} ms")

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -71,7 +72,7 @@ def serve(
     metrics.describe(predictor, result.manifest_sha256)
     service = Service(predictor, limits, metrics)
     listener = _listen(host, port)
-    server = Server.of(service)
+    server = Server(service)
     host, port = listener.getsockname()[:2]
     where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     logger.info(
@@ -94,12 +95,9 @@ def _listen(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, which answers all that it has accepted before it ends."""
 
-    @classmethod
-    def of(cls, service: Service) -> "Server":
-        server: Server
-        app = create_app(service, lambda: server.should_exit)
+    def __init__(self, service: Service) -> None:
         config = uvicorn.Config(
-            app,
+            create_app(service, is_stopping=lambda: self.should_exit),
             http="h11",
             ws="none",
             lifespan="on",
@@ -109,12 +107,12 @@ class Server(uvicorn.Server):
             backlog=BACKLOG,
             timeout_graceful_shutdown=int(service.limits.timeout_seconds) + 1,
         )
-        server = cls(config)
-        return server
+        super().__init__(config)
+        self.stopped_by = ""
 
-    @property
-    def stopped_by(self) -> str:
-        return signal.Signals(self._captured_signals[0]).name
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stopped_by = signal.Signals(sig).name
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from alexnet.data.preprocess import preprocess
 from alexnet.errors import UserError
 from alexnet.inference import Predictor, Result
 from tests.artifacts import export_small, with_metadata
-from tests.conftest import real_digits
+from tests.conftest import ROOT, real_digits
 from tests.data.making import make_config, write_folder
 from tests.data.odd_images import exact_inputs, refused_inputs
 from tests.photos import PHOTO, write_photos
@@ -165,6 +166,23 @@ def test_threads_share_a_predictor(predictor, images):
     assert warnings.filters == filters
 
 
+def test_the_lines_of_the_documentation_run(artifact, images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "artifacts").symlink_to(artifact)
+    images.rename("photos")
+    (tmp_path / "photos/x.jpg").write_bytes(b"")
+    shutil.copy("photos/b.jpg", "photo.jpg")
+    text = (ROOT / "docs/artifact.md").read_text()
+    (lines,) = re.findall(r"## In Python\n\n```python\n(.*?)```", text, re.DOTALL)
+    exec(lines, {})
+    *classes, first, second = capsys.readouterr().out.splitlines()
+    assert [re.fullmatch(r"\w+ \d+\.\d%", line) is not None for line in classes] == [True] * 3
+    assert {first, second} == {
+        "photos/x.jpg photos/x.jpg is empty; get it again",
+        f"photos/b.jpg {classes[0].split()[0]}",
+    }
+
+
 def test_num_threads_changes_no_label(artifact):
     images = real_digits()[0][:100].numpy()
     one, two = (Predictor(artifact, num_threads=n).run(images) for n in (1, 2))
@@ -214,6 +232,8 @@ def test_values_that_are_no_numbers_are_an_error(artifact, tmp_path):
         call(bright)
         with pytest.raises(UserError, match=re.escape(message)):
             call(dark)
+    with pytest.raises(UserError, match=re.escape(message)):
+        predictor.run(np.stack([bright, dark]))
     results = list(predictor.classify_many([bright, dark, bright]))
     assert [result.error is None for result in results] == [True, False, True]
     assert results[1].error.startswith(f"images[1]: {message}")
@@ -259,3 +279,16 @@ def test_impossible_metadata_is_refused(artifact, tmp_path, changes):
     path = with_metadata(artifact, tmp_path / "model.onnx", **changes)
     with pytest.raises(UserError, match=r"has no valid metadata of classes and preprocessing"):
         Predictor(path)
+
+
+def test_weights_are_read_from_the_model_file_alone(artifact, tmp_path, monkeypatch):
+    """A graph may name another file for them, which no digest of the model file covers."""
+    model = onnx.load(artifact / "model.onnx")
+    (tmp_path / "weights").mkdir()
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights/x", size_threshold=1000)
+    monkeypatch.chdir(tmp_path)
+    assert (tmp_path / "weights/x").stat().st_size > 300_000
+    for digest in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+        with pytest.raises(UserError, match=r"External data path does not exist"):
+            Predictor(path, sha256=digest)

@@ -28,7 +28,8 @@ from tests.serving.servers import BATCHES, Slow, encode, error_of, metrics_of, p
 def test_the_metrics(artifact):
     with serving(artifact) as server:
         photo = encode(PHOTO.crop((0, 0, 99, 99)))
-        for path in ("/predict", "/predict", "/x", "/y?z", "/v2/models/z/infer"):
+        odd = "/y%0aGET%20/forged%20200" + 100 * "z"
+        for path in ("/predict", "/predict", "/x", f"{odd}?z", "/v2/models/z/infer"):
             post(server, photo, path)
         post(server, b"")
         found = metrics_of(server)
@@ -49,7 +50,9 @@ def test_the_metrics(artifact):
     lines = [line.rsplit(" ", 2)[0] for line in server.log.splitlines()[1:-1]]
     assert lines == [
         *["POST /predict 200"] * 2,
-        *("POST /x 404", "POST /y 404", "POST /v2/models/z/infer 404", "POST /predict 422"),
+        "POST /x 404",
+        f"POST /y\\u000aGET /forged 200{77 * 'z'}... 404",
+        *("POST /v2/models/z/infer 404", "POST /predict 422"),
     ]
 
 
