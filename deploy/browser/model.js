@@ -39,17 +39,19 @@ export class Model {
     Object.assign(this, { engine, choice, numChecked: samples.length });
   }
 
-  /** The samples that every browser decodes to the same pixels (PNG), with their probabilities. */
+  /** Samples with the probabilities of a precision, those that every browser decodes alike. */
   async #expected(precision) {
     const name = precision === "fp32" ? "expected" : `expected.${precision}`;
-    const rows = await this.artifact.readJson(`samples/${name}.json`);
-    const image = (file) => this.samples.find((sample) => sample.image.name === file).image;
-    return Promise.all(
-      rows.filter(({ file }) => file.endsWith(".png")).map(async ({ file, probabilities }) => ({
-        pixels: await this.prepare(image(file)),
+    const compared = [];
+    for (const { file, probabilities } of await this.artifact.readJson(`samples/${name}.json`)) {
+      const sample = this.samples.find(({ image }) => image.name === file);
+      if (!sample || !(await isPlain(sample.image))) continue;
+      compared.push({
+        pixels: await this.prepare(sample.image),
         probabilities: this.labels.map((label) => probabilities[label]),
-      })),
-    );
+      });
+    }
+    return compared;
   }
 
   prepare(file) {
@@ -70,4 +72,10 @@ export class Model {
       .sort((a, b) => b.probability - a.probability);
     return { predictions, pixels, milliseconds };
   }
+}
+
+/** Whether a file is a PNG of 8 bits without transparency or a palette. */
+async function isPlain(file) {
+  const [depth, colour] = new Uint8Array(await file.slice(24, 26).arrayBuffer());
+  return file.name.endsWith(".png") && depth === 8 && [0, 2].includes(colour);
 }

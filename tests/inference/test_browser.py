@@ -5,6 +5,7 @@ import shutil
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.inference.verification import MAX_DIFFERENCE
@@ -82,6 +83,19 @@ def test_the_true_label_stands_beside_the_prediction(site):
     assert results[0]["truth"] == f"✓ Right: the true label is {true[0]}"
     assert results[1]["truth"] == "✗ Wrong: the true label is some other"
     assert results[2]["truth"] is None, "an older artifact has none"
+
+
+def test_a_sample_that_browsers_decode_differently_is_not_compared(site):
+    """A transparent one. It is shown all the same."""
+    folder = site.copy("transparent")
+    image = Image.open(folder / "samples/01.png").convert("RGBA")
+    image.putalpha(128)
+    image.save(folder / "samples/01.png")
+    seal(folder)
+    results, _, _ = site.use(("sample", 1), ("goto", "?"), query="?artifact=../../transparent")
+    assert results[0]["visible"]
+    assert "by what this device computes: 3 samples." in results[0]["trust"]
+    assert "by what this device computes: 4 samples." in results[1]["trust"]
 
 
 def test_alexnet_on_the_gpu_computes_the_same(site):
