@@ -63,7 +63,7 @@ export class Artifact {
         "take the page and the artifact from one version",
       );
     }
-    const missing = NEEDED.filter((name) => typeof manifest[name] !== "object");
+    const missing = NEEDED.filter((name) => Object(manifest[name]) !== manifest[name]);
     if (missing.length) throw new Error(`manifest.json is damaged: it has no ${missing.join(", ")}`);
     const digest = await sha256(content);
     const sums = new TextDecoder().decode(await download(new URL("SHA256SUMS", base)));
@@ -87,11 +87,9 @@ export class Artifact {
     const advice = "reload the page, or get the artifact again";
     if (content.byteLength !== entry.bytes) {
       const [has, expected] = [content.byteLength, entry.bytes].map((n) => n.toLocaleString("en"));
-      const more = content.byteLength > entry.bytes ? "more than " : "";
-      throw new Error(
-        more ? `${name} has more than ${expected} bytes, which the manifest says; ${advice}`
-          : `${name} has ${has} bytes, expected ${expected}; ${advice}`,
-      );
+      // Of a longer file only the beginning was read.
+      const some = content.byteLength > entry.bytes ? "at least " : "";
+      throw new Error(`${name} has ${some}${has} bytes, expected ${expected}; ${advice}`);
     }
     if ((await sha256(content)) !== entry.sha256) {
       throw new Error(`${name} has another SHA-256 than the manifest says; ${advice}`);

@@ -123,9 +123,7 @@ def test_a_gpu_that_computes_something_else_is_not_used(site):
     def move(precision):
         name = "expected" if precision == "fp32" else f"expected.{precision}"
         rows = site.expected(precision)
-        probabilities = rows[2]["probabilities"]
-        first, second, *_ = probabilities
-        probabilities[first], probabilities[second] = 0.3, 0.9
+        rows[2]["probabilities"][METADATA.classes[0]] += 2 * MAX_DIFFERENCE[precision]
         (folder / "samples" / f"{name}.json").write_text(json.dumps(rows))
         seal(folder)
 
@@ -202,7 +200,7 @@ def damaged(site):
     edit("cut", model, lambda content: content[:1000])
     yield "cut", f"{model} has 1,000 bytes, expected {size}; reload"
     edit("longer", model, lambda content: content + b"x")
-    yield "longer", f"{model} has more than {size} bytes, which the manifest says"
+    yield "longer", f"{model} has at least"
     edit("sample", "samples/02.png", flip)
     yield "sample", "samples/02.png has another SHA-256"
     edit("labels", "labels.json", lambda content: content.replace(b"nine", b"none"))

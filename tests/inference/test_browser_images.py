@@ -161,8 +161,8 @@ def test_a_picture_from_the_camera(site, tmp_path):
     fake += [f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}"]
     steps = [("open", None), ("cancel", None), ("open", None), ("take", None)]
     results, _, _ = site.use(*steps, args=[*fake, "--use-fake-ui-for-media-stream"])
-    assert results[1]["state"] == "ready"
-    assert not results[1]["visible"]
+    assert results[2]["state"] == "ready"
+    assert not results[2]["visible"], "the cancelled picture is not shown"
     assert results[3]["visible"]
     taken = Image.open(io.BytesIO(b64decode(results[3]["input"].partition(",")[2])))
     expected = predictor.prepare(tmp_path / "photo.png").astype(int)
