@@ -1,77 +1,81 @@
-// An exported artifact in the browser; its manifest gives the preprocessing and the classes.
-import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
-import { prepare } from "./prepare.js";
-
-// More threads need headers that isolate the page from others (COOP and COEP).
-if (!globalThis.crossOriginIsolated) ort.env.wasm.numThreads = 1;
-
-/** @param {URL} url a file of the artifact; @param {(share: number) => void} onProgress */
-async function download(url, onProgress = () => {}) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url.pathname} was not found (${response.status})`);
-  const total = Number(response.headers.get("content-length"));
-  const parts = [];
-  let received = 0;
-  for await (const part of chunks(response.body)) {
-    parts.push(part);
-    received += part.length;
-    onProgress(total ? received / total : 0);
-  }
-  return new Blob(parts);
-}
-
-async function* chunks(stream) {
-  const reader = stream.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
-}
-
-const json = async (url) => JSON.parse(await (await download(url)).text());
+// From an image to its classes, by an artifact's files on one of this browser's devices.
+import { Artifact } from "./artifact.js";
+import { Engine, choices, findGpu } from "./engine.js";
+import { checkSteps, prepare } from "./prepare.js";
 
 export class Model {
   /** @param {string} folder of the artifact, relative to the page */
   static async open(folder) {
-    const base = new URL(folder.endsWith("/") ? folder : `${folder}/`, document.baseURI);
-    const read = (name) => json(new URL(name, base));
-    const manifest = await read("manifest.json"); // first: the error for a missing folder names it
-    const [labels, samples] = await Promise.all(["labels.json", "samples/expected.json"].map(read));
-    return new Model(base, manifest, labels, samples);
+    const artifact = await Artifact.open(folder);
+    const { preprocessing, precisions } = artifact.manifest;
+    checkSteps(preprocessing);
+    const labels = await artifact.readJson("labels.json");
+    const rows = await artifact.readJson("samples/expected.json");
+    const samples = await Promise.all(
+      rows.map(async ({ file, label, true_label: trueLabel }) => {
+        const image = new File([await artifact.read(`samples/${file}`)], file);
+        return { image, label, trueLabel };
+      }),
+    );
+    const gpu = await findGpu();
+    return new Model({ artifact, labels, samples, gpu, choices: choices(precisions, gpu) });
   }
 
-  constructor(base, manifest, labels, samples) {
-    Object.assign(this, { base, manifest, labels, samples });
+  constructor(parts) {
+    Object.assign(this, parts);
   }
 
-  get precisions() {
-    return Object.keys(this.manifest.precisions);
+  /** Start one of `choices`, and compare what it computes with the artifact's samples. */
+  async load(choice, onProgress) {
+    const engine = await Engine.start(this.artifact, choice, onProgress);
+    const samples = await this.#expected(choice.precision);
+    try {
+      await engine.check(samples);
+    } catch (error) {
+      await engine.stop();
+      throw error;
+    }
+    await this.engine?.stop();
+    Object.assign(this, { engine, choice, numChecked: samples.length });
   }
 
-  /** Download and start the file in one of `precisions`; `onProgress` gets the share received. */
-  async load(precision, onProgress) {
-    const { file } = this.manifest.precisions[precision];
-    const content = await (await download(new URL(file, this.base), onProgress)).arrayBuffer();
-    await this.session?.release();
-    this.session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
-    this.precision = precision;
+  /** Samples with the probabilities of a precision, those that every browser decodes alike. */
+  async #expected(precision) {
+    const name = precision === "fp32" ? "expected" : `expected.${precision}`;
+    const compared = [];
+    for (const { file, probabilities } of await this.artifact.readJson(`samples/${name}.json`)) {
+      const sample = this.samples.find(({ image }) => image.name === file);
+      if (!sample || !(await isPlain(sample.image))) continue;
+      compared.push({
+        pixels: await this.prepare(sample.image),
+        probabilities: this.labels.map((label) => probabilities[label]),
+      });
+    }
+    return compared;
   }
 
-  sample(name) {
-    return download(new URL(`samples/${name}`, this.base));
+  prepare(file) {
+    return prepare(file, this.artifact.manifest.preprocessing);
   }
 
   /** An image file's classes, most probable first, and the pixels that the network received. */
   async classify(file) {
-    const { preprocessing, input } = this.manifest;
-    const pixels = await prepare(file, preprocessing);
-    const shape = [1, ...input.shape.slice(1)];
+    const pixels = await this.prepare(file);
     const start = performance.now();
-    const outputs = await this.session.run({
-      [input.name]: new ort.Tensor("uint8", pixels, shape),
-    });
+    const probabilities = await this.engine.run(pixels);
     const milliseconds = performance.now() - start;
-    const predictions = Array.from(outputs.probabilities.data, (probability, index) => ({
-      label: this.labels[index],
-      probability,
-    })).sort((a, b) => b.probability - a.probability);
+    if (!probabilities.every(Number.isFinite)) {
+      throw new Error("The model answered with something that is no number");
+    }
+    const predictions = this.labels
+      .map((label, index) => ({ label, probability: probabilities[index] }))
+      .sort((a, b) => b.probability - a.probability);
     return { predictions, pixels, milliseconds };
   }
+}
+
+/** Whether a file is a PNG of 8 bits without transparency or a palette. */
+async function isPlain(file) {
+  const [depth, colour] = new Uint8Array(await file.slice(24, 26).arrayBuffer());
+  return file.name.endsWith(".png") && depth === 8 && [0, 2].includes(colour);
 }
