@@ -213,7 +213,7 @@ def stop_under_load(artifact: Path, ask: Ask, num_clients: int, seconds: float =
         process.send_signal(signal.SIGTERM)
         for each in done:
             each.result()
-    assert process.returncode == 0
+        assert process.wait() == 0
     return ends
 
 

@@ -111,18 +111,21 @@ class Server(uvicorn.Server):
         self.stopped_by = ""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.stopped_by = signal.Signals(sig).name
+        self.stopped_by = self.stopped_by or signal.Signals(sig).name
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does, for each signal that stops a command of ours; none is raised again."""
+        """As uvicorn does, for each signal that stops a command of ours; none is raised again.
+
+        A process that stops is not stopped again: a terminal and a container may send two.
+        """
         previous = {n: signal.signal(n, self.handle_exit) for n in handled_signals()}
         try:
             yield
         finally:
             for number, handler in previous.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if self.stopped_by else handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connection, and let those that are open ask a last time.
