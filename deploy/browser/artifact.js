@@ -55,7 +55,9 @@ export class Artifact {
       throw new Error("Browsers check digests on https and on localhost only; open this page there");
     }
     const base = new URL(folder.endsWith("/") ? folder : `${folder}/`, document.baseURI);
-    const content = await download(new URL("manifest.json", base));
+    const content = await download(new URL("manifest.json", base)).catch((error) => {
+      throw new Error(`${error.message}; name the folder of an exported artifact by ?artifact=`);
+    });
     const manifest = parse(content, "manifest.json");
     if (!SCHEMAS.includes(manifest?.schema)) {
       throw new Error(

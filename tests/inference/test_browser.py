@@ -229,7 +229,7 @@ def damaged(site):
     yield "other", f"{model} does not run on the processor (WebAssembly): "
     (site.copy("missing") / model).unlink()
     yield "missing", f"/missing/{model} was not found (404)"
-    yield "none", "/none/manifest.json was not found (404)"
+    yield "none", "/none/manifest.json was not found (404); name the folder of an exported"
 
 
 def test_a_damaged_or_unknown_artifact_is_not_run(site):
