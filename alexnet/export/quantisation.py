@@ -78,7 +78,7 @@ def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
     model = onnx.load(full)
     properties = _properties(model)
     last = [node.name for node in model.graph.node if "logits" in node.output]
-    in_float32 = [*last, *_split_biases(model.graph, last)]
+    _split_biases(model.graph)
     # Without this it warns that the graph is not optimized, which onnxruntime does on loading.
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
     quantize_static(
@@ -87,7 +87,7 @@ def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
         _Batches(images),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=QUANTIZED,
-        nodes_to_exclude=in_float32,
+        nodes_to_exclude=last,
         per_channel=True,
         reduce_range=True,
         activation_type=QuantType.QUInt8,
@@ -97,23 +97,19 @@ def write_int8(path: Path, full: Path, images: NDArray[np.uint8]) -> None:
     save_model(onnx.load(path), path, properties | {"precision": "int8"})
 
 
-def _split_biases(graph: onnx.GraphProto, excluded: list[str]) -> list[str]:
+def _split_biases(graph: onnx.GraphProto) -> None:
     """Add the biases of fully connected layers in nodes of their own, which stay in float32.
 
-    OpenCV 4.11 to 4.14 compute with a quantized bias of a Gemm wrongly, without an error. Returns
-    the names of the ReLUs that follow: to quantize what they take as well would round twice.
+    OpenCV 4.11 to 4.14 compute with a quantized bias of a Gemm wrongly, without an error.
     """
     nodes: list[onnx.NodeProto] = []
-    sums: list[str] = []
     for node in graph.node:
         nodes.append(node)
-        if node.op_type == "Gemm" and len(node.input) > 2 and node.name not in excluded:
+        if node.op_type == "Gemm" and len(node.input) > 2 and "logits" not in node.output:
             name, bias, (result,) = node.name, node.input.pop(), node.output
             node.name = node.output[0] = f"{name}/Gemm"
             nodes.append(make_node("Add", [node.name, bias], [result], name))
-            sums.append(result)
     _set_nodes(graph, nodes)
-    return [node.name for node in nodes if node.op_type == "Relu" and node.input[0] in sums]
 
 
 def _set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
