@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.errors import UserError
+from alexnet.escape import for_terminal
 
 if TYPE_CHECKING:  # the command line starts without onnxruntime
     from alexnet.inference.signature import SignatureCheck
@@ -54,9 +55,9 @@ def verify(
     signed = f"it is signed by {check.signer}, " if check else ""
     differences = ", ".join(f"{name} {value:.1e}" for name, value in result.max_difference.items())
     logger.info(
-        f"{folder} is verified: {signed}{result.num_files} files match the manifest, its models "
-        f"match it and reproduce {result.num_samples} samples (largest difference of a "
-        f"probability: {differences})\n"
+        f"{for_terminal(str(folder))} is verified: {signed}{result.num_files} files match the "
+        f"manifest, its models match it and reproduce {result.num_samples} samples (largest "
+        f"difference of a probability: {differences})\n"
         f"variant {result.variant}, SHA-256 of the manifest {result.manifest_sha256}"
     )
     if not check:

@@ -20,7 +20,7 @@ from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_fp16, write_int8
 from alexnet.export.samples import choose_samples, evenly_spaced, write_samples
 from alexnet.files import atomic_directory, sha256, write_json, write_text
-from alexnet.inference.manifest import CHECKSUMS, MANIFEST, SCHEMA, checksums
+from alexnet.inference.manifest import ARTIFACT_FILE, CHECKSUMS, MANIFEST, SCHEMA, checksums
 from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.inference.verification import verify
 from alexnet.network.collapse import can_collapse
@@ -31,11 +31,7 @@ from alexnet.network.weights import ModelMetadata
 
 BATCH_SIZE = 256
 # The files of an exported artifact. A signature among them is one of the artifact it lies in.
-WRITTEN = re.compile(
-    r"model(\.fp16|\.int8)?\.onnx|config(\.fp16|\.int8)?\.pbtxt|(manifest|labels)\.json"
-    r"|MODEL_CARD\.md|SHA256SUMS|provenance\.intoto\.json|mlbom\.cdx\.json|[^/]+\.sig"
-    r"|samples/(\d+\.(png|jpg)|expected(\.\w+)?\.json)"
-)
+WRITTEN = re.compile(rf"{ARTIFACT_FILE}|{MANIFEST}|{CHECKSUMS}|[^/]+\.sig")
 
 logger = logging.getLogger(__name__)
 

@@ -46,6 +46,8 @@ _MESSAGES = {
         "data_location": (14, "int32"),
     },
 }
+# Of a file beside its weights: the graph, the metadata, the names of the classes.
+MAX_OTHER_BYTES = 1 << 22
 _FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # data_type
 
 
@@ -87,6 +89,9 @@ def read_structure(content: bytes) -> GraphStructure:
             raise UserError(f"has too few bytes in {shorten(tensor.name, 60)}") from None
         if not np.isfinite(values).all() or not np.isfinite(tensor.float_data).all():
             raise UserError(f"has values that are not finite in {shorten(tensor.name, 60)}")
+    num_others = len(content) - sum(len(it.raw_data) for it in model.graph.initializer)
+    if num_others > MAX_OTHER_BYTES:
+        raise UserError(f"has {num_others:,} bytes that are not weights; an export has few")
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if len(opsets) != 1:
         raise UserError("does not name one opset")

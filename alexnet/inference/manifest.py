@@ -35,9 +35,15 @@ MAX_BYTES = 1 << 22  # that of a thousand classes has half a million
 MAX_REASON = 300  # characters of what is wrong
 ADVICE = "ask its sender for it again"
 
-# A plain relative path: no part of it is empty or begins with a dot.
-_PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
-FileName = Annotated[str, Field(pattern=f"^{_PART}(/{_PART})*$", max_length=255)]
+# Enough for ten thousand classes. To explain what is wrong in millions takes gigabytes.
+MAX_VALUES = 200_000
+# The files that an export writes, beside the manifest and the checksums. None has a name that a
+# program would take for its own, such as numpy.py.
+ARTIFACT_FILE = (
+    r"model(\.fp16|\.int8)?\.onnx|config(\.fp16|\.int8)?\.pbtxt|labels\.json|MODEL_CARD\.md"
+    r"|provenance\.intoto\.json|samples/([0-9]+\.(png|jpg)|expected(\.fp16|\.int8)?\.json)"
+)
+FileName = Annotated[str, Field(pattern=f"^({ARTIFACT_FILE})$", max_length=255)]
 NumBytes = Annotated[int, Field(ge=0, lt=2**53)]
 Json = dict[str, JsonValue]
 Kind = TypeVar("Kind")
@@ -68,7 +74,7 @@ class Tensor(Strict):
     """A tensor of the graph; a text in its shape is the name of a size that is free."""
 
     type: Literal["uint8", "int64", "float32"]
-    shape: list[int | str]
+    shape: Annotated[list[int | str], Field(max_length=8)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Manifest(Strict):
     """The contents of manifest.json."""
 
     schema: Literal[3]
-    variant: str
+    variant: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
     parameters: Count
     fc1_collapsed: bool
     opset: Count
@@ -144,6 +150,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         raise UserError(f"{path} does not exist; without it nothing can be verified")
     text = read_small_text(path, MAX_BYTES)
+    if text.count(",") > MAX_VALUES:
+        raise UserError(f"{path} has more than {MAX_VALUES:,} values; it is no manifest of ours")
     value = _parse(text, path)
     schema = value.get("schema") if isinstance(value, dict) else None
     if type(schema) is not int or schema < 1:

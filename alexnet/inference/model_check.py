@@ -30,6 +30,7 @@ MAX_EXPECTED_BYTES = 1 << 26  # 100 samples of 10,000 classes
 # Of the parameters as trained from the weights in the file: an export drops biases that are zero,
 # and adds the mean and the scale of the images.
 MAX_PARAMETER_DIFFERENCE = 0.1
+MAX_BATCH = 16
 ONNX_TYPES = {"uint8": "tensor(uint8)", "int64": "tensor(int64)", "float32": "tensor(float)"}
 
 
@@ -70,6 +71,8 @@ def check_model(folder_name: str, precision: str) -> dict[str, Any]:
             differences.append(_difference(folder, predictor, row))
         except UserError as error:
             errors.append(f"samples/{row.file}: {error}")
+    if not errors and (reason := _batch_error(folder, predictor, rows[:MAX_BATCH], precision)):
+        errors.append(reason)
     return {"errors": errors, "max_difference": max(differences, default=0)}
 
 
@@ -150,6 +153,20 @@ def _difference(folder: Path, predictor: Predictor, row: ExpectedRow) -> float:
             f"{difference:.1e} (tolerance {allowed:.0e})"
         )
     return difference
+
+
+def _batch_error(
+    folder: Path, predictor: Predictor, rows: list[ExpectedRow], precision: str
+) -> str:
+    """What is wrong if images in one run get other probabilities than each alone; else empty."""
+    images = [predictor.prepare(folder / "samples" / row.file) for row in rows]
+    expected = [[row.probabilities[name] for name in predictor.classes] for row in rows]
+    difference = np.abs(predictor.run(np.stack(images)) - np.array(expected)).max()
+    if difference <= MAX_DIFFERENCE[precision]:
+        return ""
+    return (
+        f"several images in one run get other probabilities than each alone (by {difference:.1e})"
+    )
 
 
 if __name__ == "__main__":

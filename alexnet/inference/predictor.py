@@ -104,6 +104,8 @@ class Predictor:
         sha256: str | None = None,
     ) -> None:
         folder = Path(path)
+        if precision not in MODEL_FILENAMES:
+            raise UserError(f"the precision {precision!r} is none of {', '.join(MODEL_FILENAMES)}")
         model = folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision]
         if not model.is_file():
             raise UserError(f"{model} does not exist; {_available(folder)}")
@@ -146,6 +148,8 @@ class Predictor:
             image = _read(Path(image))
         elif isinstance(image, np.ndarray):
             image = _with_channels(image, name)
+        elif isinstance(image, Image.Image) and 0 in image.size:
+            raise UserError(f"{name} has no pixels")
         elif not isinstance(image, bytes | Image.Image):
             raise UserError(
                 f"{name} is of the type {type(image).__name__}; give a path, the bytes of a file, "
@@ -187,6 +191,8 @@ class Predictor:
         While a batch runs, `num_workers` threads (0: one for each core) read and decode the next:
         no more than two batches are taken from `images` before their results are.
         """
+        if isinstance(images, str | bytes | os.PathLike):
+            raise UserError("classify_many takes many images, as a list; classify takes one")
         named = ((_name_of(image, i), image) for i, image in enumerate(images))
         pool = ThreadPoolExecutor(num_workers or len(os.sched_getaffinity(0)))
         pending: deque[list[tuple[str, Future[NDArray[np.uint8]]]]] = deque()
@@ -237,14 +243,15 @@ class Predictor:
 
 def _read(path: Path) -> bytes:
     """Raises UserError if there is no such file, or it has more bytes than an image."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist, or is not a file; give images")
-    if path.stat().st_size > MAX_IMAGE_BYTES:
-        raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
     try:
+        if not path.is_file():
+            raise UserError(f"{path} does not exist, or is not a file; give images")
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
         return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeEncodeError) as error:  # a name may be too long, or no text
+        reason = error.strerror if isinstance(error, OSError) else "its name is no text"
+        raise UserError(f"{path} cannot be read: {reason}") from None
 
 
 def _with_channels(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:

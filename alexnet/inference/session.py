@@ -23,6 +23,8 @@ def open_session(model: Path | bytes, num_threads: int = 0) -> onnxruntime.Infer
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = num_threads
+    # A file of bytes could be ONNX and onnxruntime's own format at once, with another model in it.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # Where a graph may name further files to read weights from: no file is below it.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", os.devnull

@@ -60,7 +60,7 @@ class SignatureCheck:
         """Raises UserError if it is another's signature, or of other files than `folder` has."""
         self.config.set_hashing_config(_EveryFile())
         try:
-            self.config.verify(folder, self.file)
+            self.config.verify(folder.resolve(), self.file)
         except InvalidSignature:
             raise UserError(f"{self.file} was not made by {self.signer}") from None
         except Exception as error:  # of many types: another's, damaged, of other files
@@ -78,10 +78,8 @@ def by_key(public_key: Path, file: Path) -> SignatureCheck:
     _read(public_key, "give the sender's public key")
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{public_key} is not a public key on an elliptic curve, in PEM ({error})"
-        ) from None
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(f"{public_key} is not a public key on an elliptic curve, in PEM") from None
     _require_signature(file)
     return SignatureCheck(file, f"the private key of {public_key}", config)
 

@@ -22,6 +22,7 @@ from alexnet.inference.predictor import Outputs, Predictor
 # As in config.pbtxt, so that a client of Triton's finds the same names here.
 NAME, VERSION = "alexnet", "1"
 HEADER_LENGTH = "inference-header-content-length"
+MAX_OTHER_VALUES = 1000  # in the JSON of a request, beside those of the images
 
 Parameters = dict[str, Any]
 
@@ -73,6 +74,10 @@ def read_request(
     length = headers.get(HEADER_LENGTH, str(len(body)))
     if not length.isascii() or not length.isdigit() or int(length) > len(body):
         raise HTTPException(400, f"{HEADER_LENGTH}: {length} bytes of JSON are not in the body")
+    num_values = max_images * int(np.prod(image_shape))
+    # More values than all images have would take seconds to parse, and their errors gigabytes.
+    if body.count(b",", 0, int(length)) > num_values + MAX_OTHER_VALUES:
+        raise HTTPException(400, f"has more values than {max_images} images have")
     try:
         request = InferenceRequest.model_validate_json(body[: int(length)])
     except ValidationError as error:
