@@ -42,7 +42,7 @@ def verify(
             min=1,
             metavar="SECONDS",
             help="Of processor time for each model.",
-            show_default="4, and 1 for each 5 MB",
+            show_default="3, and 1 for each 5 MB",
         ),
     ] = None,
 ) -> None:

@@ -38,7 +38,7 @@ MAX_NUM_FILES = 1000
 MAX_NUM_ERRORS = 20  # in a message
 # What checking a model may take. One of 244 MB takes 4 seconds of a core, one more for ten samples,
 # and 0.8 GB.
-SECONDS, BYTES_PER_SECOND = 4, 5_000_000
+SECONDS, BYTES_PER_SECOND = 3, 5_000_000
 MEMORY_BYTES, MEMORY_PER_BYTE = 1 << 30, 4
 
 
