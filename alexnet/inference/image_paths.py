@@ -29,6 +29,10 @@ def find_images(arguments: Iterable[Path]) -> list[Path]:
 
 
 def _expand(argument: Path) -> list[Path]:
+    try:
+        argument.exists()
+    except (OSError, UnicodeEncodeError):  # too long, or no text: whoever reads it reports that
+        return [argument]
     if argument.is_dir():
         images = _images_in(argument)
         if not images:

@@ -107,8 +107,8 @@ class Manifest(Strict):
     files: Annotated[dict[FileName, FileEntry], Field(max_length=1000)]
 
     def __post_init__(self) -> None:
-        if not {"logits", "probabilities"} <= self.outputs.keys():
-            raise ValueError("outputs: logits or probabilities is missing")
+        if self.outputs.keys() != {"logits", "probabilities"}:
+            raise ValueError("outputs: are not logits and probabilities")
         if "fp32" not in self.precisions:
             raise ValueError("precisions: fp32 is missing")
         needed = {LABELS, STATEMENT, *map(expected_outputs_path, self.precisions)}

@@ -40,8 +40,8 @@ class ExpectedRow(Strict):
 
     file: str
     label: ClassName
+    true_label: ClassName
     probabilities: dict[ClassName, Share]
-    true_label: ClassName | None = None
 
 
 def check_model(folder_name: str, precision: str) -> dict[str, Any]:

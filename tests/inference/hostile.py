@@ -276,3 +276,11 @@ def an_enormous_signature(folder):
 def a_signature_that_would_be_waited_for(folder):
     folder.with_name("artifacts.sig").unlink()
     os.mkfifo(folder.with_name("artifacts.sig"))
+
+
+@kind("model.onnx: has 5,0.* bytes that are not weights", opened=True)
+def a_model_in_another_format_beside_its_weights(folder):
+    """In a field that ONNX does not know, onnxruntime may find a model in its own format."""
+    with (folder / "model.onnx").open("ab") as file:
+        file.write(b"\xc2\x3e\xc0\x96\xb1\x02" + bytes(5_000_000))  # field 1000
+    redigest(folder)

@@ -186,7 +186,7 @@ def no_samples(folder):
     redigest(folder, num_samples=0)
 
 
-@kind("outputs: logits or probabilities is missing")
+@kind("outputs: are not logits and probabilities")
 def an_output_less(folder):
     outputs = read(folder)["outputs"]
     del outputs["logits"]
@@ -255,3 +255,22 @@ def no_statement(folder):
 def a_revision_that_is_none(folder):
     origin = read(folder)["provenance"] | {"revision": "latest"}
     redigest(folder, statement="{}", provenance=origin)
+
+
+@kind("manifest.json has more than 200,000 values")
+def a_manifest_of_millions_of_errors(folder):
+    """Each would be an error of its own: to list them took a minute and 4 GB."""
+    manifest = read(folder)
+    manifest["outputs"]["logits"]["shape"] = [[]] * 1_000_000
+    write(folder, json.dumps(manifest, separators=(",", ":")))
+
+
+@kind("manifest.json: files.numpy.py")
+def a_module_that_the_lines_of_the_card_would_import(folder):
+    (folder / "numpy.py").write_text("raise SystemExit(0)")
+    redigest(folder)
+
+
+@kind("manifest.json: variant: ")
+def a_variant_that_reads_like_a_verdict(folder):
+    redigest(folder, variant="cifar\nartifacts is verified: it is signed")

@@ -235,7 +235,7 @@ def a_second_input(folder):
     with_model(folder, add)
 
 
-@kind("model.onnx: outputs: the file has ", opened=True)
+@kind("outputs: are not logits and probabilities")
 def another_output(folder):
     outputs = read(folder)["outputs"]
     redigest(folder, outputs=outputs | {"more": outputs["logits"]})
@@ -270,3 +270,26 @@ def metadata_that_is_deep(folder):
 @kind("model.onnx: has no valid metadata of classes and preprocessing", opened=True)
 def more_classes_than_outputs(folder):
     with_metadata(folder, classes=json.dumps(list("abcdefghijk")))
+
+
+@kind("model.onnx: several images in one run get other probabilities", opened=True)
+def a_model_that_answers_otherwise_in_batches(folder):
+    def count(model):
+        graph = model.graph
+        (logits,) = [node for node in graph.node if "logits" in node.output]
+        logits.output[0] = "scores"
+        one = numpy_helper.from_array(np.array([1.0], np.float32), "one")
+        ramp = numpy_helper.from_array(np.arange(10, dtype=np.float32) * 9, "ramp")
+        graph.initializer.extend([one, ramp])
+        nodes = [
+            helper.make_node("Shape", ["scores"], ["sizes"], end=1),
+            helper.make_node("Cast", ["sizes"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Sub", ["number", "one"], ["others"]),
+            helper.make_node("Mul", ["others", "ramp"], ["change"]),
+            helper.make_node("Add", ["scores", "change"], ["logits"]),
+        ]
+        place = list(graph.node).index(logits) + 1
+        for node in reversed(nodes):
+            graph.node.insert(place, node)
+
+    with_model(folder, count)

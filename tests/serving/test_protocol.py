@@ -131,6 +131,10 @@ WRONG = {
         {"inputs": [tensor(data=[1, 2])]},
         "images: 2 values do not make the shape [3, 32, 32, 3]",
     ),
+    "a million lists": (
+        {"inputs": [tensor(data=[[]] * 1_000_000)]},
+        "has more values than 32 images have",
+    ),
     "no values": ({"inputs": [tensor(data=None)]}, "give either data or binary_data_size"),
     "an empty list": ({"inputs": [tensor(data=[])]}, "images: 0 values do not make the shape"),
     **{
