@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alexnet.errors import UserError
 from alexnet.inference import Predictor
 from alexnet.inference.verification import verify
-from alexnet.serving.server import load_verified
+from alexnet.serving.server import _listen, load_verified
 from tests.conftest import ROOT
 from tests.inference.test_signature import write_keys
 from tests.photos import PHOTO
@@ -180,3 +180,10 @@ def test_a_signal_ends_it_once_all_is_answered(artifact, number):
         log = server.wait()
     assert server.process.returncode == 0
     assert log.splitlines()[-1] == f"stopped by {number.name}"
+
+
+def test_an_answer_does_not_wait_for_acknowledgements():
+    """Its header and its body are two packets: with Nagle's algorithm the second waits for 40 ms."""
+    listener = _listen("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as end:
+        assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
