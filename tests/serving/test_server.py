@@ -183,7 +183,7 @@ def test_a_signal_ends_it_once_all_is_answered(artifact, number):
 
 
 def test_an_answer_does_not_wait_for_acknowledgements():
-    """Its header and its body are two packets: with Nagle's algorithm the second waits for 40 ms."""
+    """Header and body are two packets: by Nagle's algorithm the second waits up to 40 ms."""
     listener = _listen("127.0.0.1", 0)
     with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as end:
         assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
