@@ -208,7 +208,8 @@ def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    image = image.convert("L" if channels == 1 else "RGB")
+    if image.mode != (mode := "L" if channels == 1 else "RGB"):  # it would be copied all the same
+        image = image.convert(mode)
     if orientation is not None:
         image = image.transpose(orientation)
     if image.size != (size, size):
