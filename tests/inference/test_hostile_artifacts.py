@@ -1,5 +1,6 @@
 """Each hostile folder ends in one message and a non-zero exit, and none is run before trusted."""
 
+import os
 import re
 import shutil
 import time
@@ -62,7 +63,7 @@ def test_it_is_refused(kind, place, run, monkeypatch):
     monkeypatch.setattr(verification, "run_limited", run_traced)
     kind.make(place / "artifacts")
     monkeypatch.chdir(place)
-    start = time.monotonic()
+    start, worked = time.monotonic(), sum(os.times()[:4])
     if kind.options or kind.limited:
         result = run("verify", "artifacts", *kind.options)
         assert (result.returncode, result.stdout) == (1, "")
@@ -71,7 +72,9 @@ def test_it_is_refused(kind, place, run, monkeypatch):
         with pytest.raises(UserError) as caught:
             verification.verify(Path("artifacts"))
         message = f"error: {message_for_terminal(str(caught.value))}\n"
-    assert time.monotonic() - start < 10
+    # Of a processor, children included: other programs may use the machine as well.
+    assert sum(os.times()[:4]) - worked < 10
+    assert time.monotonic() - start < 40
     assert message.startswith("error: ")
     assert re.search(kind.words, message), message
     assert "Traceback" not in message
