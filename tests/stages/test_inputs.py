@@ -92,7 +92,7 @@ def test_the_files_of_an_artifact_are_known_and_dvc_sees_them_alone(artifact):
     ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines()).match_file
     names = {str(path.relative_to(artifact)) for path in artifact.rglob("*") if path.is_file()}
     names |= {*MODEL_FILENAMES.values(), "config.fp16.pbtxt", "config.int8.pbtxt"}
-    names |= {"samples/expected.int8.json", "provenance.intoto.json", "mlbom.cdx.json"}
+    names |= {"samples/expected.int8.json", "provenance.intoto.json"}
     assert all(WRITTEN.fullmatch(name) and not ignored(f"artifacts/{name}") for name in names)
     for name in ("notes.txt", "images/cat/0.png", "x/model.onnx"):
         assert not WRITTEN.fullmatch(name)
