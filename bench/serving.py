@@ -196,11 +196,10 @@ def stop_under_load(artifact: Path, ask: Ask, num_clients: int, seconds: float =
             try:
                 if connection.sock is None:
                     connection.connect()
+                ends[str(send(connection, ask))] += 1
             except ConnectionRefusedError:
                 ends["refused"] += 1
                 return
-            try:
-                ends[str(send(connection, ask))] += 1
             except (OSError, http.client.HTTPException) as error:
                 ends[f"broken: {type(error).__name__}"] += 1
                 connection.close()
