@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from alexnet.cli.verify import signature_check
+from alexnet.cli.signatures import (
+    Identity,
+    IdentityProvider,
+    Key,
+    Signature,
+    TrustConfig,
+    signature_check,
+)
 from alexnet.errors import UserError
 from alexnet.serving.limits import Limits
 
@@ -17,25 +24,11 @@ def serve(
     precision: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="The model of that precision.")
     ] = "fp32",
-    key: Annotated[
-        Path | None, typer.Option(help="The sender's public key (PEM), to check the signature.")
-    ] = None,
-    identity: Annotated[
-        str | None, typer.Option(help="The sender's identity, where the signature has no key.")
-    ] = None,
-    identity_provider: Annotated[
-        str | None, typer.Option(help="The address of the provider of that identity.")
-    ] = None,
-    trust_config: Annotated[
-        Path | None, typer.Option(help="Other roots of trust for it than Sigstore's.")
-    ] = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            help="Written by `model_signing sign`.",
-            show_default="FOLDER.sig, of an identity FOLDER.sigstore.json",
-        ),
-    ] = None,
+    key: Key = None,
+    identity: Identity = None,
+    identity_provider: IdentityProvider = None,
+    trust_config: TrustConfig = None,
+    signature: Signature = None,
     num_threads: Annotated[
         int, typer.Option(min=0, help="Threads of one run; 0 for one on each core.")
     ] = 0,

@@ -2,40 +2,30 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from alexnet.errors import UserError
+from alexnet.cli.signatures import (
+    Identity,
+    IdentityProvider,
+    Key,
+    Signature,
+    TrustConfig,
+    signature_check,
+)
 from alexnet.escape import for_terminal
-
-if TYPE_CHECKING:  # the command line starts without onnxruntime
-    from alexnet.inference.signature import SignatureCheck
 
 logger = logging.getLogger(__name__)
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="The exported artifact.")],
-    key: Annotated[
-        Path | None, typer.Option(help="The sender's public key (PEM), to check the signature.")
-    ] = None,
-    identity: Annotated[
-        str | None, typer.Option(help="The sender's identity, where the signature has no key.")
-    ] = None,
-    identity_provider: Annotated[
-        str | None, typer.Option(help="The address of the provider of that identity.")
-    ] = None,
-    trust_config: Annotated[
-        Path | None, typer.Option(help="Other roots of trust for it than Sigstore's.")
-    ] = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            help="Written by `model_signing sign`.",
-            show_default="FOLDER.sig, of an identity FOLDER.sigstore.json",
-        ),
-    ] = None,
+    key: Key = None,
+    identity: Identity = None,
+    identity_provider: IdentityProvider = None,
+    trust_config: TrustConfig = None,
+    signature: Signature = None,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -62,33 +52,6 @@ def verify(
     )
     if not check:
         logger.info(f"its sender is not verified: {_unchecked(folder)}")
-
-
-def signature_check(
-    folder: Path,
-    key: Path | None,
-    identity: str | None,
-    provider: str | None,
-    trust_config: Path | None,
-    signature: Path | None,
-) -> "SignatureCheck | None":
-    """The check that these options ask for, if any. Raises UserError unless it can be made."""
-    keyless = (identity, provider, trust_config) != (None, None, None)
-    if key is None and not keyless:
-        if signature:
-            raise UserError("--signature: say whose it is, too (--key or --identity)")
-        return None
-    if key and keyless:
-        raise UserError("--key and --identity: give one of them; each has a signature of its own")
-    if keyless and not (identity and provider):  # an empty one is no identity
-        raise UserError("--identity and --identity-provider: give both of them")
-
-    from alexnet.inference.signature import by_identity, by_key, signature_path
-
-    file = signature or signature_path(folder, keyless)
-    if key:
-        return by_key(key, file)
-    return by_identity(identity or "", provider or "", file, trust_config)
 
 
 def _unchecked(folder: Path) -> str:

@@ -179,7 +179,7 @@ def _explain(error: Exception, content: object, max_pixels: int) -> str:
 def _silence_libraries() -> None:
     """Pillow raises an exception for what it logs as well, and for what libtiff writes to stderr.
 
-    libtiff is told itself: to exchange stderr would silence the other threads, too.
+    libtiff itself is silenced: to exchange stderr would silence the other threads, too.
     """
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError):  # no /proc

@@ -1,4 +1,4 @@
-"""A request is admitted and its body read, or it is told why not."""
+"""Admit a request and read its body, or answer with the reason why not."""
 
 import asyncio
 from collections.abc import Iterator

@@ -19,12 +19,12 @@ export async function download(url, onProgress = () => {}, bytes = 0) {
     response = await fetch(url, { cache: "no-cache" });
     const { headers } = response;
     // A compressed file's length is not that of what arrives here.
-    const told = headers.get("content-encoding") ? 0 : Number(headers.get("content-length"));
+    const stated = headers.get("content-encoding") ? 0 : Number(headers.get("content-length"));
     const reader = response.body.getReader();
     for (let next = await reader.read(); !next.done && response.ok; next = await reader.read()) {
       parts.push(next.value);
       received += next.value.length;
-      onProgress(received, bytes || told);
+      onProgress(received, bytes || stated);
       if (bytes && received > bytes) break;
     }
   } catch {

@@ -27,7 +27,7 @@ def a_manifest_of_five_megabytes(folder):
 
 @kind("samples/ has 4 images")
 def a_manifest_of_many_lists(folder):
-    """It is read, and the next thing that is wrong is told."""
+    """It is read, and the message names the next thing that is wrong."""
     manifest = read(folder) | {"data": {"x": [[]] * 50_000}, "num_samples": 5}
     write(folder, json.dumps(manifest, separators=(",", ":")))
 

@@ -132,7 +132,7 @@ def test_photographs_have_the_same_pixels(compare, channels):
 
 
 def test_what_chromium_decodes_otherwise(compare):
-    """The two differences that docs/artifact.md states."""
+    """The two differences that docs/browser.md states."""
     noise = np.random.default_rng(0).integers(0, 1 << 16, (200, 300), np.uint16)
     turned = encode(CHINA, "WEBP", lossless=True, exif=exif_of(6))
     differences = compare({"grey": encode(Image.fromarray(noise)), "turned": turned})
