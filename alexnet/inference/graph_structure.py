@@ -69,6 +69,8 @@ def read_structure(content: bytes) -> GraphStructure:
     if model.functions or model.training_info:
         raise UserError("holds functions or training information; an export has none")
     for node in model.graph.node:
+        if isinstance(node.op_type, bytes):  # where protobuf finds no text
+            raise UserError("has an operator whose name is not UTF-8")
         name = shorten(node.op_type, 60)
         if node.domain not in ("", "ai.onnx"):
             raise UserError(f"has the operator {name}, which is not of the ONNX standard")

@@ -1,6 +1,5 @@
 """Each hostile folder ends in one message and a non-zero exit, and none is run before trusted."""
 
-import os
 import re
 import shutil
 import time
@@ -63,7 +62,7 @@ def test_it_is_refused(kind, place, run, monkeypatch):
     monkeypatch.setattr(verification, "run_limited", run_traced)
     kind.make(place / "artifacts")
     monkeypatch.chdir(place)
-    start, worked = time.monotonic(), sum(os.times()[:4])
+    start = time.monotonic()
     if kind.options or kind.limited:
         result = run("verify", "artifacts", *kind.options)
         assert (result.returncode, result.stdout) == (1, "")
@@ -72,9 +71,7 @@ def test_it_is_refused(kind, place, run, monkeypatch):
         with pytest.raises(UserError) as caught:
             verification.verify(Path("artifacts"))
         message = f"error: {message_for_terminal(str(caught.value))}\n"
-    # Of a processor, children included: other programs may use the machine as well.
-    assert sum(os.times()[:4]) - worked < 10
-    assert time.monotonic() - start < 40
+    assert time.monotonic() - start < 10
     assert message.startswith("error: ")
     assert re.search(kind.words, message), message
     assert "Traceback" not in message
