@@ -79,7 +79,7 @@ def test_alexnet_commands_run(run, line):
     is_signed = any(argument in ("--key", "--identity") for argument in arguments)
     missing = {
         "verify": "does not exist" if is_signed else "artifacts is not a folder",
-        "predict": "artifacts/model.onnx does not exist",
+        "predict": "artifacts does not exist",
         "serve": "does not exist" if is_signed else "artifacts is not a folder",
     }.get(arguments[0], "")
     assert result.returncode == bool(missing), result.stderr

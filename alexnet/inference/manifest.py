@@ -159,10 +159,10 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has no schema number; it is damaged, or not a manifest of this project"
         )
     if schema != SCHEMA:
-        advice = "a newer version" if schema > SCHEMA else "the version that exported it"
+        version = "a newer version" if schema > SCHEMA else "the version that wrote it"
         raise UserError(
-            f"{path} has schema {schema}, and this version supports {SCHEMA}; install {advice} "
-            "of this package"
+            f"{path} has schema {schema}, and this version of alexnet reads {SCHEMA}; "
+            f"install {version}"
         )
     return _validate(text, Manifest, path)
 

@@ -108,7 +108,8 @@ class Predictor:
             raise UserError(f"the precision {precision!r} is none of {', '.join(MODEL_FILENAMES)}")
         model = folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision]
         if not model.is_file():
-            raise UserError(f"{model} does not exist; {_available(folder)}")
+            missing = model if folder.exists() else folder
+            raise UserError(f"{missing} does not exist; {_available(folder)}")
         content: Path | bytes = model
         if sha256:
             content = model.read_bytes()
@@ -160,13 +161,22 @@ class Predictor:
         return pixels[start : start + self.crop, start : start + self.crop]
 
     def infer(self, images: NDArray[np.uint8]) -> Outputs:
-        """One run of the network for prepared images uint8 (N, crop, crop, channels)."""
+        """One run of the network for prepared images uint8 (N, crop, crop, channels).
+
+        Raises UserError for an array of another type or shape.
+        """
+        shape = (self.crop, self.crop, self.channels)
+        if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+            raise UserError(
+                f"the images are an array {images.dtype} {images.shape}; stack those of prepare: "
+                f"uint8 (number, {', '.join(map(str, shape))})"
+            )
         return Outputs(*self.session.run(Outputs._fields, {"images": images}))
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, num_classes) for prepared images uint8 (N, crop, crop, channels).
 
-        Raises UserError if one of them is not finite.
+        Raises UserError as `infer` does, and if one of them is not finite.
         """
         probabilities = self.infer(images).probabilities
         self.check_finite(probabilities)
@@ -193,6 +203,7 @@ class Predictor:
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UserError("classify_many takes many images, as a list; classify takes one")
+        _check_top(top)
         named = ((_name_of(image, i), image) for i, image in enumerate(images))
         pool = ThreadPoolExecutor(num_workers or len(os.sched_getaffinity(0)))
         pending: deque[list[tuple[str, Future[NDArray[np.uint8]]]]] = deque()
@@ -228,6 +239,7 @@ class Predictor:
 
     def best(self, probabilities: NDArray[np.float32], top: int) -> tuple[Prediction, ...]:
         """The `top` classes of one row of `run`, best first. Raises UserError as `run` does."""
+        _check_top(top)
         self.check_finite(probabilities)
         indices = np.argsort(-probabilities, kind="stable")[:top]
         return tuple(Prediction(self.classes[k], float(probabilities[k])) for k in indices)
@@ -263,6 +275,11 @@ def _with_channels(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
             "height x width x channels with grey, grey and alpha, RGB, or RGB and alpha"
         )
     return pixels.reshape(shape)
+
+
+def _check_top(top: int) -> None:
+    if top < 1:
+        raise UserError(f"top is {top}; give 1 or more classes")
 
 
 def _name_of(image: ImageInput, index: int) -> str:

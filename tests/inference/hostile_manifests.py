@@ -52,12 +52,12 @@ def no_schema_number(folder):
     write(folder, [])
 
 
-@kind("has schema 2, and this version supports 3; install the version that exported it")
+@kind("has schema 2, and this version of alexnet reads 3; install the version that wrote it")
 def a_manifest_of_an_older_schema(folder):
     write(folder, read(folder) | {"schema": 2})
 
 
-@kind("has schema 4, and this version supports 3; install a newer version")
+@kind("has schema 4, and this version of alexnet reads 3; install a newer version")
 def a_manifest_of_a_newer_schema(folder):
     write(folder, {"schema": 4})
 

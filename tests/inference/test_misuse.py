@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
@@ -31,7 +32,15 @@ def test_a_name_that_no_file_can_have_is_an_error_beside_the_others(artifact, na
 
 
 def test_misuse_is_told(artifact):
+    predictor = Predictor(artifact)
+    crop = np.zeros((2, 32, 32, 3), np.uint8)
     for call, words in (
+        (lambda: Predictor("nowhere"), "^nowhere does not exist; give the path"),
+        (lambda: predictor.run(crop[0]), r"an array uint8 \(32, 32, 3\); stack those of prepare"),
+        (lambda: predictor.run(crop.astype(np.float32)), "an array float32"),
+        (lambda: predictor.run(crop[:0]), r"uint8 \(0, 32, 32, 3\)"),
+        (lambda: predictor.classify(crop[0], top=0), "^top is 0; give 1 or more classes"),
+        (lambda: next(predictor.classify_many([crop[0]], top=-1)), "^top is -1"),
         (lambda: Predictor(artifact, "bf16"), "'bf16' is none of fp32, fp16, int8"),
         (lambda: next(Predictor(artifact).classify_many("photo.png")), "classify takes one"),
         (lambda: Predictor(artifact).classify(Image.new("L", (0, 0))), "has no pixels"),
