@@ -227,6 +227,8 @@ def message_of(detail: ErrorDetails) -> str:
     match detail["type"]:
         case "missing":
             return "is missing"
+        case "extra_forbidden":
+            return "is not known"
         case "json_invalid":
             return f"is not valid JSON ({detail['ctx']['error']})"
         case "value_error":  # of a class's own checks

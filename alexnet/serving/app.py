@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -18,6 +19,12 @@ from alexnet.serving.metrics import Observer
 from alexnet.serving.service import Service
 
 MODEL = "/v2/models/{name}"
+
+
+class Options(BaseModel, extra="forbid"):
+    """What follows the question mark of /predict."""
+
+    top: Annotated[int, Field(ge=1)] = 3
 
 
 def create_app(service: Service, is_stopping: Callable[[], bool]) -> ASGIApp:
@@ -61,8 +68,8 @@ def create_app(service: Service, is_stopping: Callable[[], bool]) -> ASGIApp:
         app.add_api_route(f"{path}/infer", infer, methods=["POST"], dependencies=checked)
 
     @app.post("/predict")
-    async def predict(request: Request, top: Annotated[int, Query(ge=1)] = 3) -> dict[str, Any]:
-        return {"results": await service.predict(request, top)}
+    async def predict(request: Request, options: Annotated[Options, Query()]) -> dict[str, Any]:
+        return {"results": await service.predict(request, options.top)}
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -98,6 +98,7 @@ def test_what_is_wrong_with_a_form(server, body, kind, message):
 def test_what_is_wrong_with_a_request(server):
     assert "top: should be greater" in error_of(post(server, b"", "/predict?top=0"), 400)
     assert "top: should be a valid integer" in error_of(post(server, b"", "/predict?top=x"), 400)
+    assert error_of(post(server, b"", "/predict?tpo=1"), 400) == "tpo: is not known"
     zipped = post(server, b"", headers={"Content-Encoding": "gzip"})
     assert error_of(zipped, 415) == "the body is encoded (gzip); send it as it is"
     assert error_of(requests.get(f"{server.url}/predict", timeout=9), 405) == "Method Not Allowed"
