@@ -12,9 +12,9 @@ export class Model {
     const labels = await artifact.readJson("labels.json");
     const rows = await artifact.readJson("samples/expected.json");
     const samples = await Promise.all(
-      rows.map(async ({ file, label, true_label: trueLabel }) => {
+      rows.map(async ({ file, true_label: trueLabel }) => {
         const image = new File([await artifact.read(`samples/${file}`)], file);
-        return { image, label, trueLabel };
+        return { image, trueLabel };
       }),
     );
     const gpu = await findGpu();

@@ -72,9 +72,9 @@ function showProgress(name, received, total) {
     `${name}: ${megabytes(received)} ${total ? `of ${megabytes(total)} ` : ""}MB`;
 }
 
-function showSample({ image, label, trueLabel }) {
+function showSample({ image, trueLabel }) {
   const picture = Object.assign(new Image(), { src: URL.createObjectURL(image) });
-  picture.alt = `A test image: ${trueLabel ?? label}`;
+  picture.alt = `A test image: ${trueLabel}`;
   const button = Object.assign(document.createElement("button"), { type: "button" });
   button.append(picture);
   button.addEventListener("click", guarded(() => show(image, trueLabel)));
