@@ -207,6 +207,11 @@ def refused_inputs():
             "a transparent colour with 16 bits",
         ),
         "PNG without its palette": (png(8, 3, [[0, 1], [2, 1]]), "its palette is missing"),
+        "PNG, a wrong sum": (
+            PLAIN[:-13] + bytes([PLAIN[-13] ^ 1]) + PLAIN[-12:],
+            "its data is damaged",
+        ),
+        "PNG without its last chunk": (PLAIN[:-12], "its end is missing"),
         "PNG, cut": (encode(Image.fromarray(noise))[:5000], "its end is missing"),
         "WebP, cut": (encode(Image.fromarray(noise), "WEBP")[:1500], "its data is damaged"),
         "JPEG, cut": (jpeg[: len(jpeg) // 2], "its end is missing"),
