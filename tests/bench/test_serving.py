@@ -25,6 +25,7 @@ def test_rates_and_percentiles_are_of_all_requests(capsys):
     assert listed in shown
 
 
+@pytest.mark.slow
 def test_a_small_load(artifact, tmp_path, capsys):
     serving.bench(artifact, 2, rounds=1, seconds=0.3, stops=0, json_file=tmp_path / "x.json")
     shown = capsys.readouterr().out

@@ -30,7 +30,7 @@ def exported(tmp_path_factory, digits):
     """(folder, model, its ONNX graph) of the whole network."""
     model = confident_model(METADATA)
     folder = tmp_path_factory.mktemp("exported") / "artifacts"
-    export_model(folder, model, METADATA, digits[0][:300])
+    export_model(folder, model, METADATA, digits[0][:60])
     return folder, model, onnx.load(folder / "model.onnx")
 
 
@@ -92,7 +92,7 @@ def test_metadata_of_the_model_file_and_manifest(exported):
     assert manifest["parameters"] == 58_322_314
     assert manifest["fc1_collapsed"] is True
     assert manifest["num_samples"] == len(list((folder / "samples").glob("[0-9]*"))) == 8
-    assert manifest["verification"]["num_images"] == 300
+    assert manifest["verification"]["num_images"] == 60
     assert json.loads((folder / "labels.json").read_text()) == list(CLASSES)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert properties["Image.BitmapPixelFormat"] == "Rgb8"

@@ -26,9 +26,8 @@ ALL = ["int8", "fp32", "fp16"]  # in no order
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """An artifact with all precisions of a narrow network."""
-    return export_small(tmp_path_factory.mktemp("precision") / "artifacts", precisions=ALL, **LAX)
+def folder(in_all_precisions):
+    return in_all_precisions
 
 
 def values_by_type(path):

@@ -9,7 +9,6 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from alexnet.inference.predictor import MODEL_FILENAMES
-from tests.artifacts import LAX, export_small
 from tests.conftest import ROOT
 
 Field = descriptor_pb2.FieldDescriptorProto
@@ -71,10 +70,10 @@ def model_config():
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(tmp_path_factory, in_all_precisions):
     """A model repository, made of an artifact by the lines of docs/artifact.md."""
     folder = tmp_path_factory.mktemp("triton")
-    export_small(folder / "artifacts", precisions=list(MODEL_FILENAMES), **LAX)
+    shutil.copytree(in_all_precisions, folder / "artifacts")
     section = (ROOT / "docs" / "artifact.md").read_text().split("## In Triton")[1]
     (lines,) = re.findall("```bash\n(.*?)```", section, re.DOTALL)
     subprocess.run(["bash", "-euc", lines], cwd=folder, check=True)

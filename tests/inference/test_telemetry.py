@@ -36,7 +36,10 @@ def start(home, *arguments, **options):
 
 @pytest.mark.parametrize(
     "module",
-    ["alexnet.inference", "alexnet.inference.session", "alexnet.export.quantisation"],
+    [
+        *("alexnet.inference", "alexnet.inference.session"),
+        pytest.param("alexnet.export.quantisation", marks=pytest.mark.slow),
+    ],
 )
 def test_it_is_off_before_onnxruntime_is_imported(tmp_path, module):
     with start(tmp_path / "home", "-c", f"{WATCH}import {module}") as process:

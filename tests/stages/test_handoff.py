@@ -84,7 +84,7 @@ def exported(tmp_path_factory):
 def test_two_clones_export_the_same_bytes(exported):
     first, second = (folder / "artifacts" for folder in exported)
     names = sorted(str(path.relative_to(first)) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 16 + 2 * 2, "two more precisions, each with its expected outputs"
+    assert len(names) == 16 + 2 * 3, "two more precisions: expected outputs and config.pbtxt, too"
     assert names == sorted(str(p.relative_to(second)) for p in second.rglob("*") if p.is_file())
     for name in names:
         content = (first / name).read_bytes()

@@ -83,7 +83,7 @@ def test_of_large_images_as_many_are_read_as_have_enough_patches(photos, monkeyp
 def test_where_patches_vary_in_few_directions_the_other_filters_stay(digits):
     """The digits are grey, of 4x4 equal pixels: a patch has 9 values at most."""
     model, before = seeded(make=AlexNetCifar), seeded(make=AlexNetCifar)
-    whiten_first_layer(model, digits[0], METADATA)
+    whiten_first_layer(model, digits[0][:500], METADATA)
     changed = (model.conv1.weight != before.conv1.weight).flatten(1).any(dim=1).nonzero().flatten()
     number = len(changed)
     assert 8 <= number <= 18
