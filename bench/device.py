@@ -16,15 +16,15 @@ torch 2.11 with torchvision, but neither a network nor DVC. Beside them it impor
 - numpy, Pillow, requests, rich, safetensors and typer;
 - for the tests pytest, pytest-timeout, pytest-xdist and scikit-learn;
 - for evaluation and export jinja2, onnx, onnxruntime and onnxscript;
-- pydantic (with annotated-types, pydantic-core and typing-inspection) and ruamel.yaml, which
-  images with PyTorch often lack.
+- pydantic (with annotated-types, pydantic-core and typing-inspection), ruamel.yaml,
+  in-toto-attestation and Pillow 13, which images with PyTorch often lack.
 
 Wheels of what is missing travel beside the checkout:
 
     pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \\
-        --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest wheels \\
-        pydantic pydantic-core==<the version that pydantic asks for> annotated-types \\
-        typing-inspection ruamel.yaml
+        --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --dest wheels \\
+        pillow pydantic pydantic-core==<the version that pydantic asks for> annotated-types \\
+        typing-inspection ruamel.yaml in-toto-attestation
 
     pip install --no-index --no-deps --target site wheels/*.whl    # there
     export PYTHONPATH=$PWD/site
