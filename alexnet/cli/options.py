@@ -1,8 +1,17 @@
-"""The options of the tools that take a network by its shape."""
+"""Options and arguments that several tools have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def given_path(name: str) -> Path:
+    """A path; an empty name, as of a variable that is not set, would be the current folder."""
+    if not name:
+        raise typer.BadParameter("an empty name")
+    return Path(name)
+
 
 Variant = Annotated[str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")]
 ImageSize = Annotated[

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
+from alexnet.cli.options import given_path
 from alexnet.cli.output import end_of_output
 from alexnet.errors import UserError
 from alexnet.escape import for_csv, for_terminal
-from alexnet.files import atomic_write
+from alexnet.files import atomic_write, check_writable
 from alexnet.progress import progress
 
 if TYPE_CHECKING:  # the command line starts without onnxruntime
@@ -29,11 +30,18 @@ logger = logging.getLogger(__name__)
 
 def predict(
     model: Annotated[
-        Path, typer.Argument(help="The exported artifact (a folder), or its model.onnx.")
+        Path,
+        typer.Argument(
+            help="The exported artifact (a folder), or its model.onnx.", parser=given_path
+        ),
     ],
     images: Annotated[
         list[Path],
-        typer.Argument(help="Image files, directories, quoted patterns.", metavar="IMAGE..."),
+        typer.Argument(
+            help="Image files, directories, quoted patterns.",
+            metavar="IMAGE...",
+            parser=given_path,
+        ),
     ],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
@@ -53,9 +61,7 @@ def predict(
     from alexnet.inference.image_paths import find_images
     from alexnet.inference.predictor import Predictor
 
-    predictor = Predictor(model, precision or "fp32")
-    if precision and predictor.precision != precision:  # the argument is a file
-        raise UserError(f"{model} is in {predictor.precision}, not in {precision}; give its folder")
+    predictor = Predictor(model, precision)
     paths = find_images(images)
     top = min(top, len(predictor.classes))
     write_text = partial(_write_text, paths=paths, classes=predictor.classes, top=top)
@@ -76,13 +82,22 @@ def predict(
 def _choose_format(as_json: bool, as_csv: bool, out: Path | None) -> str:
     if as_json and as_csv:
         raise UserError("--json and --csv: give one of them")
-    if as_json or as_csv:
-        return "json" if as_json else "csv"
+    chosen = "json" if as_json else "csv" if as_csv else ""
     if out is None:
-        return "text"
-    if out.suffix.lower() not in (".json", ".csv"):
+        return chosen or "text"
+    suffix = out.suffix.lower().removeprefix(".")
+    of_name = suffix if suffix in ("json", "csv") else ""
+    if not (chosen or of_name):
         raise UserError(f"--out {out}: end its name in .json or .csv, or give --json or --csv")
-    return out.suffix.lower().removeprefix(".")
+    if chosen and of_name and chosen != of_name:
+        raise UserError(f"--{chosen} and --out {out}: give one of the two formats")
+    if out.is_dir():
+        raise UserError(f"--out {out}: is a folder; give a file")
+    try:
+        check_writable(out.parent)
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}; choose another place") from None
+    return chosen or of_name
 
 
 @contextmanager

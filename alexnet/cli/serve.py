@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from alexnet.cli.options import given_path
 from alexnet.cli.signatures import (
     Identity,
     IdentityProvider,
@@ -18,7 +19,7 @@ from alexnet.serving.limits import Limits
 
 
 def serve(
-    folder: Annotated[Path, typer.Argument(help="The exported artifact.")],
+    folder: Annotated[Path, typer.Argument(help="The exported artifact.", parser=given_path)],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8080,
     precision: Annotated[
@@ -36,7 +37,10 @@ def serve(
         int, typer.Option(min=1, help="Images in one run of the network.")
     ] = Limits.max_batch,
     max_delay_ms: Annotated[
-        float, typer.Option(min=0, help="Time that a request waits for others to share its run.")
+        float,
+        typer.Option(
+            min=0, max=60_000, help="Time that a request waits for others to share its run."
+        ),
     ] = 1000 * Limits.max_delay_seconds,
     max_requests: Annotated[
         int, typer.Option(min=1, help="Requests that are answered at a time.")
@@ -51,13 +55,15 @@ def serve(
         int, typer.Option(min=1, help="Of an image file; a larger one is not decoded.")
     ] = Limits.max_pixels,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds from a request to its answer.")
+        float, typer.Option(min=0.1, max=3600, help="Seconds from a request to its answer.")
     ] = Limits.timeout_seconds,
 ) -> None:
     """Serve a verified artifact over HTTP: the Open Inference Protocol, and images as they are.
 
     POST an image to /predict. Needs no PyTorch, and the package's extra `serve`.
     """
+    if not host:  # sockets would take it for every address of the machine
+        raise UserError("--host is empty; give an address, such as 127.0.0.1")
     check = signature_check(folder, key, identity, identity_provider, trust_config, signature)
     try:
         from alexnet.serving.server import serve

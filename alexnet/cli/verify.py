@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.options import given_path
 from alexnet.cli.signatures import (
     Identity,
     IdentityProvider,
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The exported artifact.")],
+    folder: Annotated[Path, typer.Argument(help="The exported artifact.", parser=given_path)],
     key: Key = None,
     identity: Identity = None,
     identity_provider: IdentityProvider = None,
@@ -30,6 +31,7 @@ def verify(
         int | None,
         typer.Option(
             min=1,
+            max=86_400,
             metavar="SECONDS",
             help="Of processor time for each model.",
             show_default="3, and 1 for each 5 MB",

@@ -20,8 +20,16 @@ from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_fp16, write_int8
 from alexnet.export.samples import choose_samples, evenly_spaced, write_samples
 from alexnet.files import atomic_directory, sha256, write_json, write_text
-from alexnet.inference.manifest import ARTIFACT_FILE, CHECKSUMS, MANIFEST, SCHEMA, checksums
+from alexnet.inference.manifest import (
+    ARTIFACT_FILE,
+    CHECKSUMS,
+    MANIFEST,
+    SCHEMA,
+    Tensor,
+    checksums,
+)
 from alexnet.inference.predictor import MODEL_FILENAMES
+from alexnet.inference.triton_config import config_path, triton_config
 from alexnet.inference.verification import verify
 from alexnet.network.collapse import can_collapse
 from alexnet.network.inputs import centre_crop
@@ -159,11 +167,12 @@ def write_manifest(folder: Path, metadata: dict[str, Any]) -> None:
 
 def write_triton_configs(folder: Path, manifest: dict[str, Any]) -> None:
     """Write config.pbtxt, config.fp16.pbtxt, ...: each precision for NVIDIA's Triton server."""
-    for precision, row in manifest["precisions"].items():
-        name = "alexnet" if precision == "fp32" else f"alexnet-{precision}"
-        file = row["file"].replace("model", "config").replace("onnx", "pbtxt")
-        text = render("config.pbtxt.j2", name=name, file=row["file"], **manifest)
-        write_text(folder / file, text)
+    given = manifest["input"]
+    inputs = {given["name"]: Tensor(given["type"], given["shape"])}
+    outputs = {name: Tensor(**output) for name, output in manifest["outputs"].items()}
+    for precision in manifest["precisions"]:
+        text = triton_config(precision, inputs, outputs)
+        write_text(folder / config_path(precision), text)
 
 
 def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:

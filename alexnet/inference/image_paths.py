@@ -51,10 +51,19 @@ def _expand(argument: Path) -> list[Path]:
     if argument.exists() or not glob.has_magic(str(argument)):
         return [argument]
     matches = [Path(name) for name in sorted(glob.glob(str(argument), recursive=True))]
-    images = [path for path in matches if path.is_file()]
+    circles = {folder for folder in {path.parent for path in matches} if _is_in_circle(folder)}
+    images = [path for path in matches if path.parent not in circles and path.is_file()]
     if not images:
         raise UserError(f"no file matches {argument}")
     return images
+
+
+def _is_in_circle(folder: Path) -> bool:
+    """Whether a link on the way to the folder leads to a folder around that link."""
+    return any(
+        part.is_symlink() and Path(os.path.realpath(part.parent)).is_relative_to(part.resolve())
+        for part in (folder, *folder.parents)
+    )
 
 
 def _images_in(folder: Path) -> list[Path]:

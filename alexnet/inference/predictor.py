@@ -15,13 +15,20 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
-from alexnet.data.images import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, decode_image
+from alexnet.data.images import MAX_IMAGE_PIXELS, decode_image
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
+from alexnet.inference.arguments import (
+    ImageInput,
+    check_many,
+    check_prepared,
+    check_whole,
+    name_of,
+    read_input,
+)
 from alexnet.inference.session import open_session
 
 BATCH_SIZE = 64
@@ -29,8 +36,8 @@ BATCH_SIZE = 64
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
-# A path, the content of a file, a Pillow image, or pixels uint8 (H, W) or (H, W, C) of any size.
-ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+# Threads of one run: more than there are cores are slower, and thousands take minutes to start.
+MAX_THREADS = max(64, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,10 @@ class Outputs(NamedTuple):
 class Predictor:
     """An exported model, ready to classify images. Threads may share one: nothing changes in it.
 
-    path: the model file, or the artifact's folder with the file in `precision`. num_threads: of
-    one run of the network; 0 for one on each core. max_pixels: of an image file; a larger one is
-    not decoded. sha256: what the model file has to have; it is read once, so that the bytes that
-    were checked are those that run.
+    path: the model file, or the artifact's folder with the file in `precision` (fp32 unless it is
+    given). num_threads: of one run of the network; 0 for one on each core. max_pixels: of an image
+    file; a larger one is not decoded. sha256: what the model file has to have; it is read once, so
+    that the bytes that were checked are those that run.
 
     Raises UserError if the file is missing, is another one, is not ONNX or lacks the metadata of
     an export.
@@ -97,16 +104,21 @@ class Predictor:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        precision: str = "fp32",
+        precision: str | None = None,
         num_threads: int = 0,
         *,
         max_pixels: int = MAX_IMAGE_PIXELS,
         sha256: str | None = None,
     ) -> None:
-        folder = Path(path)
-        if precision not in MODEL_FILENAMES:
+        if not os.fspath(path):
+            raise UserError("the path of the model is empty")
+        if precision not in (None, *MODEL_FILENAMES):
             raise UserError(f"the precision {precision!r} is none of {', '.join(MODEL_FILENAMES)}")
-        model = folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision]
+        check_whole("num_threads", num_threads, 0, MAX_THREADS)
+        folder = Path(path)
+        model = (
+            folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision or "fp32"]
+        )
         if not model.is_file():
             missing = model if folder.exists() else folder
             raise UserError(f"{missing} does not exist; {_available(folder)}")
@@ -135,6 +147,8 @@ class Predictor:
                 f"{model} has no valid metadata of classes and preprocessing; was it exported by "
                 "this project?"
             ) from None
+        if precision not in (None, self.precision) and model == folder:
+            raise UserError(f"{model} is in {self.precision}, not in {precision}; give its folder")
         self.resize, self.crop, self.channels = prepared.resize, prepared.crop, prepared.channels
         self.model, self.max_pixels = model, max_pixels
 
@@ -144,19 +158,8 @@ class Predictor:
         name: of one that has no path, in messages. Raises UserError that names the image if it
         is missing or is not an image.
         """
-        if isinstance(image, str | os.PathLike):
-            name = os.fspath(image)
-            image = _read(Path(image))
-        elif isinstance(image, np.ndarray):
-            image = _with_channels(image, name)
-        elif isinstance(image, Image.Image) and 0 in image.size:
-            raise UserError(f"{name} has no pixels")
-        elif not isinstance(image, bytes | Image.Image):
-            raise UserError(
-                f"{name} is of the type {type(image).__name__}; give a path, the bytes of a file, "
-                "a Pillow image or a uint8 array"
-            )
-        pixels = decode_image(image, name, self.resize, self.channels, self.max_pixels)
+        content, name = read_input(image, name)
+        pixels = decode_image(content, name, self.resize, self.channels, self.max_pixels)
         start = (self.resize - self.crop) // 2
         return pixels[start : start + self.crop, start : start + self.crop]
 
@@ -165,12 +168,7 @@ class Predictor:
 
         Raises UserError for an array of another type or shape.
         """
-        shape = (self.crop, self.crop, self.channels)
-        if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
-            raise UserError(
-                f"the images are an array {images.dtype} {images.shape}; stack those of prepare: "
-                f"uint8 (number, {', '.join(map(str, shape))})"
-            )
+        check_prepared(images, (self.crop, self.crop, self.channels))
         return Outputs(*self.session.run(Outputs._fields, {"images": images}))
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -184,12 +182,15 @@ class Predictor:
 
     def classify(self, image: ImageInput, top: int = 3) -> tuple[Prediction, ...]:
         """The `top` most probable classes of an image, best first. Raises UserError."""
+        check_whole("top", top, 1)
         return self.best(self.run(self.prepare(image)[None])[0], top)
 
     def classify_batch(
         self, images: Sequence[ImageInput], top: int = 3
     ) -> list[tuple[Prediction, ...]]:
         """The same for several images in one run. Raises UserError for the first unreadable."""
+        check_many(images)
+        check_whole("top", top, 1)
         prepared = [self.prepare(image, f"images[{i}]") for i, image in enumerate(images)]
         return [self.best(row, top) for row in self.run(np.stack(prepared))] if prepared else []
 
@@ -201,10 +202,10 @@ class Predictor:
         While a batch runs, `num_workers` threads (0: one for each core) read and decode the next:
         no more than two batches are taken from `images` before their results are.
         """
-        if isinstance(images, str | bytes | os.PathLike):
-            raise UserError("classify_many takes many images, as a list; classify takes one")
-        _check_top(top)
-        named = ((_name_of(image, i), image) for i, image in enumerate(images))
+        check_many(images)
+        check_whole("top", top, 1)
+        check_whole("num_workers", num_workers, 0)
+        named = ((name_of(image, i), image) for i, image in enumerate(images))
         pool = ThreadPoolExecutor(num_workers or len(os.sched_getaffinity(0)))
         pending: deque[list[tuple[str, Future[NDArray[np.uint8]]]]] = deque()
         try:
@@ -239,7 +240,6 @@ class Predictor:
 
     def best(self, probabilities: NDArray[np.float32], top: int) -> tuple[Prediction, ...]:
         """The `top` classes of one row of `run`, best first. Raises UserError as `run` does."""
-        _check_top(top)
         self.check_finite(probabilities)
         indices = np.argsort(-probabilities, kind="stable")[:top]
         return tuple(Prediction(self.classes[k], float(probabilities[k])) for k in indices)
@@ -251,39 +251,6 @@ class Predictor:
                 f"{self.model} gives values that are no numbers (NaN or infinity); its weights are "
                 "damaged, or too large for its precision"
             )
-
-
-def _read(path: Path) -> bytes:
-    """Raises UserError if there is no such file, or it has more bytes than an image."""
-    try:
-        if not path.is_file():
-            raise UserError(f"{path} does not exist, or is not a file; give images")
-        if path.stat().st_size > MAX_IMAGE_BYTES:
-            raise UserError(f"{path} has more than {MAX_IMAGE_BYTES:,} bytes; make it smaller")
-        return path.read_bytes()
-    except (OSError, UnicodeEncodeError) as error:  # a name may be too long, or no text
-        reason = error.strerror if isinstance(error, OSError) else "its name is no text"
-        raise UserError(f"{path} cannot be read: {reason}") from None
-
-
-def _with_channels(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Pixels uint8 (H, W, C). Raises UserError if that is not what they are."""
-    shape = (*pixels.shape, 1) if pixels.ndim == 2 else pixels.shape
-    if pixels.dtype != np.uint8 or len(shape) != 3 or 0 in shape or shape[2] > 4:
-        raise UserError(
-            f"{name} is an array {pixels.dtype} {pixels.shape}; give uint8, height x width, or "
-            "height x width x channels with grey, grey and alpha, RGB, or RGB and alpha"
-        )
-    return pixels.reshape(shape)
-
-
-def _check_top(top: int) -> None:
-    if top < 1:
-        raise UserError(f"top is {top}; give 1 or more classes")
-
-
-def _name_of(image: ImageInput, index: int) -> str:
-    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"images[{index}]"
 
 
 def _available(path: Path) -> str:

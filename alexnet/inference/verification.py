@@ -29,6 +29,7 @@ from alexnet.inference.manifest import (
     read_strict,
 )
 from alexnet.inference.statement import STATEMENT, statement_of
+from alexnet.inference.triton_config import config_path, triton_config
 
 # Tolerance for the probabilities of the samples. Processors round differently, and a
 # probability changes at most half as much as a logit. Lower precisions round more coarsely.
@@ -71,6 +72,7 @@ def verify(
     manifest = read_manifest(folder)
     _raise_if_any(folder, _file_errors(folder, present, manifest))
     _raise_if_any(folder, _statement_errors(folder, manifest))
+    _raise_if_any(folder, _config_errors(folder, manifest))
     differences: dict[str, float] = {
         precision: _check_model(folder, precision, entry, timeout)
         for precision, entry in manifest.precisions.items()
@@ -152,6 +154,23 @@ def _statement_errors(folder: Path, manifest: Manifest) -> list[str]:
     if read_strict(folder / STATEMENT, dict[str, JsonValue], MAX_BYTES) == expected:
         return []
     return [f"{STATEMENT}: does not say of these files what {MANIFEST} says of their provenance"]
+
+
+def _config_errors(folder: Path, manifest: Manifest) -> list[str]:
+    """The configurations for Triton are those of the manifest's models, and one for each."""
+    expected = {
+        config_path(precision): triton_config(
+            precision, {manifest.input.name: manifest.input}, manifest.outputs
+        )
+        for precision in manifest.precisions
+    }
+    present = {name for name in manifest.files if name.endswith(".pbtxt")}
+    errors = [f"{name}: is missing" for name in sorted(expected.keys() - present)]
+    errors += [f"{name}: is of no model in the folder" for name in present - expected.keys()]
+    for name in sorted(expected.keys() & present):
+        if (folder / name).read_bytes() != expected[name].encode():
+            errors.append(f"{name}: is not the configuration of the model that {MANIFEST} states")
+    return errors
 
 
 def _check_model(folder: Path, precision: str, entry: PrecisionEntry, timeout: int | None) -> float:

@@ -36,7 +36,7 @@ def create_app(service: Service, is_stopping: Callable[[], bool]) -> ASGIApp:
             yield
 
     # FastAPI's pages of documentation load scripts from elsewhere.
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
 
     @app.get("/v2")
     async def server_metadata() -> dict[str, Any]:

@@ -81,7 +81,8 @@ def read_request(
     try:
         request = InferenceRequest.model_validate_json(body[: int(length)])
     except ValidationError as error:
-        raise HTTPException(400, explain_validation(error)) from None
+        subject = "" if error.errors()[0]["loc"] else "the body "
+        raise HTTPException(400, f"{subject}{explain_validation(error)}") from None
     (given,) = request.inputs
     if tuple(given.shape[1:]) != image_shape:
         expected = ", ".join(map(str, ("batch", *image_shape)))

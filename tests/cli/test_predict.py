@@ -135,7 +135,7 @@ def test_a_file_name_that_is_not_valid_text(artifact, tmp_path, options):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("x.json", []), ("x.CSV", []), ("x", ["--csv"]), ("new/x.csv", ["--json"])],
+    [("x.json", []), ("x.CSV", []), ("x", ["--csv"]), ("new/x", ["--json"])],
 )
 def test_a_file_takes_the_place_of_stdout(run, artifact, images, tmp_path, name, options):
     """The same text as on stdout, and the errors as well."""
@@ -155,6 +155,32 @@ def test_a_file_of_no_known_format(run, artifact, images, tmp_path, name):
     message = f"error: --out {name}: end its name in .json or .csv, or give --json or --csv\n"
     assert result.stderr == message
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--csv", "--out", "x.json"], "--csv and --out x.json: give one of the two formats"),
+        (["--out", "folder.json"], "--out folder.json: is a folder; give a file"),
+        (["--out", "x.json/y.json"], "--out x.json/y.json: File exists; choose another place"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_known_before_the_first_image(
+    run, artifact, tmp_path, options, message
+):
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "x.json").write_text("mine")
+    result = run("predict", artifact, "nowhere", *options)
+    assert (result.returncode, result.stderr) == (1, f"error: {message}\n")
+    assert (tmp_path / "x.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arguments", [["", "a.png"], ["artifacts", ""]])
+def test_an_empty_argument_is_not_the_current_folder(run, arguments):
+    """As of a variable that is not set."""
+    result = run("predict", *arguments)
+    assert result.returncode == 2
+    assert "an empty name" in " ".join(result.stderr.split())
 
 
 def test_a_file_is_complete_or_not_there(run, artifact, images, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.export.attestation import write_statement
-from alexnet.export.bundle import write_manifest
+from alexnet.export.bundle import write_manifest, write_triton_configs
 from alexnet.files import sha256
 
 STATEMENT = "provenance.intoto.json"
@@ -62,10 +62,13 @@ def write(folder: Path, value: Any, name: str = "manifest.json") -> None:
         (folder / "SHA256SUMS").write_text("".join(f"{line}\n" for line in lines))
 
 
-def redigest(folder: Path, statement: str | None = None, **changes: Any) -> None:
+def redigest(
+    folder: Path, statement: str | None = None, with_configs: bool = False, **changes: Any
+) -> None:
     """Change the manifest, and let all that follows from the files fit them again.
 
-    statement: the text of the provenance statement, instead of one that fits.
+    statement: the text of the provenance statement, instead of one that fits. with_configs: the
+    configurations for Triton fit as well.
     """
     manifest = read(folder) | changes
     for name in OWN:
@@ -73,6 +76,8 @@ def redigest(folder: Path, statement: str | None = None, **changes: Any) -> None
     for entry in manifest["precisions"].values():
         entry["bytes"] = (folder / entry["file"]).stat().st_size
     del manifest["files"]
+    if with_configs:
+        write_triton_configs(folder, manifest)
     if statement is None:
         write_statement(folder, manifest["provenance"])
     else:

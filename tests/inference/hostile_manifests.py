@@ -1,6 +1,7 @@
 """Hostile manifests and statements, with digests that fit: the sender itself is dishonest."""
 
 import json
+import shutil
 
 from tests.inference.hostile import STATEMENT, kind, read, redigest, write
 
@@ -274,3 +275,23 @@ def a_module_that_the_lines_of_the_card_would_import(folder):
 @kind("manifest.json: variant: ")
 def a_variant_that_reads_like_a_verdict(folder):
     redigest(folder, variant="cifar\nartifacts is verified: it is signed")
+
+
+@kind("config.pbtxt: is not the configuration of the model")
+def a_configuration_that_runs_a_program(folder):
+    """Triton would take its Python environment from there."""
+    with (folder / "config.pbtxt").open("a") as file:
+        file.write('parameters { key: "EXECUTION_ENV_PATH" value { string_value: "/evil" } }')
+    redigest(folder)
+
+
+@kind("config.int8.pbtxt: is of no model in the folder")
+def a_configuration_of_no_model(folder):
+    shutil.copy(folder / "config.pbtxt", folder / "config.int8.pbtxt")
+    redigest(folder)
+
+
+@kind("config.pbtxt: is missing")
+def no_configuration(folder):
+    (folder / "config.pbtxt").unlink()
+    redigest(folder)

@@ -223,7 +223,8 @@ def another_preprocessing(folder):
 
 @kind("model.onnx: input: the file has ", opened=True)
 def another_input(folder):
-    redigest(folder, input=read(folder)["input"] | {"type": "float32"})
+    given = read(folder)["input"] | {"type": "float32"}
+    redigest(folder, with_configs=True, input=given)
 
 
 @kind("model.onnx: input: the file has ", opened=True)
@@ -259,7 +260,8 @@ def another_precision(folder):
     (folder / "model.int8.onnx").write_bytes(model.read_bytes())
     (folder / "samples/expected.int8.json").write_bytes(expected.read_bytes())
     entry = read(folder)["precisions"]["fp32"]
-    redigest(folder, precisions={"int8": entry | {"file": "model.int8.onnx"}, "fp32": entry})
+    both = {"int8": entry | {"file": "model.int8.onnx"}, "fp32": entry}
+    redigest(folder, with_configs=True, precisions=both)
 
 
 @kind("model.onnx: has no valid metadata of classes and preprocessing", opened=True)

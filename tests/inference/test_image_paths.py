@@ -51,3 +51,7 @@ def test_the_links_of_a_directory_are_followed(images, tmp_path, caplog):
     names = ["more/" + name for name in NAMES]
     assert find_images([folder]) == [folder / name for name in (*names, "one.png")]
     assert f"{folder}: 4 file(s) left out" in caplog.text  # a note and a hidden file as well
+    matched = find_images([folder / "**/*.png"])
+    assert matched == [folder / "more" / name for name in NAMES if name.endswith(".png")] + [
+        folder / "one.png"
+    ]

@@ -113,9 +113,12 @@ def test_one_output_as_json(url):
 
 
 WRONG = {
-    "no JSON": (b"images", "is not valid JSON (expected value at line 1 column 1)"),
-    "deep JSON": (b'{"inputs":' + b"[" * 100_000, "is not valid JSON (recursion limit exceeded"),
-    "no object": ([], "should be an object (got [])"),
+    "no JSON": (b"images", "the body is not valid JSON (expected value at line 1 column 1)"),
+    "deep JSON": (
+        b'{"inputs":' + b"[" * 100_000,
+        "the body is not valid JSON (recursion limit exceeded",
+    ),
+    "no object": ([], "the body should be an object (got [])"),
     "no input": ({"inputs": []}, "inputs: List should have at least 1 item"),
     "two inputs": ({"inputs": [tensor()] * 2}, "inputs: List should have at most 1 item"),
     "another input": ({"inputs": [tensor(name="x")]}, "inputs.0.name: should be 'images'"),
@@ -178,9 +181,11 @@ def test_what_is_wrong_with_bytes(url, size, binary, length, message):
     assert message in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["x/infer", "alexnet/versions/2/infer", "alexnet/x"])
+@pytest.mark.parametrize(
+    "path", ["x/infer", "alexnet/versions/2/infer", "alexnet/x", "alexnet/infer/"]
+)
 def test_another_model(url, path):
     answer = infer(url, {"inputs": [tensor()]}, f"/v2/models/{path}")
     assert answer.status_code == 404
     known = "there is no such model; this server has alexnet, version 1"
-    assert answer.json() == {"error": "Not Found" if path.endswith("/x") else known}
+    assert answer.json() == {"error": "Not Found" if path.endswith(("/x", "/")) else known}

@@ -144,6 +144,7 @@ def test_an_address_that_is_not_to_be_had(artifact, server, refused):
     assert "no.such.host.invalid, port 8080: " in refused(
         artifact, "--host", "no.such.host.invalid"
     )
+    assert "--host is empty; give an address" in refused(artifact, "--host", "")
 
 
 SLOW = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP)]
