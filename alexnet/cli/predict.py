@@ -57,6 +57,8 @@ def predict(
 ) -> None:
     """Classify images, with probabilities. Needs no PyTorch."""
     form = _choose_format(as_json, as_csv, out)
+    if out:
+        _check_place(out)
 
     from alexnet.inference.image_paths import find_images
     from alexnet.inference.predictor import Predictor
@@ -91,13 +93,17 @@ def _choose_format(as_json: bool, as_csv: bool, out: Path | None) -> str:
         raise UserError(f"--out {out}: end its name in .json or .csv, or give --json or --csv")
     if chosen and of_name and chosen != of_name:
         raise UserError(f"--{chosen} and --out {out}: give one of the two formats")
+    return chosen or of_name
+
+
+def _check_place(out: Path) -> None:
+    """Raises UserError if no file can be written there: better before the first image."""
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; give a file")
     try:
         check_writable(out.parent)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; choose another place") from None
-    return chosen or of_name
 
 
 @contextmanager

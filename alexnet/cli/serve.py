@@ -5,15 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from alexnet.cli import signatures
 from alexnet.cli.options import given_path
-from alexnet.cli.signatures import (
-    Identity,
-    IdentityProvider,
-    Key,
-    Signature,
-    TrustConfig,
-    signature_check,
-)
 from alexnet.errors import UserError
 from alexnet.serving.limits import Limits
 
@@ -25,11 +18,11 @@ def serve(
     precision: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="The model of that precision.")
     ] = "fp32",
-    key: Key = None,
-    identity: Identity = None,
-    identity_provider: IdentityProvider = None,
-    trust_config: TrustConfig = None,
-    signature: Signature = None,
+    key: signatures.Key = None,
+    identity: signatures.Identity = None,
+    identity_provider: signatures.IdentityProvider = None,
+    trust_config: signatures.TrustConfig = None,
+    signature: signatures.Signature = None,
     num_threads: Annotated[
         int, typer.Option(min=0, help="Threads of one run; 0 for one on each core.")
     ] = 0,
@@ -64,7 +57,7 @@ def serve(
     """
     if not host:  # sockets would take it for every address of the machine
         raise UserError("--host is empty; give an address, such as 127.0.0.1")
-    check = signature_check(folder, key, identity, identity_provider, trust_config, signature)
+    check = signatures.check_of(folder, key, identity, identity_provider, trust_config, signature)
     try:
         from alexnet.serving.server import serve
     except ModuleNotFoundError as error:

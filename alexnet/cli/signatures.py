@@ -31,7 +31,7 @@ Signature = Annotated[
 ]
 
 
-def signature_check(
+def check_of(
     folder: Path,
     key: Path | None,
     identity: str | None,

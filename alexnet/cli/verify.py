@@ -6,15 +6,8 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli import signatures
 from alexnet.cli.options import given_path
-from alexnet.cli.signatures import (
-    Identity,
-    IdentityProvider,
-    Key,
-    Signature,
-    TrustConfig,
-    signature_check,
-)
 from alexnet.escape import for_terminal
 
 logger = logging.getLogger(__name__)
@@ -22,11 +15,11 @@ logger = logging.getLogger(__name__)
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="The exported artifact.", parser=given_path)],
-    key: Key = None,
-    identity: Identity = None,
-    identity_provider: IdentityProvider = None,
-    trust_config: TrustConfig = None,
-    signature: Signature = None,
+    key: signatures.Key = None,
+    identity: signatures.Identity = None,
+    identity_provider: signatures.IdentityProvider = None,
+    trust_config: signatures.TrustConfig = None,
+    signature: signatures.Signature = None,
     timeout: Annotated[
         int | None,
         typer.Option(
@@ -39,7 +32,7 @@ def verify(
     ] = None,
 ) -> None:
     """Verify an exported artifact: its signature, every file, its models. Needs no PyTorch."""
-    check = signature_check(folder, key, identity, identity_provider, trust_config, signature)
+    check = signatures.check_of(folder, key, identity, identity_provider, trust_config, signature)
 
     from alexnet.inference.verification import verify
 

@@ -116,9 +116,8 @@ class Predictor:
             raise UserError(f"the precision {precision!r} is none of {', '.join(MODEL_FILENAMES)}")
         check_whole("num_threads", num_threads, 0, MAX_THREADS)
         folder = Path(path)
-        model = (
-            folder if folder.suffix == ".onnx" else folder / MODEL_FILENAMES[precision or "fp32"]
-        )
+        is_model = folder.suffix == ".onnx"
+        model = folder if is_model else folder / MODEL_FILENAMES[precision or "fp32"]
         if not model.is_file():
             missing = model if folder.exists() else folder
             raise UserError(f"{missing} does not exist; {_available(folder)}")
@@ -147,7 +146,7 @@ class Predictor:
                 f"{model} has no valid metadata of classes and preprocessing; was it exported by "
                 "this project?"
             ) from None
-        if precision not in (None, self.precision) and model == folder:
+        if is_model and precision not in (None, self.precision):
             raise UserError(f"{model} is in {self.precision}, not in {precision}; give its folder")
         self.resize, self.crop, self.channels = prepared.resize, prepared.crop, prepared.channels
         self.model, self.max_pixels = model, max_pixels

@@ -165,8 +165,9 @@ def _config_errors(folder: Path, manifest: Manifest) -> list[str]:
         for precision in manifest.precisions
     }
     present = {name for name in manifest.files if name.endswith(".pbtxt")}
+    extra = sorted(present - expected.keys())
     errors = [f"{name}: is missing" for name in sorted(expected.keys() - present)]
-    errors += [f"{name}: is of no model in the folder" for name in present - expected.keys()]
+    errors += [f"{name}: is of no model in the folder" for name in extra]
     for name in sorted(expected.keys() & present):
         if (folder / name).read_bytes() != expected[name].encode():
             errors.append(f"{name}: is not the configuration of the model that {MANIFEST} states")

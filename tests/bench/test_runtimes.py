@@ -1,4 +1,4 @@
-"""The table of runtimes: each outcome is told apart, and the documents have what was measured."""
+"""The table of runtimes: no two outcomes look alike, and the documents have what was measured."""
 
 import json
 import os
