@@ -9,8 +9,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 ENGINE ?= $(shell for name in docker podman; do \
     $$name version >/dev/null 2>&1 && echo $$name && break; done)
 BASE_IMAGE ?=
-# Podman's own format of images has no health check.
+SERVE_BASE_IMAGE ?= $(BASE_IMAGE)
+LOCK ?= train.lock
+BUILD_OPTIONS ?=
+# Podman's own format of images has no health check; Docker's old builder builds what nobody asks for.
 export BUILDAH_FORMAT := docker
+export DOCKER_BUILDKIT := 1
+
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
+TRAIN := --extra train --extra remotes --extra tensorboard
 
 .PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
 
@@ -27,14 +34,18 @@ repro: $(READY) ## The whole pipeline on params.yaml as it stands
 repro-container: ## The same inside one container; the machine needs an engine alone
 	$(PYTHON) -m stages.runtime.container
 
-image: ## The container images, to train and to serve, on BASE_IMAGE= if it is given
+image: ## The container images, to train and to serve; BASE_IMAGE= names another base
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
 	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
-	digest=$$(sha256sum requirements.lock | cut -d' ' -f1); \
-	for target in train serve; do \
+	digest=$$(sha256sum $(LOCK) | cut -d' ' -f1); \
+	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0); \
+	for target in serve train; do \
 	    name=alexnet-$$target; \
-	    $(ENGINE) build $(BASE_IMAGE:%=--build-arg=BASE_IMAGE=%) --build-arg=REVISION=$$revision \
-	        --build-arg=LOCK_DIGEST=$$digest --target=$$target \
+	    $(ENGINE) build $(if $(filter podman,$(ENGINE)),--timestamp=$$SOURCE_DATE_EPOCH) \
+	        $(BUILD_OPTIONS) $(BASE_IMAGE:%=--build-arg=BASE_IMAGE=%) \
+	        $(SERVE_BASE_IMAGE:%=--build-arg=SERVE_BASE_IMAGE=%) \
+	        --build-arg=LOCK=$(LOCK) --build-arg=LOCK_DIGEST=$$digest \
+	        --build-arg=REVISION=$$revision --target=$$target \
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
 
@@ -69,14 +80,18 @@ format: $(READY) ## Put the code into its format
 	ruff format .
 	ruff check --fix .
 
-lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and serve.lock of it
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the images' locks of it
 	command -v uv >/dev/null || pip install --quiet uv
-	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
-	    --python-version 3.11 --no-header \
-	    --output-file requirements.lock
-	uv pip compile pyproject.toml --extra serve --extra sign --universal --generate-hashes \
-	    --python-version 3.11 --no-header --constraint requirements.lock \
+	$(COMPILE) pyproject.toml --all-extras --group image --output-file requirements.lock
+	$(COMPILE) pyproject.toml $(TRAIN) --constraint requirements.lock --output-file train.lock
+	$(COMPILE) pyproject.toml --extra serve --extra sign --constraint requirements.lock \
 	    --output-file serve.lock
+	$(COMPILE) --group image --constraint requirements.lock --output-file image.lock
+
+lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, for `make image LOCK=`
+	command -v uv >/dev/null || pip install --quiet uv
+	$(COMPILE) pyproject.toml $(TRAIN) --constraint requirements.lock --torch-backend cpu \
+	    --output-file train-cpu.lock
 
 clean: ## Remove untracked files that can be made again, except data and results
 	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -10,7 +10,7 @@ ParamsFile = Annotated[
     Path, typer.Option("--params", help="The file of parameters.", show_default=True)
 ]
 PRESETS = Path("presets")
-LOCK = Path("requirements.lock")
+LOCK = Path("train.lock")  # of what the stages need; requirements.lock has the tools too
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")

@@ -1,10 +1,9 @@
-"""The images of `make image`: `pytest -m container -n 0`.
+"""The training image, and the whole pipeline in it: `pytest -m container -n 0`.
 
-As root the tests serve Podman to a user id that neither the machine nor the image knows: the
-caller of `dvc repro` then owns nothing but the project.
+The tests need root, to be somebody else: a user id that neither the machine nor the image knows.
+The caller of `dvc repro` then owns nothing but the project, and may use the engine.
 """
 
-import ast
 import json
 import os
 import shutil
@@ -16,69 +15,74 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, STAGES, write_params
+from tests.engines import (
+    ENGINE,
+    IMAGES,
+    LOCKED,
+    SERVE_IMAGE,
+    TRAIN_IMAGE,
+    docker_socket,
+    engine,
+    inspect_image,
+    needs_images,
+)
 from tests.stages import projects
 from tests.stages.attempts import RESUMING
 from tests.stages.projects import copy_code, finish, wait_until
 
 STRANGER = 12345
-# May read files of root, as this Python may be one, but write none of them.
-AS_STRANGER = [
-    *("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"),
-    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
-]
-IMAGES = ("localhost/alexnet:latest", "localhost/alexnet-serve:latest")
 SHORT = {"data__val_fraction": 0.4, "data__test_fraction": 0.4, "train__batch_size": 120}
 SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
 
-
-def missing() -> str:
-    if os.getuid() != 0:
-        return "needs root, to be another user"
-    if shutil.which("podman") is None:
-        return "podman is not installed"
-    for image in IMAGES:
-        if subprocess.run(["podman", "image", "exists", image], capture_output=True).returncode:
-            return f"podman has no image {image}; `make image` builds it"
-    return ""
-
-
 pytestmark = [
-    pytest.mark.container,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(missing()), reason=missing() or "none"),
+    *needs_images,
+    pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user"),
 ]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Iterator[Path]:
-    """The digits' project, owned by the stranger, with a Podman service that it may use."""
+    """The digits' project, owned by the stranger, who may use the engine as a service."""
     folder = tmp_path_factory.mktemp("stranger")
-    socket = folder / "podman.sock"
-    service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"])
-    (folder / "podman").write_text(f'#!/bin/sh\nexec {shutil.which("podman")} --remote "$@"\n')
-    (folder / "podman").chmod(0o755)
     project = folder / "project"
     copy_code(project)
     write_params(project, **SHORT, train__epochs=1)
     (folder / "home").mkdir()
-    wait_until(socket.exists, "the start of podman's service")
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, STRANGER, STRANGER)
+    service = None
+    if ENGINE == "podman":
+        socket = folder / "podman.sock"
+        service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"])
+        (folder / "podman").write_text(f'#!/bin/sh\nexec {shutil.which("podman")} --remote "$@"\n')
+        (folder / "podman").chmod(0o755)
+        wait_until(socket.exists, "the start of podman's service")
+    own(folder)
     yield project
-    service.terminate()
-    service.wait()
+    if service:
+        service.terminate()
+        service.wait()
+
+
+def as_stranger() -> list[str]:
+    """The command before a command of the stranger.
+
+    May read files of root, as this Python may be one, but write none of them; as a user of Docker
+    is in its group.
+    """
+    groups = f"--groups={docker_socket().stat().st_gid}" if ENGINE == "docker" else "--clear-groups"
+    may_read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", groups, *may_read]
 
 
 def start(project: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a command as the stranger, with our Podman as a service."""
+    """Start a command as the stranger."""
     own = {
         "CONTAINER_HOST": f"unix://{project.parent}/podman.sock",
         "PATH": f"{project.parent}:{projects.ENVIRONMENT['PATH']}",
         "HOME": str(project.parent / "home"),
         "USER": "stranger",
     }
-    return projects.start(project, *AS_STRANGER, *command, **own | environment)
+    return projects.start(project, *as_stranger(), *command, **own | environment)
 
 
 def repro(project: Path, runtime: str, *targets: str) -> str:
@@ -87,27 +91,17 @@ def repro(project: Path, runtime: str, *targets: str) -> str:
     return output
 
 
-def podman(*arguments: str) -> str:
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-# Any user, who can write nothing; and of the network, the container's own loopback alone.
-LOCKED = ["--network=none", "--read-only", "--read-only-tmpfs=false", "--user=54321:54321"]
-LOCKED += ["--cap-drop=all", "--security-opt=no-new-privileges"]
-
-
 def serve(*command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     options = ["--rm", *LOCKED, *([f"--volume={folder}:/project:ro"] if folder else [])]
     return subprocess.run(
-        ["podman", "run", *options, IMAGES[1], *command], capture_output=True, text=True
+        [ENGINE, "run", *options, SERVE_IMAGE, *command], capture_output=True, text=True
     )
 
 
 def test_every_stage_runs_in_the_container_and_then_none_on_the_host(project):
-    output = repro(project, "podman")
+    output = repro(project, ENGINE)
     for stage in STAGES:
-        assert f"{stage}: in podman (STAGE_RUNTIME=podman), image {IMAGES[0]}" in output
+        assert f"{stage}: in {ENGINE}" in output
     owners = {path.lstat().st_uid for path in project.rglob("*")}
     assert owners == {STRANGER}
     output = repro(project, "host")
@@ -116,11 +110,9 @@ def test_every_stage_runs_in_the_container_and_then_none_on_the_host(project):
 
     artifacts = project / "artifacts"
     origin = json.loads((artifacts / "manifest.json").read_text())["provenance"]
-    identity = podman("image", "inspect", "--format={{.Id}}", IMAGES[0])
-    assert origin["container_image"] == f"sha256:{identity}"
-    assert f"ALEXNET_LOCK_DIGEST={origin['sha256']['requirements']}" in podman(
-        "image", "inspect", "--format={{.Config.Env}}", IMAGES[0]
-    )
+    image = inspect_image(TRAIN_IMAGE)
+    assert origin["container_image"] == image["Id"]
+    assert f"ALEXNET_LOCK_DIGEST={origin['sha256']['requirements']}" in image["Config"]["Env"]
 
     verified = serve("alexnet", "verify", ".", folder=artifacts)
     assert verified.returncode == 0, verified.stderr
@@ -135,30 +127,36 @@ def test_every_stage_runs_in_the_container_and_then_none_on_the_host(project):
 def test_the_training_image_carries_the_stages():
     """Where no project is mounted, they come from the image; else from the project."""
     program = "import stages; print(stages.__file__)"
-    where = podman("run", "--rm", IMAGES[0], "python", "-c", program)
+    where = engine("run", "--rm", TRAIN_IMAGE, "python", "-c", program)
     assert where == "/opt/alexnet/pipeline/stages/__init__.py"
 
 
 def test_the_serving_image_is_small_and_has_no_pytorch():
-    size = podman("image", "inspect", "--format={{.Size}}", IMAGES[1])
-    assert int(size) < 600e6
+    assert inspect_image(SERVE_IMAGE)["Size"] < 450e6
     found = serve("python", "-c", "import onnxruntime, alexnet; import torch")
     assert found.returncode == 1
     assert "No module named 'torch'" in found.stderr
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_an_image_lists_its_packages(image):
-    listed = json.loads(podman("run", "--rm", image, "cat", "/opt/alexnet/sbom.cdx.json"))
+def test_an_image_lists_what_it_holds(image):
+    """Python's packages and the system's, below the project itself."""
+    listed = json.loads(engine("run", "--rm", image, "cat", "/opt/alexnet/sbom.cdx.json"))
     assert listed["bomFormat"] == "CycloneDX"
-    found = {(part["name"].lower(), part["version"]) for part in listed["components"]}
+    root = listed["metadata"]["component"]
+    assert (root["type"], root["name"]) == ("application", "alexnet")
+    found = {"pypi": set(), "deb": set()}
+    for part in [root, *listed["components"]]:
+        kind = part.get("purl", "pkg:pypi").removeprefix("pkg:").split("/")[0]
+        found[kind].add(f"{part['name'].lower()} {part['version']}")
     program = (
         "from importlib.metadata import distributions\n"
-        "print([(part.name.lower(), part.version) for part in distributions()])"
+        "for part in distributions(): print(part.name.lower(), part.version)"
     )
-    installed = set(ast.literal_eval(podman("run", "--rm", image, "python", "-c", program)))
-    assert installed - {("pip", version) for _, version in installed} <= found
-    assert found <= installed
+    installed = set(engine("run", "--rm", image, "python", "-c", program).splitlines())
+    assert found["pypi"] == installed
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n"]
+    assert found["deb"] == set(engine("run", "--rm", image, *query).splitlines())
 
 
 # Stopped
@@ -190,7 +188,7 @@ def copy(prepared: Path, name: str) -> Path:
 def expected(prepared) -> list[bytes]:
     """The results of an undisturbed training."""
     folder = copy(prepared, "undisturbed")
-    repro(folder, "podman", "train")
+    repro(folder, ENGINE, "train")
     return results(folder)
 
 
@@ -200,9 +198,9 @@ def results(folder: Path) -> list[bytes]:
 
 def containers(folder: Path) -> list[str]:
     """The containers, running or not, that see the folder."""
-    names = podman("ps", "--all", "--format={{.Names}}", "--filter=name=alexnet-").split()
+    names = engine("ps", "--all", "--format={{.Names}}", "--filter=name=alexnet-").split()
     source = "--format={{range .Mounts}}{{.Source}} {{end}}"
-    return [name for name in names if str(folder) in podman("inspect", source, name).split()]
+    return [name for name in names if str(folder) in engine("inspect", source, name).split()]
 
 
 def trainers(folder: Path) -> list[str]:
@@ -228,14 +226,14 @@ def trainers(folder: Path) -> list[str]:
 )
 def test_a_container_that_is_stopped_writes_a_checkpoint(command, prepared, expected):
     project = copy(prepared, f"stopped-{len(command)}")
-    process = start(project, *command, STAGE_RUNTIME="podman")
+    process = start(project, *command, STAGE_RUNTIME=ENGINE)
     wait_until(
         lambda: process.poll() or list(project.glob(".checkpoints/*/step-*.sha256")), "a checkpoint"
     )
     assert process.poll() is None, process.communicate()[0]
     (name,) = containers(project)
     assert trainers(project)
-    podman("stop", name)
+    engine("stop", name)
     code, output = finish(process)
     assert code != 0
     assert "stopped by SIGTERM" in output, "the trainer got the signal and wrote a checkpoint"
@@ -243,7 +241,7 @@ def test_a_container_that_is_stopped_writes_a_checkpoint(command, prepared, expe
     assert not trainers(project)
     assert not (project / RESULTS[0]).exists()
 
-    code, output = finish(start(project, *command, STAGE_RUNTIME="podman"))
+    code, output = finish(start(project, *command, STAGE_RUNTIME=ENGINE))
     assert code == 0, output
     assert RESUMING in output
     assert results(project) == expected
@@ -276,7 +274,7 @@ def test_a_read_only_project_is_an_error(module, message, project):
     """For a stage, and for the command that runs all of them in one container."""
     volume = f"--volume={project}:/project:ro"
     done = subprocess.run(
-        ["podman", "run", "--rm", volume, IMAGES[0], "python", "-m", f"stages.{module}"],
+        [ENGINE, "run", "--rm", volume, TRAIN_IMAGE, "python", "-m", f"stages.{module}"],
         capture_output=True,
         text=True,
     )
@@ -291,6 +289,6 @@ def test_a_missing_gpu_is_an_error(project):
     folder = copy(project, "gpu")
     write_params(folder, **SHORT, train__epochs=1, train__device="cuda")
     own(folder)
-    code, output = finish(start(folder, "dvc", "repro", "train", STAGE_RUNTIME="podman"))
+    code, output = finish(start(folder, "dvc", "repro", "train", STAGE_RUNTIME=ENGINE))
     assert code != 0
     assert "error: device: cuda is asked for, but PyTorch finds no CUDA GPU here" in output

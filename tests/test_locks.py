@@ -1,6 +1,8 @@
-"""What is installed is pinned by its digest, and the two locks agree."""
+"""What is installed is pinned by its digest, and the locks agree."""
 
 import re
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -17,11 +19,23 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-def test_serving_takes_a_part_of_what_training_takes():
-    train, serve = pins("requirements.lock"), pins("serve.lock")
-    assert len(train) > len(serve) > 10
-    assert all("==" in package and digests for package, digests in train.items())
-    for package, digests in serve.items():
-        assert train[package] == digests
-    assert any(package.startswith("onnxruntime==") for package in serve)
-    assert not any(package.startswith(("torch", "nvidia", "dvc")) for package in serve)
+@pytest.mark.parametrize("name", ["train.lock", "serve.lock", "image.lock"])
+def test_each_lock_is_a_part_of_the_developers(name):
+    every, some = pins("requirements.lock"), pins(name)
+    assert len(every) > len(some) > 10
+    assert all("==" in package and digests for package, digests in every.items())
+    for package, digests in some.items():
+        assert every[package] == digests
+
+
+def test_the_images_hold_what_they_need():
+    """A model's receiver needs no PyTorch, and training none of the developers' tools."""
+    train, serve = names("train.lock"), names("serve.lock")
+    assert {"torch", "dvc", "dvc-s3", "dvc-ssh", "tensorboard", "onnx"} <= train
+    assert not train & {"pytest", "mypy", "moto", "zizmor", "hypothesis", "torchvision", "ruff"}
+    assert {"onnxruntime", "fastapi", "model-signing"} <= serve
+    assert not any(name.startswith(("torch", "nvidia", "dvc")) for name in serve)
+
+
+def names(lock: str) -> set[str]:
+    return {package.partition("==")[0] for package in pins(lock)}

@@ -55,7 +55,7 @@ def installed_lock(lock: Path) -> str | None:
     In a container that of its image, else that of `lock`; None if `lock` does not exist.
     Raises UserError as `provenance` does.
     """
-    digest_of_image = _variable(LOCK_DIGEST, "[0-9a-f]{64}", "the SHA-256 of requirements.lock")
+    digest_of_image = _variable(LOCK_DIGEST, "[0-9a-f]{64}", "the SHA-256 of train.lock")
     return digest_of_image or (sha256(lock) if lock.exists() else None)
 
 

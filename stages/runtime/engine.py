@@ -30,7 +30,7 @@ class Engine:
     image: str
     digest: str
     rootless: bool = False  # a Podman that neither is root nor talks to a service that is
-    lock: str | None = None  # SHA-256 of the requirements.lock that the image was built from
+    lock: str | None = None  # SHA-256 of the train.lock that the image was built from
 
     def command(
         self,

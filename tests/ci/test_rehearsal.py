@@ -53,7 +53,7 @@ def origin(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("origin")
     copy_code(folder)
     shutil.copytree(ROOT / "ci", folder / "ci", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "requirements.lock", folder)
+    shutil.copy(ROOT / "train.lock", folder)
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
     write_params(folder, **SHORT)
     git(folder, "init", "--quiet", "--initial-branch=main")

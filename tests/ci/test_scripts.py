@@ -51,7 +51,7 @@ def job(tmp_path):
     for script in (ROOT / "ci").glob("*.sh"):
         (checkout / "ci" / script.name).write_bytes(script.read_bytes())
         (checkout / "ci" / script.name).chmod(0o755)
-    (checkout / "requirements.lock").write_text("torch\n")
+    (checkout / "train.lock").write_text("torch\n")
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "--message=first")
     git(checkout, "push", "--quiet", "origin", "HEAD:main")
@@ -223,7 +223,7 @@ def test_the_image_is_called_by_its_digest(job):
     build = calls(job)[-1]
     revision = git(job / "checkout", "rev-parse", "HEAD")
     lock = hashlib.sha256(b"torch\n").hexdigest()
-    for argument in ("--push", f"ghcr.io/someone/alexnet:{revision}", f"REVISION={revision}"):
+    for argument in (f"ghcr.io/someone/alexnet:{revision}", f"REVISION={revision}"):
         assert argument in build
     assert f"LOCK_DIGEST={lock}" in build
     assert not any(argument.startswith("BASE_IMAGE") for argument in build)

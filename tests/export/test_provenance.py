@@ -86,7 +86,7 @@ def test_git_takes_precedence_over_the_environment(project, monkeypatch):
 
 
 def test_digest_of_the_lock_file_or_of_the_images(tmp_path, monkeypatch):
-    lock = tmp_path / "requirements.lock"
+    lock = tmp_path / "train.lock"
     assert installed_lock(lock) is None
     lock.write_bytes(b"abc")  # its digest is the example of FIPS 180-2
     assert installed_lock(lock) == (

@@ -1,11 +1,7 @@
-"""Training in the image: compiled on a GPU, and in two processes: `pytest -m container -n 0`.
-
-ENGINE=docker or ENGINE=podman (the default) names the engine.
-"""
+"""Training in the image: compiled on a GPU, and in two processes: `pytest -m container -n 0`."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,27 +10,14 @@ import pytest
 
 from tests.conftest import ROOT, write_params
 from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
+from tests.engines import ENGINE, TRAIN_IMAGE, needs_images
 from tests.stages.attempts import SMALL, TRAIN
 
-ENGINE = os.environ.get("ENGINE", "podman")
-IMAGE = "localhost/alexnet:latest"
 SHORT = SMALL | TRAIN | {"train__epochs": 1, "train__batch_size": 120}
 TESTS = Path("/opt/tests")  # in the container
 
 
-def missing() -> str:
-    if shutil.which(ENGINE) is None:
-        return f"{ENGINE} is not installed"
-    if subprocess.run([ENGINE, "image", "inspect", IMAGE], capture_output=True).returncode:
-        return f"{ENGINE} has no image {IMAGE}; `make image` builds it"
-    return ""
-
-
-pytestmark = [
-    pytest.mark.container,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(missing()), reason=missing() or "none"),
-]
+pytestmark = needs_images
 
 
 def train(project: Path, *command: str, options: tuple[str, ...] = ()) -> tuple[str, str]:
@@ -43,7 +26,7 @@ def train(project: Path, *command: str, options: tuple[str, ...] = ()) -> tuple[
         [
             *(ENGINE, "run", "--rm", "--network=none", "--shm-size=2g"),
             *(f"--user={os.getuid()}:{os.getgid()}", f"--volume={project}:/project"),
-            *(*options, IMAGE, *command),
+            *(*options, TRAIN_IMAGE, *command),
         ],
         capture_output=True,
         text=True,

@@ -52,7 +52,7 @@ def exported(tmp_path_factory):
         export__max_label_change=0.5,
         export__max_accuracy_drop=0.5,
     )
-    shutil.copy(ROOT / "requirements.lock", first)
+    shutil.copy(ROOT / "train.lock", first)
     shutil.copy(ROOT / ".gitignore", first)
     call(first, "git", "init", "--quiet")
     commit(first)

@@ -119,7 +119,7 @@ def test_a_stage_in_a_container_returns_its_exit_code(install, tmp_path):
     ("built_from", "warned"), [("same", False), ("other", True), (None, False)]
 )
 def test_an_image_of_another_lock_causes_a_warning(built_from, warned, install, tmp_path):
-    (tmp_path / "requirements.lock").write_text("torch\n")
+    (tmp_path / "train.lock").write_text("torch\n")
     digest = {
         "same": hashlib.sha256(b"torch\n").hexdigest(),
         "other": hashlib.sha256(b"numpy\n").hexdigest(),
@@ -127,7 +127,7 @@ def test_an_image_of_another_lock_causes_a_warning(built_from, warned, install, 
     lock = f"[PATH=/bin ALEXNET_LOCK_DIGEST={digest.get(built_from, '')} A=b]"
     install("podman", environment=lock)
     errors = run_stage("gate", tmp_path, STAGE_RUNTIME="podman").stderr
-    line = "warning: the image was built from another requirements.lock; `make image` renews it\n"
+    line = "warning: the image was built from another train.lock; `make image` renews it\n"
     assert (line in errors) == warned
 
 

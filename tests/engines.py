@@ -1,0 +1,63 @@
+"""The images of `make image`, in Docker or Podman: `pytest -m container -n 0`.
+
+ENGINE=docker or ENGINE=podman names the engine; else the first that has the images.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TRAIN_IMAGE, SERVE_IMAGE = IMAGES = ("localhost/alexnet:latest", "localhost/alexnet-serve:latest")
+ENGINES = ("docker", "podman")
+
+
+def has_images(engine: str) -> bool:
+    try:
+        found = subprocess.run([engine, "image", "inspect", *IMAGES], capture_output=True)
+    except FileNotFoundError:
+        return False
+    return found.returncode == 0
+
+
+ENGINE = os.environ.get("ENGINE") or next(filter(has_images, ENGINES), ENGINES[0])
+needs_images = [
+    pytest.mark.container,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not has_images(ENGINE), reason=f"{ENGINE} has not the images of `make image`"
+    ),
+]
+# Any user, who can write nothing; and of the network, the container's own loopback alone.
+LOCKED = ["--network=none", "--read-only", "--user=54321:54321"]
+LOCKED += ["--cap-drop=all", "--security-opt=no-new-privileges"]
+LOCKED += ["--read-only-tmpfs=false"] if ENGINE == "podman" else []
+
+
+def engine(*arguments: str) -> str:
+    """What the engine prints."""
+    done = subprocess.run([ENGINE, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def inspect_image(image: str) -> dict:
+    """The image's record; its `Id` as Docker writes it, with the kind of digest."""
+    (record,) = json.loads(engine("image", "inspect", image))
+    return record | {"Id": "sha256:" + record["Id"].removeprefix("sha256:")}
+
+
+def is_healthy(container: str) -> bool:
+    if ENGINE == "podman":  # without systemd nothing runs its checks
+        command = ["podman", "healthcheck", "run", container]
+        return subprocess.run(command, capture_output=True).returncode == 0
+    return engine("inspect", "--format={{.State.Health.Status}}", container) == "healthy"
+
+
+def docker_socket() -> Path:
+    """Of the daemon that the client talks to."""
+    return Path(
+        os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    )
