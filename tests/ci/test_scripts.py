@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -217,13 +218,23 @@ def test_without_a_key_or_an_identity_nothing_is_signed(job):
 
 def test_the_image_is_called_by_its_digest(job):
     output = job / "output"
-    done = call(job, "image.sh", IMAGE="ghcr.io/Someone/AlexNet", GITHUB_OUTPUT=str(output))
+    done = call(
+        job,
+        "image.sh",
+        IMAGE="ghcr.io/Someone/AlexNet",
+        GITHUB_OUTPUT=str(output),
+        TAG="main",
+        REFRESH="1",
+    )
     assert done.returncode == 0, done.stderr
     assert output.read_text() == ("image=ghcr.io/someone/alexnet@sha256:abc\ndigest=sha256:abc\n")
     build = calls(job)[-1]
     revision = git(job / "checkout", "rev-parse", "HEAD")
     lock = hashlib.sha256(b"torch\n").hexdigest()
-    for argument in (f"ghcr.io/someone/alexnet:{revision}", f"REVISION={revision}"):
+    for argument in ("type=registry,rewrite-timestamp=true", f"REVISION={revision}"):
         assert argument in build
     assert f"LOCK_DIGEST={lock}" in build
+    tags = [tag for option, tag in pairwise(build) if option == "--tag"]
+    assert tags == [f"ghcr.io/someone/alexnet:{revision}", "ghcr.io/someone/alexnet:main"]
+    assert "--no-cache" in build
     assert not any(argument.startswith("BASE_IMAGE") for argument in build)
