@@ -16,7 +16,8 @@ BUILD_OPTIONS ?=
 export BUILDAH_FORMAT := docker
 export DOCKER_BUILDKIT := 1
 
-COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
+# The head of a lock names its command, by which Renovate makes it again.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
 TRAIN := --extra train --extra remotes --extra tensorboard
 
 .PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
