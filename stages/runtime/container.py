@@ -10,7 +10,13 @@ from pathlib import Path
 
 from alexnet.cli.output import guard_output
 from alexnet.errors import UserError
-from stages.runtime.engine import check_writable, print_hint, resolve_runtime
+from stages.runtime.dvc_config import DvcConfig
+from stages.runtime.engine import (
+    check_writable,
+    print_hint,
+    resolve_runtime,
+    warn_of_unloaded_gpu,
+)
 from stages.runtime.recover import recover
 from stages.runtime.supervise import supervise
 
@@ -20,17 +26,14 @@ def container(command: list[str]) -> int:
 
     The container ends even if its client is killed.
     """
-    folder = Path.cwd()
-    check_writable(folder)
+    check_writable(Path.cwd())
     recover()
-    wanted = os.environ.get("STAGE_RUNTIME") or "auto"
-    engine, reason = resolve_runtime(wanted, host_allowed=False)
+    engine, reason = resolve_runtime(os.environ.get("STAGE_RUNTIME", ""), host_allowed=False)
     assert engine, "the host is not allowed"
     print(reason, file=sys.stderr, flush=True)
+    warn_of_unloaded_gpu()
     name = f"alexnet-{uuid.uuid4().hex[:8]}"
-    # DVC recognises a stale lock by its holder's process id, which has to mean the same
-    # here and in the container.
-    code = supervise(engine.command(command, folder, {}, name, network=True, share_pids=True))
+    code = supervise(engine.command(command, name, network=True, dvc=DvcConfig()))
     if code:
         engine.remove(name)
         print_hint(engine, code)

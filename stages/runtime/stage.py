@@ -16,23 +16,21 @@ from typing import Annotated
 import typer
 
 from alexnet.errors import UserError
-from alexnet.files import sha256
 from alexnet.training.checkpoint_store import checkpoint_root, remove_recorded
 from stages import paths
 from stages.params import load
 from stages.runtime.dvc_files import recorded_outs
 from stages.runtime.dvc_process import DvcProcess
 from stages.runtime.engine import (
-    CHECKPOINTS,
-    HOME,
     PARAMS_SHA256,
-    PROJECT,
     Engine,
     check_writable,
     print_hint,
     resolve_runtime,
+    warn_of_unloaded_gpu,
 )
 from stages.runtime.killed import count_oom_kills, explain_kill
+from stages.runtime.mounts import CHECKPOINTS, HOME, PROJECT, Mount
 from stages.runtime.snapshot import Inputs
 from stages.runtime.supervise import supervise
 
@@ -58,7 +56,7 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
     Raises UserError if it cannot run, if what it reads is damaged, and if that was changed while
     it ran: DVC would then record something else than the stage has read.
     """
-    engine, reason = resolve_runtime(os.environ.get("STAGE_RUNTIME") or "auto")
+    engine, reason = resolve_runtime(os.environ.get("STAGE_RUNTIME", ""))
     print(f"{stage}: {reason}", file=sys.stderr, flush=True)
     inputs = Inputs(os.environ["DVC_STAGE"]) if dvc else None
     if inputs:
@@ -82,7 +80,7 @@ def _clear_checkpoints(engine: Engine | None) -> None:
     """Remove those of trainings whose results dvc.lock has recorded by now."""
     recorded = {out.md5 for out in recorded_outs()}
     if engine:
-        remove_recorded(Path(CHECKPOINTS), Path(PROJECT), recorded)
+        remove_recorded(Path(CHECKPOINTS), PROJECT, recorded)
         return
     with suppress(UserError):  # there is no place for checkpoints, which is for train to say
         remove_recorded(checkpoint_root(), Path.cwd(), recorded)
@@ -91,14 +89,12 @@ def _clear_checkpoints(engine: Engine | None) -> None:
 def _run_in_container(
     engine: Engine, stage: str, dvc: DvcProcess | None, look: Callable[[], None] | None
 ) -> int:
-    folder = Path.cwd()
-    check_writable(folder)
-    if engine.lock and paths.LOCK.exists() and engine.lock != sha256(paths.LOCK):
-        logger.warning("the image was built from another %s; `make image` renews it", paths.LOCK)
-    mounts = local_sources(folder) if stage == "download" else {}
+    check_writable(Path.cwd())
+    warn_of_unloaded_gpu()
+    downloads = stage == "download"
     name = f"alexnet-{stage}-{uuid.uuid4().hex[:8]}"
     command = ["python", "-m", f"stages.{stage}"]
-    line = engine.command(command, folder, mounts, name, stage == "download")
+    line = engine.command(command, name, downloads, local_sources() if downloads else ())
     code = supervise(line, dvc, look)
     if code:  # its client may have been killed, and not the container
         engine.remove(name)
@@ -106,15 +102,15 @@ def _run_in_container(
     return code
 
 
-def local_sources(folder: Path) -> dict[str, str]:
-    """The files and folders that data.source names on this machine, for mounting.
+def local_sources() -> list[Mount]:
+    """The files and folders that data.source names on this machine.
 
-    {path here: path in the container}; a relative path is relative to the project in both.
+    A relative path is relative to the project, here and in the container.
     """
-    mounts = {}
+    mounts = []
     for source in load(paths.PARAMS).data.sources:
-        here = folder / os.path.expanduser(source)
+        here = Path(os.path.expanduser(source))
         if "://" not in source and here.exists():
-            there = f"{HOME}{source[1:]}" if source.startswith("~/") else source
-            mounts[str(here.resolve())] = os.path.normpath(Path(PROJECT) / there)
+            there = HOME / source[2:] if source.startswith("~/") else PROJECT / source
+            mounts.append(Mount(here.resolve(), Path(os.path.normpath(there))))
     return mounts
