@@ -1,6 +1,8 @@
 """The device and number format that training computes in, and its settings of the process."""
 
 import ctypes
+import functools
+import logging
 import os
 import re
 import warnings
@@ -11,9 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from alexnet.errors import UserError
+from alexnet.training.driver import explain_missing_gpu
 
 # glibc's malloc.h: none by mmap; given back at the end of the heap: never; asked for at once
 M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,17 +42,30 @@ class DeviceConfig:
 def resolve_device(wanted: str) -> torch.device:
     """`auto` is a GPU if there is one, else the CPU; `cpu` and `cuda` are what they say.
 
-    Raises UserError for `cuda` without a GPU.
+    Raises UserError for `cuda` without a GPU. `auto` warns if it is the CPU only because
+    NVIDIA's driver is of no use.
     """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise UserError(
-            "device: cuda is asked for, but PyTorch finds no CUDA GPU here; "
-            "set it to auto or cpu, or check the driver with nvidia-smi"
-        )
     # torchrun gives the processes of a host a local rank; each has the GPU of that number.
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    return torch.device(f"cuda:{local_rank}" if available and wanted != "cpu" else "cpu")
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device(f"cuda:{local_rank}")
+    reason = explain_missing_gpu()
+    if wanted == "cuda":
+        raise UserError(
+            f"device: cuda is asked for, but "
+            f"{reason or 'PyTorch finds no CUDA GPU here; check the driver with nvidia-smi'}, "
+            "or set it to auto or cpu"
+        )
+    if reason and local_rank == 0:
+        _warn_once(f"the CPU is used, which is far slower: {reason}")
+    return torch.device("cpu")
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
 
 
 def default_generator(device: torch.device) -> torch.Generator:

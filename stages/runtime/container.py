@@ -14,10 +14,10 @@ from stages.runtime.dvc_config import DvcConfig
 from stages.runtime.engine import (
     check_writable,
     print_hint,
-    resolve_runtime,
     warn_of_unloaded_gpu,
 )
 from stages.runtime.recover import recover
+from stages.runtime.resolve import resolve_runtime
 from stages.runtime.supervise import supervise
 
 

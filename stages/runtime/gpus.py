@@ -16,17 +16,17 @@ def has_gpus() -> bool:
 
 
 def wants_gpus() -> bool:
-    """False for CUDA_VISIBLE_DEVICES= and -1, with which CUDA shows none (its programming guide)."""
-    return os.environ.get(CHOICE, "0").strip() not in ("", "-1")
+    """Not with CUDA_VISIBLE_DEVICES= and -1, for which CUDA shows none."""
+    return os.environ.get(CHOICE, "0").split(",")[0].strip() not in ("", "-1")
 
 
 def gpu_options(engine: str) -> list[str]:
     """The options that give a container the GPUs.
 
-    All of them: CUDA_VISIBLE_DEVICES passes into the container, and CUDA chooses there as it does
-    on the host. Engines count in the order of the bus, CUDA has the fastest first, and CDI knows
-    no UUIDs by default: their choice by the same value could be another GPU. With both, the second
-    would count among those that the first has left.
+    All of them: CUDA_VISIBLE_DEVICES passes into the container, where CUDA chooses as it does on
+    the host. An engine's own choice may be another for the same value: it counts by the bus, CUDA
+    may begin with the fastest, and a CDI specification need not know UUIDs, nor WSL's numbers.
+    Both at once would count twice, the second time among those that are left.
     """
     if not has_gpus():
         return []
@@ -65,6 +65,6 @@ def toolkit_advice(engine: str) -> str:
     command = configure if engine == "docker" else generate
     again = "" if engine == "docker" else ", again after each change of the driver"
     return (
-        f"for its GPUs, {engine} needs NVIDIA's Container Toolkit and `{command}`{again}; "
-        f"with {CHOICE}= (empty) it takes none"
+        f"for GPUs, {engine} needs NVIDIA's Container Toolkit, `{command}`{again}, and a driver as "
+        f"new as the image's CUDA wants it; with {CHOICE}= (empty) the container gets none"
     )

@@ -26,11 +26,11 @@ from stages.runtime.engine import (
     Engine,
     check_writable,
     print_hint,
-    resolve_runtime,
     warn_of_unloaded_gpu,
 )
 from stages.runtime.killed import count_oom_kills, explain_kill
 from stages.runtime.mounts import CHECKPOINTS, HOME, PROJECT, Mount
+from stages.runtime.resolve import resolve_runtime
 from stages.runtime.snapshot import Inputs
 from stages.runtime.supervise import supervise
 
