@@ -1,4 +1,4 @@
-"""NVIDIA's driver: why PyTorch cannot use it, where it is loaded and there is no GPU for PyTorch."""
+"""NVIDIA's driver: why PyTorch finds no GPU although it is loaded."""
 
 import os
 import re

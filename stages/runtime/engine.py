@@ -129,10 +129,11 @@ def print_hint(engine: Engine, code: int) -> None:
     """Print what to check if the engine could not start the container; else nothing."""
     if code not in NOT_STARTED:
         return
-    advice = f"{toolkit_advice(engine.name)}; or" if has_gpus() else "check that it may use it, or"
+    share = "check that it may use the image and this folder"
     print(
         f"error: {engine.name} could not start the container, or the command in it (its reason is "
-        f"above); {advice} run on the host with STAGE_RUNTIME=host",
+        f"above); {toolkit_advice(engine.name) if has_gpus() else share}, or run on the host with "
+        "STAGE_RUNTIME=host",
         file=sys.stderr,
     )
 

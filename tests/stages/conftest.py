@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.runtime import engine as engines
+from stages.runtime.resolve import IMAGE
 from tests.conftest import ROOT, write_params
 from tests.stages.attempts import CHECKPOINTS, SMALL
 from tests.stages.projects import call
@@ -40,12 +40,16 @@ with open({log!r}, "a") as log:
     print(json.dumps(sys.argv[1:]), file=log)
 if sys.argv[1] == "version" and {broken!r}:
     sys.exit("Cannot connect\\nIs the service running?")
+if sys.argv[1] == "version":
+    print({version!r})
+if sys.argv[1] == "context":
+    print({host!r})
 if sys.argv[1:3] == ["image", "inspect"]:
     if {image!r} != sys.argv[-1]:
         sys.exit("no such image")
     print("sha256:abc", {environment!r})
 if sys.argv[1] == "info":
-    print({rootless!r})
+    print({info!r})
 sys.exit({code} if sys.argv[1] == "run" else 0)
 """
 
@@ -56,20 +60,23 @@ def install(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
-    for name in ("ALEXNET_IMAGE", "ALEXNET_IN_CONTAINER", "STAGE_RUNTIME", "DVC_STAGE"):
+    ours = ("ALEXNET_IMAGE", "ALEXNET_IN_CONTAINER", "STAGE_RUNTIME", "DVC_STAGE")
+    for name in (*ours, "DOCKER_HOST", "CONTAINER_HOST", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
 
     def install(
         name: str,
-        image: str = engines.IMAGE,
+        image: str = IMAGE,
         broken: bool = False,
         code: int = 0,
-        rootless: str = "false",
+        info: str = "false",
         environment: str = "[PATH=/bin]",
+        version: str = "",
+        host: str = "unix:///var/run/docker.sock",
     ) -> Path:
         log = tmp_path / f"{name}.log"
         values = {"python": sys.executable, "log": str(log), "broken": broken}
-        values |= {"rootless": rootless, "environment": environment}
+        values |= {"info": info, "environment": environment, "version": version, "host": host}
         (folder / name).write_text(FAKE.format(**values, image=image, code=code))
         (folder / name).chmod(stat.S_IRWXU)
         return log

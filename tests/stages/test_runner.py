@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import UserError
-from stages.runtime import engine as engines
-from stages.runtime.engine import Engine, resolve_runtime
+from stages import paths
+from stages.runtime import mounts, resolve
+from stages.runtime.engine import Engine
+from stages.runtime.mounts import Mount
+from stages.runtime.resolve import IMAGE, LOCK, resolve_runtime
 from stages.runtime.stage import local_sources
 from tests.conftest import ROOT, write_params
 
@@ -20,28 +23,70 @@ def calls(log: Path) -> list[list[str]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-NONE = (
-    "docker does not answer: Is the service running?; "
-    f"podman has no image {engines.IMAGE}; `make image` builds it"
-)
+@pytest.fixture(autouse=True)
+def _in_a_folder_without_a_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+BROKEN = "docker does not answer: Is the service running?"
+ABSENT = f"podman has no image {IMAGE}; `make image` builds it"
+NONE = f"on the host ({BROKEN}; {ABSENT})"
+FOUND = f"in podman, image {IMAGE}, sha256:abc"
 
 
 @pytest.mark.parametrize(
-    ("docker", "podman", "name", "reason"),
+    ("docker", "podman", "line", "explained"),
     [
-        ({}, {}, "docker", f"in docker (STAGE_RUNTIME=auto), image {engines.IMAGE}"),
-        ({"broken": True}, {}, "podman", f"in podman (STAGE_RUNTIME=auto), image {engines.IMAGE}"),
-        ({"broken": True}, {"image": "another"}, None, f"on the host: {NONE}"),
+        ({}, {}, "in docker", f"in docker, image {IMAGE}, sha256:abc"),
+        (None, {}, "in podman", f"{FOUND} (docker is not installed)"),
+        # Something is wrong: the reason comes unasked.
+        ({"broken": True}, {}, f"{FOUND} ({BROKEN})", f"{FOUND} ({BROKEN})"),
+        ({"broken": True}, {"image": "x"}, NONE, NONE),
+        (
+            *(None, {"image": "x"}, "on the host (no engine has the image)"),
+            f"on the host (docker is not installed; {ABSENT})",
+        ),
     ],
 )
 def test_auto_takes_the_first_engine_that_has_the_image_else_the_host(
-    install, docker, podman, name, reason
+    install, docker, podman, line, explained
 ):
-    install("docker", **docker)
-    install("podman", **podman)
-    engine, found = resolve_runtime("auto")
-    assert found == reason
-    assert engine == (Engine(name, engines.IMAGE, "sha256:abc") if name else None)
+    for name, given in {"docker": docker, "podman": podman}.items():
+        if given is not None:
+            install(name, **given)
+    for wanted, expected in {"": line, "auto": line, "auto -v": explained}.items():
+        engine, found = resolve_runtime(wanted)
+        assert found == expected
+        name = next((name for name in resolve.ENGINES if f"in {name}" in line), None)
+        assert engine == (Engine(name, IMAGE, "sha256:abc") if name else None)
+
+
+def built_from(content: bytes | None) -> dict[str, str]:
+    digest = hashlib.sha256(content).hexdigest() if content is not None else ""
+    return {"environment": f"[PATH=/bin ALEXNET_LOCK_DIGEST={digest} A=b]"}
+
+
+def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
+    assert LOCK == paths.LOCK
+    install("docker", **built_from(b"numpy\n"))
+    install("podman", **built_from(b"torch\n"))
+    assert resolve_runtime("auto")[1] == "in docker", "a project without a lock takes any image"
+    LOCK.write_bytes(b"torch\n")
+    other = f"docker's image {IMAGE} was built from another {LOCK}; `make image` renews it"
+    advice = "STAGE_RUNTIME=docker takes it as it is"
+    assert resolve_runtime("auto")[1] == f"{FOUND} ({other}, {advice})"
+    assert resolve_runtime("docker")[1] == f"in docker\nwarning: {other}"
+    assert resolve_runtime("podman")[1] == "in podman"
+    # One that was built by hand says nothing of a lock.
+    for name in resolve.ENGINES:
+        install(name, **built_from(None))
+    engine, line = resolve_runtime("auto")
+    assert engine is None
+    unknown = f"podman's image {IMAGE} does not name its {LOCK}; `make image` renews it"
+    assert line.startswith("on the host (docker's image")
+    assert line.endswith(f"{unknown}, STAGE_RUNTIME=podman takes it as it is)")
+    with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {LOCK}"):
+        resolve_runtime("auto", host_allowed=False)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +94,7 @@ def test_auto_takes_the_first_engine_that_has_the_image_else_the_host(
     [
         (None, "STAGE_RUNTIME=podman: podman is not installed"),
         ({"broken": True}, "STAGE_RUNTIME=podman: podman does not answer: Is the service running?"),
-        ({"image": "x"}, f"STAGE_RUNTIME=podman: podman has no image {engines.IMAGE}; `make"),
+        ({"image": "x"}, f"STAGE_RUNTIME=podman: podman has no image {IMAGE}; `make"),
     ],
 )
 def test_a_requested_engine_that_cannot_run_is_an_error(install, given, message):
@@ -62,13 +107,14 @@ def test_a_requested_engine_that_cannot_run_is_an_error(install, given, message)
 
 
 def test_an_unknown_runtime_is_an_error(install):
-    with pytest.raises(UserError, match="STAGE_RUNTIME: dokcer is none of auto, host, docker"):
-        resolve_runtime("dokcer")
+    for wanted in ("dokcer", "auto -x"):
+        with pytest.raises(UserError, match=f"STAGE_RUNTIME: {wanted} is none of auto, host, dock"):
+            resolve_runtime(wanted)
 
 
 def test_on_the_host_and_in_a_container_no_engine_is_called(install, monkeypatch):
     log = install("docker")
-    assert resolve_runtime("host") == (None, "on the host (STAGE_RUNTIME=host)")
+    assert resolve_runtime("host") == (None, "on the host")
     monkeypatch.setenv("ALEXNET_IN_CONTAINER", "1")
     assert resolve_runtime("docker") == (None, "in this container")
     assert not log.exists()
@@ -81,16 +127,16 @@ def test_local_sources_are_mounted_where_params_yaml_names_them(tmp_path, monkey
     (tmp_path / "more").mkdir()
     (tmp_path / "mine").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert f"ENV HOME={engines.HOME} " in (ROOT / "Dockerfile").read_text()
+    assert f"ENV HOME={mounts.HOME} " in (ROOT / "Dockerfile").read_text()
     given = ["../images.tar", str(tmp_path / "more"), "https://example.org/x.tar", "missing"]
     given += ["~/mine"]
     write_params(project, data__name="folder", data__source=given)
     monkeypatch.chdir(project)
-    assert local_sources(project) == {
-        str(tmp_path / "a" / "images.tar"): "/images.tar",
-        str(tmp_path / "more"): str(tmp_path / "more"),
-        str(tmp_path / "mine"): f"{engines.HOME}/mine",
-    }
+    assert local_sources() == [
+        Mount(tmp_path / "a" / "images.tar", Path("/images.tar")),
+        Mount(tmp_path / "more", tmp_path / "more"),
+        Mount(tmp_path / "mine", mounts.HOME / "mine"),
+    ]
 
 
 # As DVC calls it
@@ -106,29 +152,13 @@ def test_a_stage_in_a_container_returns_its_exit_code(install, tmp_path):
     log = install("podman", code=7)
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
     assert done.returncode == 7
-    assert done.stderr == f"gate: in podman (STAGE_RUNTIME=podman), image {engines.IMAGE}\n"
+    assert done.stderr == "gate: in podman\n"
     version, image, info, ran, removed = calls(log)
     assert [version[0], image[0], info[0], ran[0]] == ["version", "image", "info", "run"]
     assert ran[-3:] == ["python", "-m", "stages.gate"]
-    assert f"--volume={tmp_path}:/project" in ran
+    assert f"--mount=type=bind,source={tmp_path},target=/project" in ran
     name = next(option for option in ran if option.startswith("--name=")).removeprefix("--name=")
     assert removed == ["rm", "--force", name], "its client may have been killed alone"
-
-
-@pytest.mark.parametrize(
-    ("built_from", "warned"), [("same", False), ("other", True), (None, False)]
-)
-def test_an_image_of_another_lock_causes_a_warning(built_from, warned, install, tmp_path):
-    (tmp_path / "train.lock").write_text("torch\n")
-    digest = {
-        "same": hashlib.sha256(b"torch\n").hexdigest(),
-        "other": hashlib.sha256(b"numpy\n").hexdigest(),
-    }
-    lock = f"[PATH=/bin ALEXNET_LOCK_DIGEST={digest.get(built_from, '')} A=b]"
-    install("podman", environment=lock)
-    errors = run_stage("gate", tmp_path, STAGE_RUNTIME="podman").stderr
-    line = "warning: the image was built from another train.lock; `make image` renews it\n"
-    assert (line in errors) == warned
 
 
 def test_a_container_that_does_not_start_prints_a_hint(install, tmp_path):
@@ -136,15 +166,16 @@ def test_a_container_that_does_not_start_prints_a_hint(install, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="podman")
     assert done.returncode == 125
     assert done.stderr.endswith(
-        "error: podman could not start the container (its reason is above); check that it may "
-        "use the image, or run on the host with STAGE_RUNTIME=host\n"
+        "error: podman could not start the container, or the command in it (its reason is above); "
+        "check that it may use the image and this folder, or run on the host with "
+        "STAGE_RUNTIME=host\n"
     )
 
 
 def test_a_stage_on_the_host_runs_its_module(install, tmp_path):
     done = run_stage("gate", tmp_path, STAGE_RUNTIME="host")
     first, rest = done.stderr.split("\n", 1)
-    assert first == "gate: on the host (STAGE_RUNTIME=host)"
+    assert first == "gate: on the host"
     assert done.returncode == 1
     assert "params.yaml" in rest, "the stage's own error"
 
@@ -171,11 +202,11 @@ def test_a_command_runs_in_one_container(given, install, tmp_path):
     log = install("podman", code=3)
     done = run_container(tmp_path, *given)
     assert done.returncode == 3
-    assert done.stderr == f"in podman (STAGE_RUNTIME=auto), image {engines.IMAGE}\n"
+    assert done.stderr == f"{FOUND} ({BROKEN})\n"
     ran, removed = calls(log)[-2:]
     command = given or ["dvc", "repro"]
-    assert ran[-len(command) - 1 :] == [engines.IMAGE, *command]
-    assert f"--volume={tmp_path}:/project" in ran
+    assert ran[-len(command) - 1 :] == [IMAGE, *command]
+    assert f"--mount=type=bind,source={tmp_path},target=/project" in ran
     assert "--network=none" not in ran, "it may have to download"
     assert "--pid=host" in ran, "DVC's locks name processes"
     assert removed[:2] == ["rm", "--force"]
@@ -186,8 +217,7 @@ def test_without_an_engine_container_is_an_error(install, tmp_path):
     done = run_container(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: docker is not installed; podman has no image {engines.IMAGE}; `make image` "
-        "builds it\n"
+        f"error: docker is not installed; podman has no image {IMAGE}; `make image` builds it\n"
     )
     done = run_container(tmp_path, STAGE_RUNTIME="docker")
     assert done.stderr == "error: STAGE_RUNTIME=docker: docker is not installed\n"

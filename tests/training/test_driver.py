@@ -1,4 +1,4 @@
-"""NVIDIA's driver: one that is loaded, and of no use to PyTorch, is never passed over in silence."""
+"""NVIDIA's driver: one that is loaded and of no use to PyTorch is named."""
 
 import logging
 
