@@ -12,7 +12,7 @@ import torch
 
 from alexnet.network.model import VARIANTS
 from alexnet.network.summary import summarize, totals
-from stages.runtime.engine import RUNTIMES
+from stages.runtime.resolve import RUNTIMES
 from tests.conftest import ROOT, STAGES
 from tour.__main__ import PAGES as TOUR
 
