@@ -7,7 +7,7 @@ is imported.
 import os
 from collections.abc import Collection, Iterator
 
-from stages.runtime.mounts import COMPILED, Mount, mounted
+from stages.runtime.mounts import COMPILED, PROJECT, Mount, mounted, revision
 
 # How a stage computes, and what the exported artifact states of its origin.
 STAGE = (
@@ -48,4 +48,8 @@ def fixed_variables() -> list[str]:
     """NAME=value of what a container sets itself."""
     # The container's own cache, in memory, ends with it: each training would compile anew.
     caches = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton"}
-    return [f"{name}=/project/{COMPILED}/{folder}" for name, folder in caches.items()]
+    variables = [f"{name}={PROJECT / COMPILED / folder}" for name, folder in caches.items()]
+    # Otherwise the image would state its own.
+    if "ALEXNET_REVISION" not in os.environ and (known := revision()):
+        variables.append(f"ALEXNET_REVISION={known}")
+    return variables

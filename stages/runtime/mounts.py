@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,15 +87,38 @@ def _caches_in(folder: str) -> Iterator[str]:
 
 
 def git_folder(writable: bool) -> Iterator[Mount]:
-    """Git's folder, where `.git` is a file that names it (`git worktree`).
+    """Git's folder of a worktree, whose `.git` is a file that names it."""
+    if common := _common_folder():
+        yield from mounted(common, writable=writable)
 
-    Without it the exported artifact would not state the revision of the project.
-    """
+
+def _common_folder() -> str:
+    """What a worktree shares with others, as it is named there; empty if this is none."""
     pointer = Path(".git")
     if not pointer.is_file():
-        return
-    folder = pointer.read_text().strip().removeprefix("gitdir: ")
-    common = Path(folder, "commondir")  # which a worktree shares with others
-    if common.is_file():
-        folder = os.path.normpath(Path(folder, common.read_text().strip()))
-    yield from mounted(folder, writable=writable)
+        return ""
+    own = pointer.read_text().strip().removeprefix("gitdir: ")
+    common = Path(own, "commondir")
+    return os.path.normpath(Path(own, common.read_text().strip())) if common.is_file() else ""
+
+
+def revision() -> str:
+    """The revision where git's folder is out of the container's reach; empty where it is not.
+
+    That is a submodule's (it names its files by their path here), and that of a repository of
+    which the project is a folder. Its form is that of `git describe --dirty`.
+    """
+    if Path(".git").is_dir() or _common_folder():
+        return ""
+    head = _git("rev-parse", "HEAD")
+    if not head or head.returncode:
+        return ""
+    changed = _git("diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude,glob)**/dvc.lock")
+    return head.stdout.strip() + ("-dirty" if changed and changed.returncode else "")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None

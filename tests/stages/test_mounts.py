@@ -18,7 +18,7 @@ from stages.runtime.mounts import (
     linked_folders,
     unique,
 )
-from tests.stages.projects import call
+from tests.stages.projects import call, commit
 
 DIGEST = "files/md5/60/b725f10c9c85c70d97880dfe8191b3"
 
@@ -96,6 +96,36 @@ def test_a_worktrees_git_folder_is_mounted_where_its_file_points(project, relati
     assert mount.target == (Path("/main/.git") if relative == "true" else main / ".git")
     os.chdir(main)
     assert not list(git_folder(writable=False)), "it is in the project"
+
+
+def test_a_revision_that_git_in_the_container_cannot_find_is_passed(project):
+    repository = project.parent
+    (project / "dvc.lock").touch()
+    (project / "code.py").touch()
+    assert not any("ALEXNET_REVISION" in option for option in command()), "there is no git"
+    call(repository, "git", "init", "--quiet")
+    commit(repository)
+    head = call(repository, "git", "rev-parse", "HEAD").stdout.strip()
+    (project / "dvc.lock").write_text("the run itself writes it")
+    assert f"--env=ALEXNET_REVISION={head}" in command()
+    (project / "code.py").write_text("1")
+    assert f"--env=ALEXNET_REVISION={head}-dirty" in command()
+    os.chdir(repository)
+    assert not any("ALEXNET_REVISION" in option for option in command())
+
+
+def test_a_submodules_revision_is_passed(project):
+    parent = project.parent / "parent"
+    call(project, "git", "init", "--quiet")
+    call(project, "git", "commit", "--quiet", "--allow-empty", "--message=a")
+    head = call(project, "git", "rev-parse", "HEAD").stdout.strip()
+    call(project.parent, "git", "init", "--quiet", "parent")
+    files = ("-c", "protocol.file.allow=always")
+    call(parent, "git", *files, "submodule", "--quiet", "add", project, "sub")
+    os.chdir(parent / "sub")
+    found = command()
+    assert f"--env=ALEXNET_REVISION={head}" in found
+    assert sum(option.startswith("--mount") for option in found) == 1
 
 
 def command(network: bool = False, dvc: DvcConfig | None = None) -> list[str]:
