@@ -51,7 +51,7 @@ def test_a_source_among_the_outputs_is_refused(project, source, output):
         source = source.format(project=project)
     write_params(project, data__name="folder", data__source=source)
     # As each stage reads them; and on the host, where paths mean what they say, before a container.
-    for read in (lambda: params.load(Path("params.yaml")), lambda: local_sources(project)):
+    for read in (lambda: params.load(Path("params.yaml")), local_sources):
         with pytest.raises(
             UserError, match=rf"params\.yaml: data\.source: .* apart from {output},"
         ):
