@@ -10,7 +10,7 @@ from alexnet.errors import UserError
 from stages.runtime.engine import Engine, ask
 
 IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
-LOCK = Path("requirements.lock")  # stages.paths.LOCK, which needs a library
+LOCKS = (Path("train.lock"), Path("train-cpu.lock"))  # stages.paths.LOCK, which needs a library
 ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
 EXPLAIN = "-v"  # after one of them: the whole reason of the choice
@@ -74,10 +74,13 @@ def _details(engine: Engine) -> str:
 
 
 def other_lock(engine: Engine) -> str:
-    """Says that the image was not built from the project's lock; empty if it was, or has none."""
-    if not LOCK.exists() or engine.lock == hashlib.sha256(LOCK.read_bytes()).hexdigest():
+    """Says that the image was built from none of the project's locks; empty if it was."""
+    locks = [lock for lock in LOCKS if lock.exists()]
+    if not locks or engine.lock in [
+        hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks
+    ]:
         return ""
-    built = f"was built from another {LOCK}" if engine.lock else f"does not name its {LOCK}"
+    built = f"was built from another {LOCKS[0]}" if engine.lock else f"does not name its {LOCKS[0]}"
     return f"{engine.name}'s image {engine.image} {built}; `make image` renews it"
 
 

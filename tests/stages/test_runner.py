@@ -14,7 +14,7 @@ from stages import paths
 from stages.runtime import mounts, resolve
 from stages.runtime.engine import Engine
 from stages.runtime.mounts import Mount
-from stages.runtime.resolve import IMAGE, LOCK, resolve_runtime
+from stages.runtime.resolve import IMAGE, LOCKS, resolve_runtime
 from stages.runtime.stage import local_sources
 from tests.conftest import ROOT, write_params
 
@@ -67,25 +67,30 @@ def built_from(content: bytes | None) -> dict[str, str]:
 
 
 def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
-    assert LOCK == paths.LOCK
+    lock, cpu = LOCKS
+    assert lock == paths.LOCK
+    assert str(cpu) in (ROOT / "Makefile").read_text()
     install("docker", **built_from(b"numpy\n"))
     install("podman", **built_from(b"torch\n"))
     assert resolve_runtime("auto")[1] == "in docker", "a project without a lock takes any image"
-    LOCK.write_bytes(b"torch\n")
-    other = f"docker's image {IMAGE} was built from another {LOCK}; `make image` renews it"
+    lock.write_bytes(b"torch\n")
+    other = f"docker's image {IMAGE} was built from another {lock}; `make image` renews it"
     advice = "STAGE_RUNTIME=docker takes it as it is"
     assert resolve_runtime("auto")[1] == f"{FOUND} ({other}, {advice})"
     assert resolve_runtime("docker")[1] == f"in docker\nwarning: {other}"
     assert resolve_runtime("podman")[1] == "in podman"
+    cpu.write_bytes(b"numpy\n")
+    assert resolve_runtime("auto")[1] == "in docker", "either lock of the checkout will do"
+    cpu.unlink()
     # One that was built by hand says nothing of a lock.
     for name in resolve.ENGINES:
         install(name, **built_from(None))
     engine, line = resolve_runtime("auto")
     assert engine is None
-    unknown = f"podman's image {IMAGE} does not name its {LOCK}; `make image` renews it"
+    unknown = f"podman's image {IMAGE} does not name its {lock}; `make image` renews it"
     assert line.startswith("on the host (docker's image")
     assert line.endswith(f"{unknown}, STAGE_RUNTIME=podman takes it as it is)")
-    with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {LOCK}"):
+    with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {lock}"):
         resolve_runtime("auto", host_allowed=False)
 
 
