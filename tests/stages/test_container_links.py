@@ -1,6 +1,6 @@
 """A project of links in the image: its cache, a folder on another disk, git's folder elsewhere.
 
-`pytest -m container -n 0`; ENGINE=docker or ENGINE=podman (the default) names the engine.
+`pytest -m container -n 0`.
 """
 
 import sys
@@ -9,15 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import write_params
+from tests.engines import ENGINE, needs_images
 from tests.stages.attempts import SMALL, TRAIN
 from tests.stages.projects import call, commit, copy_code
-from tests.stages.test_container_training import ENGINE, missing
 
-pytestmark = [
-    pytest.mark.container,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(missing()), reason=missing() or "none"),
-]
+pytestmark = needs_images
 SHORT = SMALL | TRAIN | {"train__epochs": 1, "train__batch_size": 120}
 WEIGHTS = "models/weights.safetensors"
 
