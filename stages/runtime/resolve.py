@@ -76,9 +76,8 @@ def _details(engine: Engine) -> str:
 def other_lock(engine: Engine) -> str:
     """Says that the image was built from none of the project's locks; empty if it was."""
     locks = [lock for lock in LOCKS if lock.exists()]
-    if not locks or engine.lock in [
-        hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks
-    ]:
+    digests = [hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks]
+    if not locks or engine.lock in digests:
         return ""
     built = f"was built from another {LOCKS[0]}" if engine.lock else f"does not name its {LOCKS[0]}"
     return f"{engine.name}'s image {engine.image} {built}; `make image` renews it"
@@ -89,12 +88,12 @@ def detect_engine(name: str) -> Engine:
     image = os.environ.get("ALEXNET_IMAGE") or IMAGE
     if shutil.which(name) is None:
         raise NoEngineError(f"{name} is not installed")
+    _require_local(name)
     version = ask(name, "version")
     if version.returncode != 0:
         raise UserError(f"{name} does not answer: {_last_line(version.stderr)}")
-    if re.search(r"^Client:\s+Podman", version.stdout):  # podman-docker: options are Podman's
-        name = "podman"
-    _require_local(name)
+    if re.search(r"^Client:\s+Podman", version.stdout) and name != "podman":
+        return detect_engine("podman")  # podman-docker: it takes Podman's options
     found = ask(name, "image", "inspect", "--format={{.Id}} {{.Config.Env}}", image)
     if found.returncode != 0:
         raise NoEngineError(f"{name} has no image {image}; `make image` builds it")
