@@ -95,7 +95,7 @@ lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, 
 	    --output-file train-cpu.lock
 
 clean: ## Remove untracked files that can be made again, except data and results
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .demo .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 # Only packages whose hashes are in the lock, which names them all: older versions of pip, asked to
 # resolve it anew, stumble over extras. The project itself goes in as it is.
