@@ -52,6 +52,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	ruff check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
