@@ -20,6 +20,7 @@ from tests.stages.attempts import RESUMING
 from tests.stages.projects import ENVIRONMENT
 
 PIPELINE = YAML(typ="safe").load(ROOT / ".gitlab-ci.yml")
+PROJECT = "https://gitlab.example.org/group/alexnet"
 # What a job writes for people, which GitLab shows by itself.
 FOR_GITHUBS_PAGE = {"Summarise", "Link the report"}
 
@@ -89,10 +90,14 @@ def server(tmp_path) -> Path:
 
 @pytest.fixture
 def variables(server) -> dict[str, str]:
+    """Those of GitLab; git finds the project's address on this machine."""
     return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{server}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"{PROJECT}.git",
         "CI_DEFAULT_BRANCH": "main",
-        "CI_PIPELINE_URL": "https://gitlab.example.org/1",
-        "CI_PROJECT_URL": str(server).removesuffix(".git"),
+        "CI_PIPELINE_URL": f"{PROJECT}/-/pipelines/1",
+        "CI_PROJECT_URL": PROJECT,
         "PROJECT_TOKEN": "secret",
     }
 
