@@ -53,6 +53,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+	check-jsonschema --builtin-schema vendor.renovate renovate.json
 	zizmor --offline --quiet .github/workflows
 	hadolint Dockerfile
 
