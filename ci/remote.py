@@ -9,11 +9,15 @@ from dvc.config import Config
 
 from alexnet.errors import UserError
 
-URL = "DVC_REMOTE_URL"  # the environment variable that names a remote
+# Environment variables: a remote, and a folder for DVC's cache (default: .dvc/cache).
+URL = "DVC_REMOTE_URL"
+CACHE = "DVC_CACHE_DIR"
 
 
 def find_remote() -> str:
     """A description of the default remote. Raises UserError if there is none to use."""
+    if cache := os.environ.get(CACHE):
+        dvc("cache", "dir", "--quiet", "--local", cache)
     if url := os.environ.get(URL):
         dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
     config = Config.from_cwd()
