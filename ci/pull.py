@@ -28,8 +28,8 @@ def pull() -> None:
     except UserError as error:  # also for a file of a folder that the remote lacks
         reason = error
     with opened_remote(description, "read") as remote:
-        if not reason and not remote.has_bucket():
-            raise UserError(f"{description} has no bucket; make it, or correct the address")
+        if not remote.has_bucket():  # or none that answers, for which fetch gave the reason
+            raise unusable(description, "read", reason or "There is no such bucket")
         incomplete = [out for out in recorded_outs() if not is_cached(out)]
         lost = {out: absent for out in incomplete if (absent := remote.lacks(out))}
     if len(lost) < len(incomplete) or (reason and not lost):
