@@ -30,6 +30,14 @@ with open("aws.json", "w") as file:
     json.dump(sys.argv[1:], file)
 """
 SKYPILOT = "0.14.1"
+KUBEFLOW = "2.3.0"
+# A field that the schema does not have is lost on the way.
+TRAINJOB = """
+import sys, yaml
+from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
+job = yaml.safe_load(open(sys.argv[1]))
+assert TrainerV1alpha1TrainJob.from_dict(job).to_dict() == job
+"""
 SKY = """
 import sys, yaml, sky
 config = yaml.safe_load(open(sys.argv[1]))
@@ -120,3 +128,21 @@ def test_skypilot_takes_its_task(tmp_path):
         env=os.environ | {"HOME": str(tmp_path)},
     )
     assert done.stdout.strip() == "['A100', 'A10G', 'H100', 'L4']", done.stderr
+
+
+@pytest.mark.slow
+def test_kubeflow_takes_its_job(tmp_path):
+    """By the models that Kubeflow Trainer generates from its own description of a TrainJob."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path]
+    done = subprocess.run(
+        [*command, f"kubeflow-trainer-api=={KUBEFLOW}"], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"the package index does not give its models: {done.stderr[-300:]}")
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINJOB, ROOT / "deploy/trainjob.yaml"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
