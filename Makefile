@@ -52,7 +52,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	ruff check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	zizmor --offline --quiet .github/workflows
+	zizmor --offline --quiet --persona=auditor .github/workflows
 	hadolint Dockerfile
 
 bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)
