@@ -29,7 +29,7 @@ from tests.conftest import write_params
 from tests.stages.projects import executed
 
 pytestmark = [pytest.mark.container, pytest.mark.slow, pytest.mark.timeout(3000)]
-EPOCHS = 12  # long enough to be cancelled in
+EPOCHS = 4  # long enough to be cancelled in
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_cancelled_job_stops_after_a_checkpoint_and_the_next_resumes(
         clone(origin, tmp_path / "cancelled"),
         tmp_path / "remote",
         volume,
-        cancel=lambda output: f"epoch 3/{EPOCHS}" in output,
+        cancel=lambda output: f"epoch 2/{EPOCHS}" in output,
     )
     print(job.log)
     assert job.failed == PIPELINE
