@@ -54,7 +54,7 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	check-jsonschema --builtin-schema vendor.renovate renovate.json
-	zizmor --offline --quiet .github/workflows
+	zizmor --offline --quiet --persona=auditor .github/workflows
 	hadolint Dockerfile
 
 bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)

@@ -37,7 +37,7 @@ def pull() -> None:
     if lost:
         _forget(lost)
     if LOCK.exists():
-        dvc("checkout", "--quiet", "--allow-missing")
+        dvc("checkout", "--allow-missing")
     print(f"pull: {len(recorded_outs())} outputs, and the run-cache, from {description}")
 
 
