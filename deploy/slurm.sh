@@ -21,6 +21,7 @@ if [[ ! -e .venv/bin/activate ]]; then
     echo "error: $PWD has no .venv; submit from the project's folder, after \`make .venv/.ready\`" >&2
     exit 1
 fi
+# shellcheck source=/dev/null
 source .venv/bin/activate
 export ALEXNET_CHECKPOINTS="$PWD/.checkpoints"
 first_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
