@@ -51,7 +51,15 @@ def job_in_container(folder: Path, remote: Path | str, volume: str, **arguments:
 
 
 @pytest.fixture(scope="module")
-def first(origin, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
+def machine() -> Iterator[str]:
+    """The volume of the first job."""
+    name = new_volume()
+    yield name
+    remove_volume(name)
+
+
+@pytest.fixture(scope="module")
+def first(origin, machine, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     """A job that nobody disturbs, and its remote."""
     folder = tmp_path_factory.mktemp("first")
     (folder / "remote").mkdir()
@@ -170,14 +178,14 @@ def s3_service() -> Iterator[str]:
         server.stop()
 
 
-def test_a_store_that_speaks_s3(first, origin, volume, tmp_path):
-    """With a session token; the second job restores what the first has pushed."""
+def test_a_store_that_speaks_s3(first, origin, machine, volume, tmp_path):
+    """With a session token. The first job has its training on the volume."""
     with s3_service() as address:
         keys = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
         keys |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}
-        for number in ("one", "two"):
+        for number, state in (("one", machine), ("two", volume)):
             folder = clone(origin, tmp_path / number)
-            job = job_in_container(folder, "s3://bucket/store", volume, **keys)
+            job = job_in_container(folder, "s3://bucket/store", state, **keys)
             print(job.log)
             assert job.failed is None, job.log
         assert executed(job.log) == WITHOUT_RUN_CACHE
