@@ -29,12 +29,13 @@ from tests.conftest import write_params
 from tests.stages.projects import executed
 
 pytestmark = [pytest.mark.container, pytest.mark.slow, pytest.mark.timeout(3000)]
-EPOCHS = 4  # long enough to be cancelled in
+EPOCHS = 4
+LONGER = {"train__epochs": EPOCHS, "train__batch_size": 256}  # long enough to be cancelled in
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    return make_origin(tmp_path_factory.mktemp("origin") / "origin", train__epochs=EPOCHS)
+    return make_origin(tmp_path_factory.mktemp("origin") / "origin", **LONGER)
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_cancelled_job_stops_after_a_checkpoint_and_the_next_resumes(
         clone(origin, tmp_path / "cancelled"),
         tmp_path / "remote",
         volume,
-        cancel=lambda output: f"epoch 2/{EPOCHS}" in output,
+        cancel=lambda output: f"epoch 1/{EPOCHS}" in output,
     )
     print(job.log)
     assert job.failed == PIPELINE
