@@ -25,9 +25,12 @@ class Remote:
 
     def has_bucket(self) -> bool:
         """False for a missing bucket, which DVC takes for an empty one; True without buckets."""
-        if self._store.fs.protocol != "s3":
-            return True
-        return bool(self._store.fs.exists(self._store.path.partition("/")[0]))
+        try:
+            self._store.fs.ls(self._store.path)
+        except FileNotFoundError as error:  # also for a remote that is still empty
+            answer = getattr(error.__cause__, "response", {})  # S3's
+            return bool(answer.get("Error", {}).get("Code") != "NoSuchBucket")
+        return True
 
     def lacks(self, out: Out) -> dict[Path, str]:
         """What neither the cache nor the remote has of an output: {path: digest}."""

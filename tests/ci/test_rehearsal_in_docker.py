@@ -29,12 +29,13 @@ from tests.conftest import write_params
 from tests.stages.projects import executed
 
 pytestmark = [pytest.mark.container, pytest.mark.slow, pytest.mark.timeout(3000)]
-EPOCHS = 4  # long enough to be cancelled in
+EPOCHS = 4
+LONGER = {"train__epochs": EPOCHS, "train__batch_size": 256}  # long enough to be cancelled in
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    return make_origin(tmp_path_factory.mktemp("origin") / "origin", train__epochs=EPOCHS)
+    return make_origin(tmp_path_factory.mktemp("origin") / "origin", **LONGER)
 
 
 @pytest.fixture
@@ -51,7 +52,15 @@ def job_in_container(folder: Path, remote: Path | str, volume: str, **arguments:
 
 
 @pytest.fixture(scope="module")
-def first(origin, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
+def machine() -> Iterator[str]:
+    """The volume of the first job."""
+    name = new_volume()
+    yield name
+    remove_volume(name)
+
+
+@pytest.fixture(scope="module")
+def first(origin, machine, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     """A job that nobody disturbs, and its remote."""
     folder = tmp_path_factory.mktemp("first")
     (folder / "remote").mkdir()
@@ -111,7 +120,7 @@ def test_a_cancelled_job_stops_after_a_checkpoint_and_the_next_resumes(
         clone(origin, tmp_path / "cancelled"),
         tmp_path / "remote",
         volume,
-        cancel=lambda output: f"epoch 2/{EPOCHS}" in output,
+        cancel=lambda output: f"epoch 1/{EPOCHS}" in output,
     )
     print(job.log)
     assert job.failed == PIPELINE
@@ -170,14 +179,14 @@ def s3_service() -> Iterator[str]:
         server.stop()
 
 
-def test_a_store_that_speaks_s3(first, origin, volume, tmp_path):
-    """With a session token; the second job restores what the first has pushed."""
+def test_a_store_that_speaks_s3(first, origin, machine, volume, tmp_path):
+    """With a session token. The first job has its training on the volume."""
     with s3_service() as address:
         keys = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
         keys |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}
-        for number in ("one", "two"):
+        for number, state in (("one", machine), ("two", volume)):
             folder = clone(origin, tmp_path / number)
-            job = job_in_container(folder, "s3://bucket/store", volume, **keys)
+            job = job_in_container(folder, "s3://bucket/store", state, **keys)
             print(job.log)
             assert job.failed is None, job.log
         assert executed(job.log) == WITHOUT_RUN_CACHE
