@@ -16,9 +16,9 @@ BUILD_OPTIONS ?=
 export BUILDAH_FORMAT := docker
 export DOCKER_BUILDKIT := 1
 
-# The head of a lock names its command, by which Renovate makes it again.
-COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11
-TRAIN := --extra train --extra remotes --extra tensorboard
+# The head of a lock names its command, by which Renovate makes it again (and wants equal signs).
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
+TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
 .PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
 
@@ -64,7 +64,9 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	ruff check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	zizmor --offline --quiet .github/workflows
+	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+	check-jsonschema --builtin-schema vendor.renovate renovate.json
+	zizmor --offline --quiet --persona=auditor .github/workflows
 	hadolint Dockerfile
 
 bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)
@@ -83,16 +85,15 @@ format: $(READY) ## Put the code into its format
 
 lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the images' locks of it
 	command -v uv >/dev/null || pip install --quiet uv
-	$(COMPILE) pyproject.toml --all-extras --group image --output-file requirements.lock
-	$(COMPILE) pyproject.toml $(TRAIN) --constraint requirements.lock --output-file train.lock
-	$(COMPILE) pyproject.toml --extra serve --extra sign --constraint requirements.lock \
-	    --output-file serve.lock
-	$(COMPILE) --group image --constraint requirements.lock --output-file image.lock
+	$(COMPILE) pyproject.toml image.in --all-extras --output-file=requirements.lock
+	$(COMPILE) pyproject.toml $(TRAIN) --output-file=train.lock
+	$(COMPILE) pyproject.toml --extra=serve --extra=sign --constraint=requirements.lock \
+	    --output-file=serve.lock
+	$(COMPILE) image.in --constraint=requirements.lock --output-file=image.lock
 
 lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, for `make image LOCK=`
 	command -v uv >/dev/null || pip install --quiet uv
-	$(COMPILE) pyproject.toml $(TRAIN) --constraint requirements.lock --torch-backend cpu \
-	    --output-file train-cpu.lock
+	$(COMPILE) pyproject.toml $(TRAIN) --torch-backend=cpu --output-file=train-cpu.lock
 
 clean: ## Remove untracked files that can be made again, except data and results
 	rm -rf .venv .demo .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -1,29 +1,51 @@
 #!/usr/bin/env bash
-# Propose the results of a run to the main branch: commit the given dvc.lock to the branch
-# `retrain` and open a pull request with the given summary as its text, or update the open one.
-# Needs git and gh.
+# Propose the results of a run to the main branch: commit their dvc.lock to the branch `retrain` and
+# open a pull request, or update the open one. Its text is the summary and a few pictures, which lie
+# on a branch of their own: a pull request shows no picture that is not on the web. Needs git and gh.
 #
-#   ci/propose.sh RESULTS/dvc.lock RESULTS/summary.md
+#   ci/propose.sh RESULTS        RESULTS holds dvc.lock, summary.md and reports/figures/
 set -euo pipefail
-lock=$(realpath "${1:?which dvc.lock?}")
-summary=$(realpath "${2:?which summary?}")
+results=$(realpath "${1:?which folder?}")
 cd "$(dirname "$0")/.."
+pictures=(loss accuracy confusion_matrix mistakes conv1_filters)
+branch=retrain-pictures
 
-if [[ -e dvc.lock ]] && cmp --silent "$lock" dvc.lock; then
+if [[ -e dvc.lock ]] && cmp --silent "$results/dvc.lock" dvc.lock; then
     echo "propose: dvc.lock is unchanged; there is nothing to propose"
     exit
 fi
-cp "$lock" dvc.lock
+export GIT_AUTHOR_NAME="${AUTHOR_NAME:-retraining}" GIT_AUTHOR_EMAIL="${AUTHOR_EMAIL:-retraining@localhost}"
+export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 revision=$(git rev-parse --short HEAD)
-git add dvc.lock
-git -c user.name="${AUTHOR_NAME:-retraining}" \
-    -c user.email="${AUTHOR_EMAIL:-retraining@localhost}" \
-    commit --quiet --message "Results of training at $revision"
-git push --quiet --force origin HEAD:refs/heads/retrain
-
 title="Results of training at $revision"
+
+# Each run's pictures are a commit after the last run's, so that older pull requests keep theirs.
+tree=$(for name in "${pictures[@]}"; do
+    file=$results/reports/figures/$name.png
+    [[ -e $file ]] || continue
+    printf '100644 blob %s\t%s.png\n' "$(git hash-object -w "$file")" "$name"
+done | git mktree)
+parent=
+if git fetch --quiet --depth=1 origin "refs/heads/$branch" 2>/dev/null; then
+    parent=$(git rev-parse FETCH_HEAD)
+fi
+commit=$(git commit-tree "$tree" ${parent:+-p "$parent"} -m "Pictures of training at $revision")
+git push --quiet origin "$commit:refs/heads/$branch"
+text=$(mktemp)
+trap 'rm -f "$text"' EXIT
+{
+    cat "$results/summary.md"
+    git ls-tree --name-only "$commit" | while read -r name; do
+        echo "![${name%.png}](${GITHUB_SERVER_URL:-https://github.com}/${GITHUB_REPOSITORY:?}/raw/$commit/$name)"
+    done
+} >"$text"
+
+cp "$results/dvc.lock" dvc.lock
+git add dvc.lock
+git commit --quiet --message "$title"
+git push --quiet --force origin HEAD:refs/heads/retrain
 if [[ -n $(gh pr list --head retrain --base main --state open --json number --jq '.[].number') ]]; then
-    gh pr edit retrain --title "$title" --body-file "$summary"
+    gh pr edit retrain --title "$title" --body-file "$text"
 else
-    gh pr create --head retrain --base main --title "$title" --body-file "$summary"
+    gh pr create --head retrain --base main --title "$title" --body-file "$text"
 fi

@@ -1,24 +1,64 @@
 """pull: fetch the results of earlier runs, so that only changed stages run."""
 
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
 from alexnet.cli.app import run
 from alexnet.errors import UserError
+from alexnet.files import abbreviate, atomic_write
+from ci.objects import is_cached, opened_remote, unusable
 from ci.remote import dvc, find_remote
+from stages.runtime.dvc_files import LOCK, Out, recorded_outs
 
 
 def pull() -> None:
     """Fetch data, results and the run-cache from the DVC remote.
 
-    With the run-cache, `dvc repro` restores every stage that has run anywhere before. Outputs
-    in dvc.lock that the remote lacks are computed again.
+    With the run-cache, `dvc repro --pull` restores every stage that has run anywhere before. What
+    dvc.lock names and nobody has is taken out of it, so that its stage runs again. Raises
+    UserError if the remote cannot be read.
     """
-    remote = find_remote()
+    description = find_remote()
+    reason = None
     try:
-        dvc("pull", "--run-cache", "--allow-missing")
-    except UserError as error:
-        raise UserError(
-            f"{remote} cannot be read; check its address, the network and the credentials. {error}"
-        ) from None
-    print(f"pull: from {remote}")
+        dvc("fetch", "--run-cache")
+    except UserError as error:  # also for a file of a folder that the remote lacks
+        reason = error
+    with opened_remote(description, "read") as remote:
+        if not remote.has_bucket():  # or none that answers, for which fetch gave the reason
+            raise unusable(description, "read", reason or "There is no such bucket")
+        incomplete = [out for out in recorded_outs() if not is_cached(out)]
+        lost = {out: absent for out in incomplete if (absent := remote.lacks(out))}
+    if len(lost) < len(incomplete) or (reason and not lost):
+        raise unusable(description, "read", reason)
+    if lost:
+        _forget(lost)
+    if LOCK.exists():
+        dvc("checkout", "--allow-missing")
+    print(f"pull: {len(recorded_outs())} outputs, and the run-cache, from {description}")
+
+
+def _forget(lost: Mapping[Out, Mapping[Path, str]]) -> None:
+    """Take the stages of these outputs out of dvc.lock, and say so.
+
+    `dvc repro --pull` would fail where a file of a folder is missing whose listing is there.
+    """
+    stages = list(dict.fromkeys(out.stage for out in lost))
+    paths = [str(path) for absent in lost.values() for path in absent]
+    print(
+        f"warning: pull: neither the remote nor this machine has {abbreviate(paths)}, which {LOCK} "
+        f"names; made again by: {', '.join(stages)}",
+        file=sys.stderr,
+    )
+    yaml = YAML()
+    values = yaml.load(LOCK)
+    for stage in stages:
+        del values["stages"][stage]
+    with atomic_write(LOCK) as temporary:
+        yaml.dump(values, temporary)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,23 @@ from dvc.config import Config
 
 from alexnet.errors import UserError
 
-URL = "DVC_REMOTE_URL"  # the environment variable that names a remote
+# Environment variables: a remote, the private key for one behind SSH (itself, no path), and a
+# folder for DVC's cache (default: .dvc/cache).
+URL = "DVC_REMOTE_URL"
+KEY = "DVC_SSH_KEY"
+CACHE = "DVC_CACHE_DIR"
+KEY_FILE = Path(".dvc/tmp/ssh_key")  # which git ignores; the job removes it
 
 
 def find_remote() -> str:
     """A description of the default remote. Raises UserError if there is none to use."""
+    if cache := os.environ.get(CACHE):
+        dvc("cache", "dir", "--quiet", "--local", cache)
     if url := os.environ.get(URL):
         dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
+        if (key := os.environ.get(KEY)) and url.startswith("ssh://"):
+            _write_key(key)
+            dvc("remote", "modify", "--quiet", "--local", "ci", "keyfile", str(KEY_FILE.resolve()))
     config = Config.from_cwd()
     name = config["core"].get("remote")
     if name is None:
@@ -31,6 +41,14 @@ def find_remote() -> str:
             "it if the remote is to be a new one"
         )
     return f"the DVC remote {name} ({url})"
+
+
+def _write_key(key: str) -> None:
+    """Into KEY_FILE, for its owner alone."""
+    KEY_FILE.parent.mkdir(parents=True, exist_ok=True)
+    KEY_FILE.unlink(missing_ok=True)
+    with open(os.open(KEY_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key.strip() + "\n")
 
 
 def dvc(*arguments: str) -> None:

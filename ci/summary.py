@@ -1,11 +1,14 @@
-"""summary: the results of a run in Markdown, for the page of the job.
+"""summary: the results of a run in Markdown, for the page of the job and the pull request.
 
-Such a page cannot show local pictures: it draws the curves from their numbers (Mermaid), and
-the report's figures are kept with the artifact.
+The page cannot show local pictures: it draws the curves from their numbers (Mermaid). The pull
+request gets pictures (ci/propose.sh).
 """
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Annotated
+
+import typer
 
 from alexnet.cli.app import run
 from alexnet.escape import for_markdown
@@ -26,7 +29,9 @@ TITLES = {  # of evaluate's metrics
 }
 
 
-def summary() -> None:
+def summary(
+    curves: Annotated[bool, typer.Option(help="Draw the curves of the training.")] = True,
+) -> None:
     """Print metrics, gate, comparison and curves, as far as they exist."""
     lines = ["# Retraining", ""]
     if not paths.METRICS.exists():
@@ -36,7 +41,7 @@ def summary() -> None:
         comparison = read_comparison() if COMPARISON.exists() else None
         lines += [*_verdicts(comparison), "", *_figures(metrics, comparison), ""]
         lines += _classes(metrics.per_class)
-    if paths.HISTORY.exists():
+    if curves and paths.HISTORY.exists():
         rows = read_rows(paths.HISTORY, Epoch, "run the stage train again")
         lines += _curves("Accuracy", rows, "train_accuracy", "val_accuracy")
         lines += _curves("Loss", rows, "train_loss", "val_loss")

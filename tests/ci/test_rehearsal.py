@@ -1,24 +1,28 @@
-"""The steps of the retraining job, from the workflow's file, in clones of a project."""
+"""The steps of the training job, from the workflow's file, in clones of a project."""
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.ci.conftest import git
-from tests.conftest import ROOT, write_params
-from tests.stages.projects import ENVIRONMENT, copy_code, executed
+from tests.ci.rehearsal import (
+    IMAGE,
+    PIPELINE,
+    SHORT,
+    WITHOUT_RUN_CACHE,
+    Job,
+    clone,
+    digests,
+    make_origin,
+    objects,
+    rehearse,
+)
+from tests.conftest import write_params
+from tests.stages.projects import executed
 
-WORKFLOW = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
-STEPS = [step for step in WORKFLOW["jobs"]["retrain"]["steps"] if "run" in step]
-FRESH = "github.event_name == 'schedule' || inputs.fresh_data"
-IMAGE = "sha256:" + "1" * 64
 # The service is a thread of the test, which takes long for a large file.
 S3 = """
 [core]
@@ -27,74 +31,13 @@ S3 = """
     url = s3://bucket/store
     read_timeout = 600
 """
-# Their outputs persist, and DVC keeps no run-cache of such stages.
-WITHOUT_RUN_CACHE = ["download", "plot", "export"]
-SHORT = {"train__epochs": 1, "train__precision": "fp32", "gate__min_accuracy": 0.5}
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass
-class Job:
-    """The results of a job."""
-
-    folder: Path
-    log: str
-    failed: str | None  # the step that failed
-    summary: str
-
-    def ran(self, stage: str) -> bool:
-        return f"Running stage '{stage}'" in self.log
-
-
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    """A repository with the pipeline on its main branch, and no results."""
-    folder = tmp_path_factory.mktemp("origin")
-    copy_code(folder)
-    shutil.copytree(ROOT / "ci", folder / "ci", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "train.lock", folder)
-    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
-    write_params(folder, **SHORT)
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "--message=first")
-    return folder
-
-
-def clone(origin: Path, folder: Path) -> Path:
-    subprocess.run(["git", "clone", "--quiet", origin, folder], check=True)
-    return folder
-
-
-def rehearse(folder: Path, remote: str, event: str = "push", **environment: str) -> Job:
-    """Run the job's steps in a checkout, as its runner would."""
-    page = folder.parent / f"{folder.name}.md"
-    environment |= {
-        "DVC_REMOTE_URL": remote,
-        "MAX_ACCURACY_DROP": "0.005",
-        "ALEXNET_IMAGE_DIGEST": IMAGE,
-        "GITHUB_STEP_SUMMARY": str(page),
-        "URL": "https://example.org",
-    }
-    conditions = {None: True, "always()": True, FRESH: event == "schedule"}
-    log, failed = "", None
-    for step in STEPS:
-        condition = step.get("if")
-        if not conditions[condition] or (failed and condition != "always()"):
-            continue
-        done = subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", step["run"]],
-            cwd=folder,
-            env=os.environ | ENVIRONMENT | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        log += f"### {step['name']}\n{done.stdout}\n"
-        if done.returncode and failed is None:
-            failed = step["name"]
-    return Job(folder, log, failed, page.read_text())
+    return make_origin(tmp_path_factory.mktemp("origin") / "origin")
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +47,6 @@ def first(origin, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     (folder / "remote").mkdir()
     yield rehearse(clone(origin, folder / "job"), str(folder / "remote")), folder / "remote"
     shutil.rmtree(folder)
-
-
-def objects(remote: Path) -> set[Path]:
-    return {path for path in remote.rglob("*") if path.is_file()}
-
-
-def digests(folder: Path) -> list[str]:
-    """The bytes of a run's results."""
-    names = ("models/weights.safetensors", "artifacts/manifest.json", "dvc.lock")
-    return [(folder / name).read_bytes().hex() for name in names]
 
 
 def test_the_first_job_trains_and_pushes_its_results(first):
@@ -169,6 +102,84 @@ def test_the_weekly_job_downloads_again_and_trains_only_if_the_data_changed(
     assert not job.ran("train")
 
 
+def object_of(remote: Path, lock: str, path: str) -> Path:
+    """The object on a remote of an output in dvc.lock, or of a file in such a folder."""
+    for folder, _, inside in ((path, "", ""), path.partition("/")):
+        lines = lock.splitlines()
+        names = [index for index, line in enumerate(lines) if line.endswith(f"- path: {folder}")]
+        if not names:
+            continue
+        md5 = lines[names[-1] + 2].split()[-1]
+        if inside:
+            entries = json.loads((remote / "files/md5" / md5[:2] / md5[2:]).read_text())
+            md5 = next(entry["md5"] for entry in entries if entry["relpath"] == inside)
+        return remote / "files/md5" / md5[:2] / md5[2:]
+    raise AssertionError(path)
+
+
+@pytest.fixture
+def half(first, merged, tmp_path) -> tuple[Path, str]:
+    """A remote of one's own like the first job's, and dvc.lock on main."""
+    shutil.copytree(first[1], tmp_path / "remote")
+    return tmp_path / "remote", (merged / "dvc.lock").read_text()
+
+
+def test_what_a_half_pushed_remote_lacks_is_made_again_and_pushed(first, merged, half, tmp_path):
+    """A file; a folder's listing; one file of a folder; the data as received."""
+    remote, lock = half
+    lost = ["models/weights.safetensors", "reports/figures", "artifacts/labels.json"]
+    gone = [object_of(remote, lock, path) for path in (*lost, "data/raw/files")]
+    for path in gone:
+        path.unlink()
+    job = rehearse(clone(merged, tmp_path / "job"), str(remote))
+    assert job.failed is None, job.log
+    assert "warning: pull: neither the remote nor this machine has data/raw/files, " in job.log
+    assert "made again by: download, train, plot, export\n" in job.log
+    assert executed(job.log) == ["download", "train", "plot", "export"]
+    assert job.weights() == first[0].weights()
+    assert all(path.exists() for path in gone if not path.name.endswith(".dir"))
+    again = clone(merged, tmp_path / "again")
+    shutil.copy(job.folder / "dvc.lock", again)
+    pulled = rehearse(again, str(remote))
+    assert "warning: pull" not in pulled.log
+    assert executed(pulled.log) == []
+
+
+def test_what_the_run_cache_has_lost_runs_again(first, origin, half, tmp_path):
+    """One of its objects, and one of its entries; no dvc.lock names them yet."""
+    remote, lock = half
+    object_of(remote, lock, "data/processed/val.safetensors").unlink()
+    runs = [path for path in (remote / "runs").rglob("*") if path.is_file()]
+    (entry,) = [path for path in runs if "runner evaluate" in path.read_text()]
+    entry.unlink()
+    job = rehearse(clone(origin, tmp_path / "job"), str(remote))
+    assert job.failed is None, job.log
+    assert set(executed(job.log)) == {"preprocess", "evaluate", *WITHOUT_RUN_CACHE}
+    assert job.weights() == first[0].weights()
+    assert entry.exists()
+
+
+def test_a_changed_image_trains_again(first, merged, tmp_path):
+    folder = clone(merged, tmp_path / "job")
+    with (folder / "Dockerfile").open("a") as file:
+        file.write("# a newer base\n")
+    git(folder, "commit", "--quiet", "--all", "--message=newer")
+    job = rehearse(folder, str(first[1]))
+    assert job.failed is None, job.log
+    assert executed(job.log.partition(f"### {PIPELINE}")[0]) == ["train"]
+    assert "Dockerfile; train runs again" in job.log
+    assert job.weights() == first[0].weights()
+
+
+def test_a_pull_request_trains_without_a_remote_and_pushes_nothing(origin, tmp_path):
+    job = rehearse(clone(origin, tmp_path / "job"), "ssh://nowhere.invalid/x", is_trusted=False)
+    assert job.failed is None, job.log
+    assert job.ran("train")
+    assert "- Gate: **passed**" in job.summary
+    assert "- Comparison: none was made" in job.summary
+    assert not any(word in job.log for word in ("pull:", "push:", "compare:"))
+
+
 def learning_nothing(folder: Path, **changes: object) -> None:
     """Set parameters of a training that learns nothing."""
     write_params(folder, **SHORT | {"train__learning_rate": 1e-9} | changes)
@@ -187,7 +198,7 @@ def worse(first, merged, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
 
 def test_a_worse_model_fails_the_gate(worse, first):
     job, remote = worse
-    assert job.failed == "Run the pipeline with its gate", job.log
+    assert job.failed == PIPELINE, job.log
     assert job.ran("train")
     assert "error: gate: accuracy 0." in job.log
     assert "- Gate: **failed**" in job.summary

@@ -25,10 +25,20 @@ from pathlib import Path
 here = Path(__file__).parent
 with open(here / "calls", "a") as log:
     print(json.dumps(sys.argv), file=log)
+if sys.argv[1] == "api":
+    answer = json.loads((here / "answer").read_text())
+    sys.stderr.write(answer.get("error", ""))
+    sys.stdout.write(answer.get("output", ""))
+    sys.exit(answer["code"])
+if "imagetools" in sys.argv:
+    print("sha256:def")
 if sys.argv[1:3] == ["pr", "list"] and (here / "open").exists():
     print(7)
 if sys.argv[1:3] == ["release", "view"]:
     sys.exit(0 if (here / "released").exists() else 1)
+if "--body-file" in sys.argv:
+    text = Path(sys.argv[sys.argv.index("--body-file") + 1]).read_text()
+    (here / "body").write_text(text)
 for argument in sys.argv:
     if "/alexnet-v1" in argument:
         (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
@@ -64,6 +74,9 @@ def job(tmp_path):
     (results / "artifacts.sigstore.json").write_text("by the job")
     (results / "dvc.lock").write_text("the new one\n")
     (results / "summary.md").write_text("# Retraining\n")
+    (results / "reports/figures").mkdir(parents=True)
+    for name in ("loss", "mistakes", "volumes"):
+        (results / f"reports/figures/{name}.png").write_bytes(name.encode())
     (tmp_path / "bin").mkdir()
     for name in ("gh", "docker"):
         (tmp_path / "bin" / name).write_text(FAKE.format(python=sys.executable))
@@ -75,7 +88,9 @@ def call(job: Path, script: str, *arguments: object, **environment: str):
     return subprocess.run(
         [job / "checkout/ci" / script, *map(str, arguments)],
         cwd=job,
-        env=os.environ | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}"} | environment,
+        env=os.environ
+        | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "someone/alexnet"}
+        | environment,
         capture_output=True,
         text=True,
     )
@@ -87,7 +102,7 @@ def calls(job: Path) -> list[list[str]]:
 
 
 def propose(job: Path):
-    return call(job, "propose.sh", "results/dvc.lock", "results/summary.md")
+    return call(job, "propose.sh", "results")
 
 
 def release(job: Path):
@@ -101,8 +116,13 @@ def test_new_results_are_proposed_on_a_branch(job):
     assert changed == "dvc.lock"
     assert git(job / "origin", "show", "retrain:dvc.lock") == "the new one"
     assert calls(job)[-1][:2] == ["pr", "create"]
-    body = calls(job)[-1][calls(job)[-1].index("--body-file") + 1]
-    assert Path(body).read_text() == "# Retraining\n"
+    commit = git(job / "origin", "rev-parse", "retrain-pictures")
+    assert (job / "bin/body").read_text().splitlines() == [
+        "# Retraining",
+        f"![loss](https://github.com/someone/alexnet/raw/{commit}/loss.png)",
+        f"![mistakes](https://github.com/someone/alexnet/raw/{commit}/mistakes.png)",
+    ]
+    assert git(job / "origin", "show", f"{commit}:loss.png") == "loss"
 
 
 def test_an_open_proposal_is_updated(job):
@@ -114,6 +134,40 @@ def test_an_open_proposal_is_updated(job):
     assert git(job / "origin", "show", "retrain:dvc.lock") == "a newer one"
     assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
     assert calls(job)[-1][:3] == ["pr", "edit", "retrain"]
+    number = git(job / "origin", "rev-list", "--count", "retrain-pictures")
+    assert number == "2", "the pictures of the first one stay"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("gh: Validation Failed (HTTP 422)\nNo commits between main and main\n", 0, "are allowed"),
+        (
+            "gh: GitHub Actions is not permitted to create or approve pull requests. (HTTP 403)\n",
+            1,
+            'Turn on "Allow GitHub Actions to create and approve pull requests" (Settings, ',
+        ),
+        ("gh: Server Error (HTTP 502)\n", 0, "warning: may_propose: whether pull requests are"),
+    ],
+)
+def test_that_a_pull_request_is_forbidden_is_found_before_the_training(error, code, said, job):
+    (job / "bin/answer").write_text(json.dumps({"error": error, "code": 1}))
+    done = call(job, "may_propose.sh")
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert calls(job)[0][-4:] == ["-f", "head=main", "-f", "base=main"]
+
+
+@pytest.mark.parametrize("changed", ["", "train.lock\nDockerfile"])
+def test_a_pull_request_is_tried_in_main_s_image_or_not_at_all(changed, job):
+    answer = {"output": f"params.yaml\ndvc.lock\n{changed}\n", "code": 0}
+    (job / "bin/answer").write_text(json.dumps(answer))
+    done = call(job, "trial_image.sh", IMAGE="ghcr.io/Someone/AlexNet", PULL_REQUEST="7")
+    if changed:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "the pull request changes train.lock, Dockerfile, and with it the" in done.stderr
+    else:
+        assert done.stdout == "image=ghcr.io/someone/alexnet@sha256:def\n", done.stderr
 
 
 def test_without_new_results_nothing_is_proposed(job):

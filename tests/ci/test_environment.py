@@ -1,0 +1,76 @@
+"""Training runs again by force if the image has changed since the results, and only then."""
+
+import json
+
+import pytest
+
+from ci.environment import environment
+from tests.ci.conftest import dump, git
+
+TRAIN = ("repro", "--force", "--single-item", "train")
+
+
+@pytest.fixture
+def results(project, monkeypatch):
+    """A project with results, whose manifest names its revision; what DVC is called with."""
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr("ci.environment.dvc", lambda *arguments: called.append(arguments))
+    (project / "Dockerfile").write_text("FROM a\n")
+    dump(project / "dvc.lock", {"schema": "2.0", "stages": {"train": {"cmd": "true"}}})
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message=results")
+    return project, called
+
+
+def write_manifest(project, revision: str | None) -> None:
+    (project / "artifacts").mkdir()
+    manifest = {"provenance": {"revision": revision}}
+    (project / "artifacts/manifest.json").write_text(json.dumps(manifest))
+
+
+def change(project, name: str) -> None:
+    (project / name).write_text("FROM b\n")
+    git(project, "add", name)
+    git(project, "commit", "--quiet", "--message=newer")
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+def test_only_a_change_of_the_image_trains(has_manifest, results, capsys):
+    project, called = results
+    if has_manifest:
+        write_manifest(project, git(project, "rev-parse", "HEAD"))
+    change(project, "README.md")
+    environment()
+    assert not called
+    assert "Dockerfile and train.lock are those of " in capsys.readouterr().out
+    change(project, "train.lock")
+    environment()
+    assert called == [("repro", "--pull", "preprocess"), TRAIN]
+    assert ": train.lock; train runs again\n" in capsys.readouterr().out
+
+
+def test_results_that_were_merged_late_do_not_hide_a_change(results):
+    """They are of a revision before it, whatever the order of the commits."""
+    project, called = results
+    write_manifest(project, git(project, "rev-parse", "HEAD"))
+    change(project, "Dockerfile")
+    (project / "dvc.lock").write_text((project / "dvc.lock").read_text() + "# merged\n")
+    git(project, "commit", "--quiet", "--all", "--message=results")
+    environment()
+    assert called[-1] == TRAIN
+
+
+def test_results_of_an_unknown_revision_are_made_again(results, capsys):
+    project, called = results
+    write_manifest(project, "f" * 40)
+    environment()
+    assert called[-1] == TRAIN
+    assert "unknown, git has no such commit; train runs again" in capsys.readouterr().out
+
+
+def test_without_results_there_is_nothing_to_decide(results, capsys):
+    project, called = results
+    (project / "dvc.lock").unlink()
+    environment()
+    assert not called
+    assert "there are no results yet" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""What a remote lacks is told from a remote that cannot be read, and made good by push."""
+
+import json
+
+import pytest
+
+from tests.ci.conftest import dump, git, store
+from tests.ci.test_remote import call
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shared(project):
+    """A project whose folder `artifacts` (of export) and file `weights` (of train) are shared."""
+    remote = project.parent / "remote"
+    contents = {"model.onnx": b"model", "samples/0.png": b"image"}
+    listing = json.dumps([{"md5": store(remote, c), "relpath": n} for n, c in contents.items()])
+    folder = store(remote, listing.encode())
+    place = remote / "files/md5" / folder[:2] / folder[2:]
+    place.rename(place.with_name(f"{place.name}.dir"))
+    outs = {
+        "export": {"path": "artifacts", "hash": "md5", "md5": f"{folder}.dir", "size": 10},
+        "train": {"path": "weights", "hash": "md5", "md5": store(remote, b"weights"), "size": 7},
+    }
+    stages = {name: {"cmd": f"touch {name}", "outs": [out]} for name, out in outs.items()}
+    dump(project / "dvc.lock", {"schema": "2.0", "stages": stages})
+    stages = {name: {"cmd": f"touch {name}", "outs": [o["path"]]} for name, o in outs.items()}
+    dump(project / "dvc.yaml", {"stages": stages})
+    (project / ".gitignore").write_text("/artifacts\n/weights\n")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message=results")
+    return project
+
+
+def gone(project, content: bytes):
+    """Remove an object from the remote; returns its place."""
+    for path in (project.parent / "remote").rglob("*"):
+        if path.is_file() and content in path.read_bytes():
+            path.unlink()
+            return path
+    raise AssertionError(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "stage", "kept"),
+    [
+        (b"weights", "weights", "train", "artifacts/model.onnx"),
+        (b"image", "artifacts/samples/0.png", "export", "weights"),
+        (b"relpath", "artifacts", "export", "weights"),
+    ],
+)
+def test_what_is_missing_is_named_and_taken_out_of_the_lock(content, path, stage, kept, shared):
+    gone(shared, content)
+    done = call("pull", shared)
+    assert done.returncode == 0, done.stderr
+    expected = (
+        f"warning: pull: neither the remote nor this machine has {path}, which dvc.lock names;"
+    )
+    assert f"{expected} made again by: {stage}\n" in done.stderr
+    assert f"  {stage}:" not in (shared / "dvc.lock").read_text()
+    assert (shared / kept).exists()
+
+
+def test_push_sends_a_file_that_an_earlier_one_left_out(shared, monkeypatch, capsys):
+    """DVC takes it for stored, as the folder's listing is."""
+    assert call("pull", shared).returncode == 0
+    place = gone(shared, b"image")
+    monkeypatch.setattr("ci.push.compare", lambda *arguments: None)
+    monkeypatch.setattr("ci.push.verify", lambda: None)
+    from ci.push import push
+
+    push()
+    assert "push: 1 files of folders that an earlier push had left out" in capsys.readouterr().out
+    assert place.read_bytes() == b"image"
+
+
+def test_a_missing_bucket_is_no_empty_remote(shared, monkeypatch):
+    server_module = pytest.importorskip("moto.server")
+    pytest.importorskip("dvc_s3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        s3 = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
+        s3 |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        done = call("pull", shared, DVC_REMOTE_URL="s3://nobucket/store", **s3)
+    finally:
+        server.stop()
+    assert done.returncode == 1
+    assert "error: the DVC remote ci (s3://nobucket/store) cannot be read; check its" in done.stderr
+    assert "bucket" in done.stderr.splitlines()[-1].partition("credentials.")[2]
