@@ -266,7 +266,7 @@ def test_the_whole_pipeline_in_one_container(project):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("gate", "Read-only file system: 'reports/.gate.json"),
+        ("gate", "Read-only file system: 'reports/"),
         ("runtime.container", "/project is mounted read-only; mount it for writing"),
     ],
 )
