@@ -12,6 +12,7 @@ BASE_IMAGE ?=
 SERVE_BASE_IMAGE ?= $(BASE_IMAGE)
 LOCK ?= train.lock
 BUILD_OPTIONS ?=
+TARGETS ?= serve train
 # Podman's own format of images has no health check; Docker's old builder builds what nobody asks for.
 export BUILDAH_FORMAT := docker
 export DOCKER_BUILDKIT := 1
@@ -20,7 +21,7 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help demo repro repro-container image test test-slow check bench tour format lock clean
+.PHONY: help demo repro repro-container image test test-slow test-containers check bench tour format lock clean
 
 help: ## The targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,12 +36,12 @@ repro: $(READY) ## The whole pipeline on params.yaml as it stands
 repro-container: ## The same inside one container; the machine needs an engine alone
 	$(PYTHON) -m stages.runtime.container
 
-image: ## The container images, to train and to serve; BASE_IMAGE= names another base
+image: ## The container images; TARGETS=serve builds one alone, BASE_IMAGE= names another base
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
 	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
 	digest=$$(sha256sum $(LOCK) | cut -d' ' -f1); \
 	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0); \
-	for target in serve train; do \
+	for target in $(TARGETS); do \
 	    name=alexnet-$$target; \
 	    $(ENGINE) build $(if $(filter podman,$(ENGINE)),--timestamp=$$SOURCE_DATE_EPOCH) \
 	        $(BUILD_OPTIONS) $(BASE_IMAGE:%=--build-arg=BASE_IMAGE=%) \
@@ -55,6 +56,9 @@ test: $(READY) ## The quick tests (4 minutes on 2 cores)
 
 test-slow: $(READY) ## The slow tests: whole pipelines, kills, rehearsals, browsers
 	python -m pytest -m 'slow and not container'
+
+test-containers: $(READY) ## The tests in the images that `make image` has built, with Docker or Podman
+	python -m pytest -m container -n 0
 
 mutations: $(READY) ## Break the core in 25 places, each of which a test has to catch (15 minutes on 2 cores)
 	python -m tests.mutations

@@ -14,22 +14,30 @@ TRAIN_IMAGE, SERVE_IMAGE = IMAGES = ("localhost/alexnet:latest", "localhost/alex
 ENGINES = ("docker", "podman")
 
 
-def has_images(engine: str) -> bool:
+def has_images(engine: str, *images: str) -> bool:
     try:
-        found = subprocess.run([engine, "image", "inspect", *IMAGES], capture_output=True)
+        found = subprocess.run([engine, "image", "inspect", *images], capture_output=True)
     except FileNotFoundError:
         return False
     return found.returncode == 0
 
 
-ENGINE = os.environ.get("ENGINE") or next(filter(has_images, ENGINES), ENGINES[0])
-needs_images = [
-    pytest.mark.container,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not has_images(ENGINE), reason=f"{ENGINE} has not the images of `make image`"
-    ),
-]
+ENGINE = os.environ.get("ENGINE") or next(
+    (name for name in ENGINES if has_images(name, SERVE_IMAGE)), ENGINES[0]
+)
+
+
+def needs(*images: str) -> list[pytest.MarkDecorator]:
+    """The marks of a test in these images."""
+    reason = f"{ENGINE} has no image {' or '.join(images)}; `make image` builds it"
+    there = has_images(ENGINE, *images)
+    return [
+        pytest.mark.container,
+        pytest.mark.slow,
+        pytest.mark.skipif(not there, reason=reason),
+    ]
+
+
 # Any user, who can write nothing; and of the network, the container's own loopback alone.
 LOCKED = ["--network=none", "--read-only", "--user=54321:54321"]
 LOCKED += ["--cap-drop=all", "--security-opt=no-new-privileges"]

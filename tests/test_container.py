@@ -24,7 +24,7 @@ from tests.engines import (
     docker_socket,
     engine,
     inspect_image,
-    needs_images,
+    needs,
 )
 from tests.stages import projects
 from tests.stages.attempts import RESUMING
@@ -36,7 +36,7 @@ SHORT |= {"train__precision": "fp32", "gate__min_accuracy": 0}
 RESULTS = ("models/weights.safetensors", "reports/train/history.csv")
 
 pytestmark = [
-    *needs_images,
+    *needs(*IMAGES),
     pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user"),
 ]
 
@@ -157,6 +157,11 @@ def test_an_image_lists_what_it_holds(image):
     assert found["pypi"] == installed
     query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n"]
     assert found["deb"] == set(engine("run", "--rm", image, *query).splitlines())
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_telemetry_is_sent_from_an_image(image):
+    assert "ORT_DISABLE_TELEMETRY=1" in inspect_image(image)["Config"]["Env"]
 
 
 # Stopped

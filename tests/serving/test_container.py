@@ -2,12 +2,10 @@
 
 import json
 
-import pytest
-
-from tests.engines import IMAGES, LOCKED, SERVE_IMAGE, engine, is_healthy, needs_images
+from tests.engines import LOCKED, SERVE_IMAGE, engine, is_healthy, needs
 from tests.stages.projects import wait_until
 
-pytestmark = needs_images
+pytestmark = needs(SERVE_IMAGE)
 
 
 def test_the_serving_image_answers_requests_with_the_mounted_artifact(artifact):
@@ -30,8 +28,3 @@ def test_the_serving_image_answers_requests_with_the_mounted_artifact(artifact):
         assert log[1].startswith("POST /predict 200 ")
     finally:
         engine("rm", "--force", container)
-
-
-@pytest.mark.parametrize("image", IMAGES)
-def test_no_telemetry_is_sent_from_an_image(image):
-    assert "ORT_DISABLE_TELEMETRY=1" in engine("run", "--rm", image, "env").splitlines()

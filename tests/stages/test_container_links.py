@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import write_params
-from tests.engines import ENGINE, needs_images
+from tests.engines import ENGINE, TRAIN_IMAGE, needs
 from tests.stages.attempts import SMALL, TRAIN
 from tests.stages.projects import call, commit, copy_code
 
-pytestmark = needs_images
+pytestmark = needs(TRAIN_IMAGE)
 SHORT = SMALL | TRAIN | {"train__epochs": 1, "train__batch_size": 120}
 WEIGHTS = "models/weights.safetensors"
 

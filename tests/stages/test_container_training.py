@@ -10,14 +10,14 @@ import pytest
 
 from tests.conftest import ROOT, write_params
 from tests.cuda.null_gpu.build import CACHE, CannotBuild, environment
-from tests.engines import ENGINE, TRAIN_IMAGE, needs_images
+from tests.engines import ENGINE, TRAIN_IMAGE, needs
 from tests.stages.attempts import SMALL, TRAIN
 
 SHORT = SMALL | TRAIN | {"train__epochs": 1, "train__batch_size": 120}
 TESTS = Path("/opt/tests")  # in the container
 
 
-pytestmark = needs_images
+pytestmark = needs(TRAIN_IMAGE)
 
 
 def train(project: Path, *command: str, options: tuple[str, ...] = ()) -> tuple[str, str]:
