@@ -13,7 +13,7 @@ from alexnet.files import read_json
 from ci.remote import dvc
 from stages.runtime.dvc_files import LOCK, parse_lock
 
-ENVIRONMENT = ("Dockerfile", "train.lock")
+ENVIRONMENT = ("Dockerfile", "train.lock", "ci/image")
 MANIFEST = Path("artifacts/manifest.json")
 
 
@@ -28,7 +28,7 @@ def environment() -> None:
     revision = _revision()
     changed = _git("diff", "--name-only", revision, "HEAD", "--", *ENVIRONMENT)
     if changed == "":
-        print(f"environment: {' and '.join(ENVIRONMENT)} are those of {revision[:12]}")
+        print(f"environment: {', '.join(ENVIRONMENT)} are those of {revision[:12]}")
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)

@@ -9,7 +9,7 @@ set -euo pipefail
 image=${IMAGE,,}
 
 files=$(gh api --paginate "repos/${GITHUB_REPOSITORY:?}/pulls/$PULL_REQUEST/files" --jq '.[].filename')
-if changed=$(grep -xE 'Dockerfile|(requirements|train|image)\.lock' <<<"$files"); then
+if changed=$(grep -xE 'Dockerfile|(train|image)\.lock|ci/image/.*' <<<"$files"); then
     echo "error: trial_image: the pull request changes ${changed//$'\n'/, }, and with it the image;" \
         "a trial runs in main's. Merge that first, in a pull request of its own" >&2
     exit 1

@@ -42,7 +42,7 @@ def test_only_a_change_of_the_image_trains(has_manifest, results, capsys):
     change(project, "README.md")
     environment()
     assert not called
-    assert "Dockerfile and train.lock are those of " in capsys.readouterr().out
+    assert "Dockerfile, train.lock, ci/image are those of " in capsys.readouterr().out
     change(project, "train.lock")
     environment()
     assert called == [("repro", "--pull", "preprocess"), TRAIN]

@@ -64,12 +64,8 @@ def first(origin, machine, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
     """A job that nobody disturbs, and its remote."""
     folder = tmp_path_factory.mktemp("first")
     (folder / "remote").mkdir()
-    volume = new_volume()
-    yield (
-        job_in_container(clone(origin, folder / "job"), folder / "remote", volume),
-        folder / "remote",
-    )
-    remove_volume(volume)
+    job = job_in_container(clone(origin, folder / "job"), folder / "remote", machine)
+    yield job, folder / "remote"
     shutil.rmtree(folder)
 
 

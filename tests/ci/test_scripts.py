@@ -158,14 +158,14 @@ def test_that_a_pull_request_is_forbidden_is_found_before_the_training(error, co
     assert calls(job)[0][-4:] == ["-f", "head=main", "-f", "base=main"]
 
 
-@pytest.mark.parametrize("changed", ["", "train.lock\nDockerfile"])
+@pytest.mark.parametrize("changed", ["", "train.lock\nci/image/os-packages"])
 def test_a_pull_request_is_tried_in_main_s_image_or_not_at_all(changed, job):
     answer = {"output": f"params.yaml\ndvc.lock\n{changed}\n", "code": 0}
     (job / "bin/answer").write_text(json.dumps(answer))
     done = call(job, "trial_image.sh", IMAGE="ghcr.io/Someone/AlexNet", PULL_REQUEST="7")
     if changed:
         assert (done.returncode, done.stdout) == (1, "")
-        assert "the pull request changes train.lock, Dockerfile, and with it the" in done.stderr
+        assert "the pull request changes train.lock, ci/image/os-packages, and with" in done.stderr
     else:
         assert done.stdout == "image=ghcr.io/someone/alexnet@sha256:def\n", done.stderr
 
