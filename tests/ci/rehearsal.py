@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from tests.ci.conftest import git
 from tests.conftest import ROOT, write_params
+from tests.engines import ENGINE, TRAIN_IMAGE
 from tests.stages.projects import AUTHOR, ENVIRONMENT, copy_code, wait_until
 
 TRAIN = YAML(typ="safe").load(ROOT / ".github/workflows/train.yml")["jobs"]["train"]
@@ -29,7 +30,6 @@ IMAGE = "sha256:" + "1" * 64
 SHORT = {"train__epochs": 1, "train__precision": "fp32", "gate__min_accuracy": 0.5}
 # Their outputs persist, and DVC keeps no run-cache of such stages.
 WITHOUT_RUN_CACHE = ["download", "plot", "export"]
-ENGINE = os.environ.get("ENGINE", "docker")
 NETWORK = os.environ.get("REHEARSAL_NETWORK", "host")
 WORKSPACE = "/__w/alexnet/alexnet"
 # The seconds that the runner waits after SIGINT, and after SIGTERM.
@@ -194,7 +194,7 @@ def in_container(folder: Path, volume: str, *mounts: Path) -> Iterator[Runner]:
         *("create", f"--name={name}", f"--workdir={WORKSPACE}", f"--network={NETWORK}", *options),
         *("-e", "HOME=/github/home", "-e", "GITHUB_ACTIONS=true", "-e", "CI=true"),
         *(f"-v={here}:{there}" for here, there in bound.items()),
-        *("--entrypoint", "tail", os.environ.get("ALEXNET_IMAGE", "localhost/alexnet:latest")),
+        *("--entrypoint", "tail", TRAIN_IMAGE),
         *("-f", "/dev/null"),
     )
     _engine("start", name)

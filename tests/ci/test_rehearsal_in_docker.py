@@ -1,7 +1,6 @@
 """The training job in a container, as GitHub's runner creates it, runs its steps and cancels it.
 
-ENGINE names another engine than docker, ALEXNET_IMAGE another image, REHEARSAL_NETWORK another
-network than the host's.
+REHEARSAL_NETWORK names another network than the host's.
 """
 
 import shutil
@@ -26,9 +25,10 @@ from tests.ci.rehearsal import (
     remove_volume,
 )
 from tests.conftest import write_params
+from tests.engines import TRAIN_IMAGE, needs
 from tests.stages.projects import executed
 
-pytestmark = [pytest.mark.container, pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [*needs(TRAIN_IMAGE), pytest.mark.timeout(3000)]
 EPOCHS = 4
 LONGER = {"train__epochs": EPOCHS, "train__batch_size": 256}  # long enough to be cancelled in
 
