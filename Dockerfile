@@ -11,7 +11,7 @@ ARG SERVE_BASE_IMAGE=debian:trixie-slim
 # serve: it stands first, as an older Podman builds all that stands above its target.
 
 FROM ${SERVE_BASE_IMAGE} AS serve-system
-COPY ci/image/ /usr/local/bin/
+COPY ci/image/os-packages /usr/local/bin/
 RUN os-packages python3 tini
 ENV PATH=/opt/alexnet/bin:$PATH
 # Any user id works, also one without an entry in /etc/passwd. Only /tmp and mounts can be
@@ -21,6 +21,7 @@ ENV HOME=/tmp USER=alexnet \
     ALEXNET_IN_CONTAINER=1 ORT_DISABLE_TELEMETRY=1
 
 FROM serve-system AS serve-builder
+COPY ci/image/ /usr/local/bin/
 RUN os-packages python3-venv
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
@@ -63,7 +64,7 @@ CMD ["alexnet", "serve", "/project", "--host", "0.0.0.0"]
 # one would double the time and the space.
 
 FROM ${BASE_IMAGE} AS train-packages
-COPY ci/image/ /usr/local/bin/
+COPY ci/image/os-packages ci/image/compile-python /usr/local/bin/
 # A C compiler and Python's header: Triton builds its launchers with them, where training on a GPU
 # is compiled. git: DVC asks it for the revision. The project that is mounted belongs to its user,
 # who is not always the one in the container.
@@ -85,6 +86,7 @@ RUN python3 -m venv /opt/alexnet \
     && compile-python /opt/alexnet/lib
 
 FROM train-packages AS train-builder
+COPY ci/image/list-packages /usr/local/bin/
 COPY image.lock .
 RUN python3 -m venv tools && tools/bin/pip install --no-compile --no-deps --require-hashes -r image.lock
 COPY pyproject.toml README.md LICENSE ./

@@ -21,7 +21,8 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help demo repro repro-container image test test-slow test-containers check bench tour format lock clean
+.PHONY: help demo repro repro-container image test test-slow test-containers mutations check bench tour format \
+    lock lock-cpu clean
 
 help: ## The targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,7 +59,7 @@ test-slow: $(READY) ## The slow tests: whole pipelines, kills, rehearsals, brows
 	python -m pytest -m 'slow and not container'
 
 test-containers: $(READY) ## The tests in the images that `make image` has built, with Docker or Podman
-	python -m pytest -m container -n 0
+	$(if $(filter command,$(origin ENGINE)),ENGINE=$(ENGINE)) python -m pytest -m container -n 0
 
 mutations: $(READY) ## Break the core in 25 places, each of which a test has to catch (15 minutes on 2 cores)
 	python -m tests.mutations

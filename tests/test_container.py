@@ -124,46 +124,6 @@ def test_every_stage_runs_in_the_container_and_then_none_on_the_host(project):
     assert row["predictions"][0]["label"] == expected["label"]
 
 
-def test_the_training_image_carries_the_stages():
-    """Where no project is mounted, they come from the image; else from the project."""
-    program = "import stages; print(stages.__file__)"
-    where = engine("run", "--rm", TRAIN_IMAGE, "python", "-c", program)
-    assert where == "/opt/alexnet/pipeline/stages/__init__.py"
-
-
-def test_the_serving_image_is_small_and_has_no_pytorch():
-    assert inspect_image(SERVE_IMAGE)["Size"] < 450e6
-    found = serve("python", "-c", "import onnxruntime, alexnet; import torch")
-    assert found.returncode == 1
-    assert "No module named 'torch'" in found.stderr
-
-
-@pytest.mark.parametrize("image", IMAGES)
-def test_an_image_lists_what_it_holds(image):
-    """Python's packages and the system's, below the project itself."""
-    listed = json.loads(engine("run", "--rm", image, "cat", "/opt/alexnet/sbom.cdx.json"))
-    assert listed["bomFormat"] == "CycloneDX"
-    root = listed["metadata"]["component"]
-    assert (root["type"], root["name"]) == ("application", "alexnet")
-    found = {"pypi": set(), "deb": set()}
-    for part in [root, *listed["components"]]:
-        kind = part.get("purl", "pkg:pypi").removeprefix("pkg:").split("/")[0]
-        found[kind].add(f"{part['name'].lower()} {part['version']}")
-    program = (
-        "from importlib.metadata import distributions\n"
-        "for part in distributions(): print(part.name.lower(), part.version)"
-    )
-    installed = set(engine("run", "--rm", image, "python", "-c", program).splitlines())
-    assert found["pypi"] == installed
-    query = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n"]
-    assert found["deb"] == set(engine("run", "--rm", image, *query).splitlines())
-
-
-@pytest.mark.parametrize("image", IMAGES)
-def test_no_telemetry_is_sent_from_an_image(image):
-    assert "ORT_DISABLE_TELEMETRY=1" in inspect_image(image)["Config"]["Env"]
-
-
 # Stopped
 
 

@@ -52,6 +52,8 @@ def run_app(app: typer.Typer, is_product: bool = False, when_stopped: str = "") 
     except OSError as error:  # a full disk, a missing permission: it names the file
         if error.errno == errno.EROFS:
             fail(f"{error}; mount the project for writing, or work in a copy of it")
+        if error.errno == errno.EACCES:
+            fail(f"{error}; let user {os.getuid()} use it (chmod), or run as its owner")
         fail(str(error))
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in {"alexnet", "stages"}:

@@ -9,7 +9,8 @@ from pathlib import Path
 from alexnet.errors import UserError
 from stages.runtime.engine import Engine, ask
 
-IMAGE = "localhost/alexnet:latest"  # or ALEXNET_IMAGE
+IMAGE = "localhost/alexnet:latest"
+IMAGE_NAME = "ALEXNET_IMAGE"  # the variable that names another
 LOCKS = (Path("train.lock"), Path("train-cpu.lock"))  # stages.paths.LOCK, which needs a library
 ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
@@ -48,6 +49,8 @@ def resolve_runtime(wanted: str, host_allowed: bool = True) -> tuple[Engine | No
     found, passed = _first_engine()
     if not found and not host_allowed:
         raise UserError("; ".join(map(str, passed)))
+    if not found and os.environ.get(IMAGE_NAME):  # whoever names one wants it
+        raise UserError(f"{'; '.join(map(str, passed))}. Without {IMAGE_NAME}, it runs on the host")
     where = f"in {found.name}" if found else "on the host"
     if not options and all(isinstance(error, NoEngineError) for error in passed):
         return found, where if found else f"{where} (no engine has the image)"
@@ -85,7 +88,7 @@ def other_lock(engine: Engine) -> str:
 
 def detect_engine(name: str) -> Engine:
     """The engine of that name. Raises UserError with the reason if it cannot run a stage."""
-    image = os.environ.get("ALEXNET_IMAGE") or IMAGE
+    image = os.environ.get(IMAGE_NAME) or IMAGE
     if shutil.which(name) is None:
         raise NoEngineError(f"{name} is not installed")
     _require_local(name)

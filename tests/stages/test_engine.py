@@ -81,6 +81,8 @@ def test_a_stage_has_the_least_privileges(name, tmp_path, monkeypatch):
     mounted = [option for option in options if option.startswith("--mount")]
     assert mounted == [f"--mount=type=bind,source={tmp_path},target=/project"]
     assert "--network=none" not in command(name, network=True)
+    # Podman would pass proxies, with their passwords, to a stage without a network.
+    assert ("--http-proxy=false" in options) == (name == "podman")
     mount = Mount(Path("/a"), Path("/b"))
     assert "--mount=type=bind,source=/a,target=/b,readonly" in command(name, mounts=(mount,))
 
