@@ -178,18 +178,32 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_training(tmp_pa
     assert result.stdout == ""
 
 
-def test_a_project_that_is_mounted_read_only(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            errno.EROFS,
+            "[Errno 30] Read-only file system: 'reports/gate.json'; mount the project for writing, "
+            "or work in a copy of it",
+        ),
+        (
+            errno.EACCES,
+            "[Errno 13] Permission denied: 'reports/gate.json'; let user 4321 use it (chmod), or "
+            "run as its owner",
+        ),
+    ],
+)
+def test_a_file_of_somebody_else_and_a_read_only_project(number, message, capsys, monkeypatch):
     def stage() -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "reports/gate.json")
+        raise OSError(number, os.strerror(number), "reports/gate.json")
+
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
 
     monkeypatch.setattr(sys, "argv", ["stage"])
     with pytest.raises(SystemExit) as stopped:
         command.run(stage)
     assert stopped.value.code == 1
-    assert capsys.readouterr().err == (
-        "error: [Errno 30] Read-only file system: 'reports/gate.json'; mount the project for "
-        "writing, or work in a copy of it\n"
-    )
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,9 @@ def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
 def test_an_image_that_is_named_and_missing_is_an_error(install, monkeypatch):
     install("podman")
     monkeypatch.setenv("ALEXNET_IMAGE", "registry/alexnet:2")
-    message = "podman has no image registry/alexnet:2; .* Without ALEXNET_IMAGE, it runs on the host"
+    message = (
+        "podman has no image registry/alexnet:2; .* Without ALEXNET_IMAGE, it runs on the host"
+    )
     with pytest.raises(UserError, match=message):
         resolve_runtime("auto")
 
