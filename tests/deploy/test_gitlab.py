@@ -113,8 +113,8 @@ def variables(server) -> dict[str, str]:
 
 
 @pytest.fixture
-def propose(server, variables, tmp_path) -> Callable[[str], str]:
-    """Propose a dvc.lock from a fresh checkout of main; returns what the script printed."""
+def propose(server, variables, tmp_path) -> Callable[[str | None], str]:
+    """Propose a dvc.lock from a fresh checkout of main, or check; returns what was printed."""
     work = tmp_path / "work"
     git(tmp_path, "clone", "--quiet", str(server), str(work))
     shutil.copytree(ROOT / "ci", work / "ci")
@@ -122,12 +122,13 @@ def propose(server, variables, tmp_path) -> Callable[[str], str]:
     git(work, "commit", "--quiet", "--message=first")
     git(work, "push", "--quiet", "origin", "HEAD:main")
 
-    def propose(lock: str, **changes: str) -> str:
+    def propose(lock: str | None, **changes: str) -> str:
         git(work, "checkout", "--quiet", "--force", "-B", "main", "origin/main")
-        (work / "dvc.lock").write_text(lock)
+        if lock is not None:
+            (work / "dvc.lock").write_text(lock)
         (work / "summary.md").write_text("# Retraining\n\n| accuracy |\n|---|\n| 0.9 |\n")
         done = subprocess.run(
-            ["ci/merge_request.sh", "dvc.lock", "summary.md"],
+            ["ci/merge_request.sh", *(("dvc.lock", "summary.md") if lock else ())],
             cwd=work,
             env=os.environ | variables | changes,
             capture_output=True,
@@ -150,6 +151,22 @@ def test_results_are_proposed_by_a_merge_request_which_the_next_ones_update(prop
         revision = git(server, "rev-parse", "--short", "main")
         assert f"merge_request.title=Results of training at {revision}" in options
         assert "secret" not in printed
+
+
+def test_a_persons_commit_on_the_branch_is_kept(propose, server, tmp_path):
+    propose("a: 1\n")
+    person = clone(server, tmp_path / "person")
+    git(person, "checkout", "--quiet", "retrain")
+    git(person, "commit", "--quiet", "--allow-empty", "--message=by hand")
+    git(person, "push", "--quiet", "origin", "retrain")
+    for printed in (propose("a: 2\n"), propose(None)):
+        assert "has commits that are not this job's" in printed
+        assert "by hand" in printed
+        assert git(server, "show", "retrain:dvc.lock") == "a: 1"
+    git(server, "branch", "--move", "retrain", "theirs")
+    assert propose(None) == ""
+    propose("a: 2\n")
+    assert git(server, "show", "retrain:dvc.lock") == "a: 2"
 
 
 def test_an_unchanged_lock_is_not_proposed(propose, server):
