@@ -57,6 +57,39 @@ def test_the_job_runs_the_commands_of_githubs():
     }
 
 
+def test_it_starts_for_the_changes_that_start_githubs():
+    """GitLab's `**` stands for folders alone, and its list has no exclamation marks."""
+    retrain = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
+    locks = [name[:-5] for name in git(ROOT, "ls-files", "*.lock").split() if name != "dvc.lock"]
+    assert job("build")["rules"][2]["changes"] == [
+        path.replace("/**", "/**/*")
+        .replace("**.", "**/*.")
+        .replace("*.lock", f"{{{','.join(locks)}}}.lock")
+        for path in retrain["on"]["push"]["paths"]
+        if path != "!dvc.lock"
+    ]
+
+
+def test_the_training_job_never_has_the_token_that_pushes():
+    scoped = {name for name in PIPELINE if "environment" in PIPELINE[name]}
+    assert scoped == {"may-propose", "propose"}
+    assert PIPELINE["may-propose"]["stage"] == PIPELINE["stages"][0]
+    assert "PROJECT_TOKEN" not in str(job("retrain"))
+
+
+def test_the_key_is_removed_and_the_summary_written_whatever_stop_says(tmp_path):
+    """A stand-in for Python fails as ci.stop, and writes a line as ci.summary."""
+    (tmp_path / "python").write_text('#!/bin/sh\n[ "$2" = ci.summary ] && echo summary\n')
+    (tmp_path / "python").chmod(0o755)
+    key = tmp_path / ".dvc/tmp/ssh_key"
+    key.parent.mkdir(parents=True)
+    key.touch()
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run("retrain", "after_script", folder=tmp_path, given=path).communicate()
+    assert not key.exists()
+    assert (tmp_path / "summary.md").read_text() == "summary\n"
+
+
 def test_no_secret_is_named_where_a_merge_request_runs():
     text = str(job("try"))
     assert "TOKEN" not in text
@@ -178,12 +211,8 @@ def test_an_unchanged_lock_is_not_proposed(propose, server):
     assert not (server / "push-options").exists()
 
 
-def test_without_a_token_nothing_starts(propose, variables, tmp_path):
-    assert "PROJECT_TOKEN: set it to a project access token" in propose("a: 1\n", PROJECT_TOKEN="")
-    given = variables | {"PROJECT_TOKEN": "", "KEPT": str(tmp_path)}
-    started = run("retrain", "before_script", folder=tmp_path, given=given)
-    assert "PROJECT_TOKEN: is not set" in started.communicate()[0]
-    assert started.returncode != 0
+def test_without_a_token_nothing_starts(propose):
+    assert "PROJECT_TOKEN: set it to a project access token" in propose(None, PROJECT_TOKEN="")
 
 
 def cancel(job: subprocess.Popen[str]) -> None:
