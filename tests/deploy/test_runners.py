@@ -110,6 +110,9 @@ def test_gitlabs_runners_have_the_tags_and_the_volume_of_its_jobs():
     for name in "retrain", "try":
         kept = jobs[name].get("variables", {}).get("KEPT", "")
         assert (f":{kept}" in volumes[jobs[name]["tags"][0]]) is bool(kept)
+    merge_requests = next(each for each in runners if each["name"] == jobs["try"]["tags"][0])
+    assert merge_requests["docker"]["disable_cache"]
+    assert merge_requests["docker"]["volumes"] == []
 
 
 @pytest.mark.slow
