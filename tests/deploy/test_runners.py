@@ -141,6 +141,22 @@ def test_skypilot_takes_its_task(tmp_path):
     assert done.stdout.strip() == "['A100', 'A10G', 'H100', 'L4']", done.stderr
 
 
+def test_the_pods_have_the_images_user_and_shared_memory():
+    job = YAML(typ="safe").load(ROOT / "deploy/trainjob.yaml")
+    (node,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"][
+        "replicatedJobs"
+    ]
+    pod = node["template"]["spec"]["template"]["spec"]
+    context = pod["securityContext"]
+    user = "{runAsUser}:{runAsGroup}".format(**context)
+    assert f"USER {user}\n" in (ROOT / "Dockerfile").read_text()
+    assert context["fsGroup"] == context["runAsGroup"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume.pop("name"): volume for volume in pod["volumes"]}
+    assert volumes[mounted["/dev/shm"]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
+    assert {*mounted.values()} == volumes.keys()
+
+
 @pytest.mark.slow
 def test_kubeflow_takes_its_job(tmp_path):
     """By the models that Kubeflow Trainer generates from its own description of a TrainJob."""
