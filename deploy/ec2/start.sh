@@ -18,6 +18,6 @@ JIT_CONFIG=$(gh api --method POST "$api/generate-jitconfig" --raw-field "name=ec
     --raw-field "labels[]=${GPU_RUNNER:-gpu}" --jq .encoded_jit_config)
 export URL SHA256 JIT_CONFIG
 # shellcheck disable=SC2016 # the names of what envsubst puts in
-aws ec2 run-instances --cli-input-json file://instance.json --output text \
-    --query 'Instances[0].InstanceId' \
-    --user-data "$(envsubst '$URL $SHA256 $JIT_CONFIG' <user-data.yaml)"
+envsubst '$URL $SHA256 $JIT_CONFIG' <user-data.yaml | # no command line, which others may read, has it
+    aws ec2 run-instances --cli-input-json file://instance.json --output text \
+        --query 'Instances[0].InstanceId' --user-data file:///dev/stdin

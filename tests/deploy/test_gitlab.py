@@ -57,6 +57,39 @@ def test_the_job_runs_the_commands_of_githubs():
     }
 
 
+def test_it_starts_for_the_changes_that_start_githubs():
+    """GitLab's `**` stands for folders alone, and its list has no exclamation marks."""
+    retrain = YAML(typ="safe").load(ROOT / ".github/workflows/retrain.yml")
+    locks = [name[:-5] for name in git(ROOT, "ls-files", "*.lock").split() if name != "dvc.lock"]
+    assert job("build")["rules"][2]["changes"] == [
+        path.replace("/**", "/**/*")
+        .replace("**.", "**/*.")
+        .replace("*.lock", f"{{{','.join(locks)}}}.lock")
+        for path in retrain["on"]["push"]["paths"]
+        if path != "!dvc.lock"
+    ]
+
+
+def test_the_training_job_never_has_the_token_that_pushes():
+    scoped = {name for name in PIPELINE if "environment" in PIPELINE[name]}
+    assert scoped == {"may-propose", "propose"}
+    assert PIPELINE["may-propose"]["stage"] == PIPELINE["stages"][0]
+    assert "PROJECT_TOKEN" not in str(job("retrain"))
+
+
+def test_the_key_is_removed_and_the_summary_written_whatever_stop_says(tmp_path):
+    """A stand-in for Python fails as ci.stop, and writes a line as ci.summary."""
+    (tmp_path / "python").write_text('#!/bin/sh\n[ "$2" = ci.summary ] && echo summary\n')
+    (tmp_path / "python").chmod(0o755)
+    key = tmp_path / ".dvc/tmp/ssh_key"
+    key.parent.mkdir(parents=True)
+    key.touch()
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run("retrain", "after_script", folder=tmp_path, given=path).communicate()
+    assert not key.exists()
+    assert (tmp_path / "summary.md").read_text() == "summary\n"
+
+
 def test_no_secret_is_named_where_a_merge_request_runs():
     text = str(job("try"))
     assert "TOKEN" not in text
@@ -113,8 +146,8 @@ def variables(server) -> dict[str, str]:
 
 
 @pytest.fixture
-def propose(server, variables, tmp_path) -> Callable[[str], str]:
-    """Propose a dvc.lock from a fresh checkout of main; returns what the script printed."""
+def propose(server, variables, tmp_path) -> Callable[[str | None], str]:
+    """Propose a dvc.lock from a fresh checkout of main, or check; returns what was printed."""
     work = tmp_path / "work"
     git(tmp_path, "clone", "--quiet", str(server), str(work))
     shutil.copytree(ROOT / "ci", work / "ci")
@@ -122,12 +155,13 @@ def propose(server, variables, tmp_path) -> Callable[[str], str]:
     git(work, "commit", "--quiet", "--message=first")
     git(work, "push", "--quiet", "origin", "HEAD:main")
 
-    def propose(lock: str, **changes: str) -> str:
+    def propose(lock: str | None, **changes: str) -> str:
         git(work, "checkout", "--quiet", "--force", "-B", "main", "origin/main")
-        (work / "dvc.lock").write_text(lock)
+        if lock is not None:
+            (work / "dvc.lock").write_text(lock)
         (work / "summary.md").write_text("# Retraining\n\n| accuracy |\n|---|\n| 0.9 |\n")
         done = subprocess.run(
-            ["ci/merge_request.sh", "dvc.lock", "summary.md"],
+            ["ci/merge_request.sh", *(("dvc.lock", "summary.md") if lock else ())],
             cwd=work,
             env=os.environ | variables | changes,
             capture_output=True,
@@ -152,6 +186,22 @@ def test_results_are_proposed_by_a_merge_request_which_the_next_ones_update(prop
         assert "secret" not in printed
 
 
+def test_a_persons_commit_on_the_branch_is_kept(propose, server, tmp_path):
+    propose("a: 1\n")
+    person = clone(server, tmp_path / "person")
+    git(person, "checkout", "--quiet", "retrain")
+    git(person, "commit", "--quiet", "--allow-empty", "--message=by hand")
+    git(person, "push", "--quiet", "origin", "retrain")
+    for printed in (propose("a: 2\n"), propose(None)):
+        assert "has commits that are not this job's" in printed
+        assert "by hand" in printed
+        assert git(server, "show", "retrain:dvc.lock") == "a: 1"
+    git(server, "branch", "--move", "retrain", "theirs")
+    assert propose(None) == ""
+    propose("a: 2\n")
+    assert git(server, "show", "retrain:dvc.lock") == "a: 2"
+
+
 def test_an_unchanged_lock_is_not_proposed(propose, server):
     propose("a: 1\n")
     git(server, "update-ref", "refs/heads/main", "retrain")
@@ -161,12 +211,8 @@ def test_an_unchanged_lock_is_not_proposed(propose, server):
     assert not (server / "push-options").exists()
 
 
-def test_without_a_token_nothing_starts(propose, variables, tmp_path):
-    assert "PROJECT_TOKEN: set it to a project access token" in propose("a: 1\n", PROJECT_TOKEN="")
-    given = variables | {"PROJECT_TOKEN": "", "KEPT": str(tmp_path)}
-    started = run("retrain", "before_script", folder=tmp_path, given=given)
-    assert "PROJECT_TOKEN: is not set" in started.communicate()[0]
-    assert started.returncode != 0
+def test_without_a_token_nothing_starts(propose):
+    assert "PROJECT_TOKEN: set it to a project access token" in propose(None, PROJECT_TOKEN="")
 
 
 def cancel(job: subprocess.Popen[str]) -> None:

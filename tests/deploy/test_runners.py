@@ -24,10 +24,9 @@ case "$*" in
 *) echo "{VALUES["JIT_CONFIG"]}" ;;
 esac
 """
-AWS = f"""#!{sys.executable}
-import json, sys
-with open("aws.json", "w") as file:
-    json.dump(sys.argv[1:], file)
+AWS = """#!/bin/sh
+echo "$@" >aws.log
+cat "${*##*--user-data file://}" >user-data
 """
 SKYPILOT = "0.14.1"
 KUBEFLOW = "2.3.0"
@@ -73,18 +72,17 @@ def user_data(tmp_path) -> Path:
         check=True,
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )
-    call = json.loads((tmp_path / "ec2/aws.json").read_text())
+    call = (tmp_path / "ec2/aws.log").read_text()
     assert "file://instance.json" in call
+    assert VALUES["JIT_CONFIG"] not in call, "each process of the machine may read it there"
     asked = (tmp_path / "ec2/gh.log").read_text()
     assert "POST repos/owner/name/actions/runners/generate-jitconfig" in asked
-    path = tmp_path / "user-data.yaml"
-    path.write_text(call[call.index("--user-data") + 1])
-    return path
+    return tmp_path / "ec2/user-data"
 
 
 def test_the_machine_registers_for_one_job_and_ends_itself(user_data):
     template = Template((EC2 / "user-data.yaml").read_text())
-    assert user_data.read_text() == template.safe_substitute(VALUES).rstrip()
+    assert user_data.read_text() == template.safe_substitute(VALUES)
     values = YAML(typ="safe").load(user_data)
     config, script = values["write_files"]
     assert config["content"] == VALUES["JIT_CONFIG"]
@@ -92,6 +90,16 @@ def test_the_machine_registers_for_one_job_and_ends_itself(user_data):
     assert values["power_state"]["mode"] == "poweroff"
     subprocess.run(["bash", "-n"], input=script["content"], text=True, check=True)
     assert f'echo "{VALUES["SHA256"]}  runner.tar.gz" | sha256sum' in script["content"]
+
+
+def test_the_runner_gets_its_configuration_by_its_environment(user_data, tmp_path):
+    config, script = YAML(typ="safe").load(user_data)["write_files"]
+    (tmp_path / "jit-config").write_text(config["content"])
+    (tmp_path / "run.sh").write_text('#!/bin/sh\necho "$ACTIONS_RUNNER_INPUT_JITCONFIG" $#\n')
+    (tmp_path / "run.sh").chmod(0o755)
+    command = script["content"].split("'")[-2].replace("/opt/runner", str(tmp_path))
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout == f"{VALUES['JIT_CONFIG']} 0\n", done.stderr
 
 
 def test_cloud_init_takes_what_the_machine_is_given(user_data):
@@ -110,6 +118,9 @@ def test_gitlabs_runners_have_the_tags_and_the_volume_of_its_jobs():
     for name in "retrain", "try":
         kept = jobs[name].get("variables", {}).get("KEPT", "")
         assert (f":{kept}" in volumes[jobs[name]["tags"][0]]) is bool(kept)
+    merge_requests = next(each for each in runners if each["name"] == jobs["try"]["tags"][0])
+    assert merge_requests["docker"]["disable_cache"]
+    assert merge_requests["docker"]["volumes"] == []
 
 
 @pytest.mark.slow
@@ -128,6 +139,22 @@ def test_skypilot_takes_its_task(tmp_path):
         env=os.environ | {"HOME": str(tmp_path)},
     )
     assert done.stdout.strip() == "['A100', 'A10G', 'H100', 'L4']", done.stderr
+
+
+def test_the_pods_have_the_images_user_and_shared_memory():
+    job = YAML(typ="safe").load(ROOT / "deploy/trainjob.yaml")
+    (node,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"][
+        "replicatedJobs"
+    ]
+    pod = node["template"]["spec"]["template"]["spec"]
+    context = pod["securityContext"]
+    user = "{runAsUser}:{runAsGroup}".format(**context)
+    assert f"USER {user}\n" in (ROOT / "Dockerfile").read_text()
+    assert context["fsGroup"] == context["runAsGroup"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume.pop("name"): volume for volume in pod["volumes"]}
+    assert volumes[mounted["/dev/shm"]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "2Gi"}
+    assert {*mounted.values()} == volumes.keys()
 
 
 @pytest.mark.slow
