@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from itertools import pairwise
@@ -14,91 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alexnet.inference.signature import by_key
-from tests.ci.conftest import git
+from tests.ci.conftest import call, calls, git
 from tests.conftest import ROOT
 from tests.inference.keys import write_keys
-
-# Its answers depend on files that a test puts beside it.
-FAKE = """#!{python}
-import json, os, sys
-from pathlib import Path
-here = Path(__file__).parent
-with open(here / "calls", "a") as log:
-    print(json.dumps(sys.argv), file=log)
-if sys.argv[1] == "api":
-    answer = json.loads((here / "answer").read_text())
-    sys.stderr.write(answer.get("error", ""))
-    sys.stdout.write(answer.get("output", ""))
-    sys.exit(answer["code"])
-if "imagetools" in sys.argv:
-    print("sha256:def")
-if sys.argv[1:3] == ["pr", "list"] and (here / "open").exists():
-    print(7)
-if sys.argv[1:3] == ["release", "view"]:
-    sys.exit(0 if (here / "released").exists() else 1)
-if "--body-file" in sys.argv:
-    text = Path(sys.argv[sys.argv.index("--body-file") + 1]).read_text()
-    (here / "body").write_text(text)
-for argument in sys.argv:
-    if "/alexnet-v1" in argument:
-        (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
-if "sign" in sys.argv:
-    Path(sys.argv[sys.argv.index("--signature") + 1]).touch()
-if "--metadata-file" in sys.argv:
-    facts = Path(sys.argv[sys.argv.index("--metadata-file") + 1])
-    facts.write_text(json.dumps({{"containerimage.digest": "sha256:abc"}}))
-"""
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A checkout of main whose origin is beside it, and the results of a run."""
-    origin, checkout, results = (tmp_path / name for name in ("origin", "checkout", "results"))
-    subprocess.run(
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", origin], check=True
-    )
-    git(tmp_path, "clone", "--quiet", str(origin), "checkout")
-    (checkout / "ci").mkdir()
-    for script in (ROOT / "ci").glob("*.sh"):
-        (checkout / "ci" / script.name).write_bytes(script.read_bytes())
-        (checkout / "ci" / script.name).chmod(0o755)
-    (checkout / "train.lock").write_text("torch\n")
-    git(checkout, "add", ".")
-    git(checkout, "commit", "--quiet", "--message=first")
-    git(checkout, "push", "--quiet", "origin", "HEAD:main")
-    (results / "artifacts/samples").mkdir(parents=True)
-    (results / "artifacts/model.onnx").write_bytes(b"model")
-    (results / "artifacts/samples/00.png").write_bytes(b"image")
-    (results / "artifacts/MODEL_CARD.md").write_text("# AlexNet\n")
-    (results / "artifacts.sig").write_text("by key")
-    (results / "artifacts.sigstore.json").write_text("by the job")
-    (results / "dvc.lock").write_text("the new one\n")
-    (results / "summary.md").write_text("# Retraining\n")
-    (results / "reports/figures").mkdir(parents=True)
-    for name in ("loss", "mistakes", "volumes"):
-        (results / f"reports/figures/{name}.png").write_bytes(name.encode())
-    (tmp_path / "bin").mkdir()
-    for name in ("gh", "docker"):
-        (tmp_path / "bin" / name).write_text(FAKE.format(python=sys.executable))
-        (tmp_path / "bin" / name).chmod(0o755)
-    return tmp_path
-
-
-def call(job: Path, script: str, *arguments: object, **environment: str):
-    return subprocess.run(
-        [job / "checkout/ci" / script, *map(str, arguments)],
-        cwd=job,
-        env=os.environ
-        | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "someone/alexnet"}
-        | environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-def calls(job: Path) -> list[list[str]]:
-    log = job / "bin/calls"
-    return [json.loads(line)[1:] for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def propose(job: Path):
@@ -133,9 +50,26 @@ def test_an_open_proposal_is_updated(job):
     assert propose(job).returncode == 0
     assert git(job / "origin", "show", "retrain:dvc.lock") == "a newer one"
     assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
-    assert calls(job)[-1][:3] == ["pr", "edit", "retrain"]
+    assert calls(job)[-1][:3] == ["pr", "edit", "7"], "by its number: forks have that branch too"
     number = git(job / "origin", "rev-list", "--count", "retrain-pictures")
     assert number == "2", "the pictures of the first one stay"
+
+
+@pytest.mark.parametrize("how", ["added", "amended"])
+def test_commits_of_a_person_on_the_proposal_are_kept(how, job):
+    propose(job)
+    amend = ["--amend"] if how == "amended" else []
+    git(job / "checkout", "commit", "--quiet", "--allow-empty", "--message=by hand", *amend)
+    git(job / "checkout", "push", "--quiet", "--force", "origin", "HEAD:retrain")
+    theirs = git(job / "origin", "rev-parse", "retrain")
+    git(job / "checkout", "reset", "--quiet", "--hard", "origin/main")
+    (job / "results/dvc.lock").write_text("a newer one\n")
+    before = git(job / "origin", "branch", "--verbose")
+    done = propose(job)
+    assert done.returncode == 1
+    assert "error: propose: the branch retrain has commits that are not this" in done.stderr
+    assert f"{theirs[:7]} by hand (a <a@example.org>)" in done.stderr
+    assert git(job / "origin", "branch", "--verbose") == before, "nothing is pushed"
 
 
 @pytest.mark.parametrize(
