@@ -78,6 +78,8 @@ def test_a_pull_request_gets_no_secret_and_nothing_of_the_machine():
         value == "read" for each in TRIAL["jobs"].values() for value in each["permissions"].values()
     )
     assert job["with"]["environment"] != RETRAIN["jobs"]["retrain"]["with"]["environment"]
+    runner = TRAIN["jobs"]["train"]["runs-on"]
+    assert runner == "${{ inputs.trusted && (vars.GPU_RUNNER || 'gpu') || 'gpu-trial' }}"
     for option in TRAIN["jobs"]["train"]["container"]["options"].split("${{")[1:]:
         assert "--volume" not in option or option.startswith(" inputs.trusted && ")
     for step in STEPS:
