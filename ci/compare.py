@@ -1,6 +1,5 @@
 """compare: fails if the model is worse than that of the main branch."""
 
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from alexnet.errors import UserError
 from alexnet.evaluation.gate import require_passed
 from alexnet.evaluation.results import Metrics, read_metrics
 from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
+from ci.git import git
 from stages import paths
 from stages.runtime.dvc_files import LOCK, LockedStage, parse_lock
 
@@ -94,23 +94,18 @@ def _metrics(revision: str) -> Metrics | None:
 
 def _lock(revision: str) -> str | None:
     """The content of dvc.lock at a revision; None if it has none there."""
-    if _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+    if git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
         raise UserError(
             f"git knows no revision {revision}; `git fetch` it, or name another with --base "
             "(COMPARE_WITH)"
         )
-    return _git("show", f"{revision}:./{LOCK}")
+    return git("show", f"{revision}:./{LOCK}")
 
 
 def _test_images(lock: str) -> str | None:
     """The digest of the test images in a dvc.lock."""
     stage = parse_lock(lock).get("evaluate", LockedStage())
     return next((dep.md5 for dep in stage.deps if dep.path == TEST_IMAGES), None)
-
-
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else None
 
 
 if __name__ == "__main__":

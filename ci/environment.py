@@ -4,13 +4,18 @@ dvc.yaml does not have them as dependencies: whoever runs it elsewhere trains wi
 their own. CI's results should come from the environment that the repository describes.
 """
 
-import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from alexnet.files import read_json
+from alexnet.files import atomic_write, read_json
+from ci.git import git
 from ci.remote import dvc
+from stages import paths
 from stages.runtime.dvc_files import LOCK, parse_lock
 
 ENVIRONMENT = ("Dockerfile", "train.lock", "ci/image")
@@ -20,34 +25,51 @@ MANIFEST = Path("artifacts/manifest.json")
 def environment() -> None:
     """Run train by force if ENVIRONMENT differs from that of the revision of the results.
 
-    That is the manifest's; without one, the commit that last changed dvc.lock.
+    That is the manifest's; without one, the commit that last changed dvc.lock. Export then runs
+    again as well, even for the same weights: otherwise the manifest would keep the old revision,
+    and every later job would train.
     """
     if not LOCK.exists() or "train" not in parse_lock(LOCK.read_bytes()):
         print("environment: there are no results yet; what has not run runs")
         return
     revision = _revision()
-    changed = _git("diff", "--name-only", revision, "HEAD", "--", *ENVIRONMENT)
+    changed = git("diff", "--name-only", revision, "HEAD", "--", *ENVIRONMENT)
     if changed == "":
         print(f"environment: {', '.join(ENVIRONMENT)} are those of {revision[:12]}")
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
     dvc("repro", "--pull", "preprocess")
+    before = _read_lock()["stages"]["train"].get("outs")
     dvc("repro", "--force", "--single-item", "train")
+    lock = _read_lock()
+    lock["stages"].pop("export", None)  # what dvc.lock lacks runs
+    train = lock["stages"]["train"]
+    is_same = _weights(train["outs"]) == _weights(before)
+    if is_same:  # then only the training time is new, which is no result
+        train["outs"] = before
+    with atomic_write(LOCK) as temporary:
+        YAML().dump(lock, temporary)
+    if is_same:
+        dvc("checkout", "--force", "train")
+
+
+def _read_lock() -> Any:
+    return YAML().load(LOCK)
+
+
+def _weights(outs: Iterable[Mapping[str, str]]) -> str | None:
+    """The digest of the weights among the outputs of train."""
+    return next((out["md5"] for out in outs if out["path"] == paths.WEIGHTS.as_posix()), None)
 
 
 def _revision() -> str:
     """The revision at which main's results were made. Raises UserError if it is unknown."""
     recorded = read_json(MANIFEST)["provenance"]["revision"] if MANIFEST.exists() else None
-    revision = recorded or _git("log", "-1", "--format=%H", "--", str(LOCK))
+    revision = recorded or git("log", "-1", "--format=%H", "--", str(LOCK))
     if not revision:
         raise UserError(f"{LOCK} is in no commit; commit it, or remove it")
     return str(revision)
-
-
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 if __name__ == "__main__":

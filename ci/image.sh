@@ -11,13 +11,13 @@ image=${IMAGE,,} # a registry wants no capitals, and a repository's owner may ha
 revision=$(git describe --always --abbrev=40 --exclude='*' --dirty)
 lock=$(sha256sum train.lock)
 facts=$(mktemp)
-trap 'rm -f "$facts"' EXIT
+builder=$(docker buildx create --driver docker-container)
+trap 'rm -f "$facts"; docker buildx rm "$builder" >/dev/null 2>&1 || true' EXIT
 
 # Files have the time of the commit: the same files give the same digest.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-docker buildx create --use --driver docker-container >/dev/null
-docker buildx build --output type=registry,rewrite-timestamp=true --pull ${REFRESH:+--no-cache} \
+docker buildx build --builder "$builder" --output type=registry,rewrite-timestamp=true --pull ${REFRESH:+--no-cache} \
     --target train --tag "$image:$revision" ${TAG:+--tag "$image:$TAG"} \
     ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "SERVE_BASE_IMAGE=$BASE_IMAGE"} \
     --build-arg "REVISION=$revision" --build-arg "LOCK_DIGEST=${lock%% *}" \

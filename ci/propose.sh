@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Propose the results of a run to the main branch: commit their dvc.lock to the branch `retrain` and
 # open a pull request, or update the open one. Its text is the summary and a few pictures, which lie
-# on a branch of their own: a pull request shows no picture that is not on the web. Needs git and gh.
+# on a branch of their own: a pull request shows no picture that is not on the web. A branch `retrain`
+# with somebody else's commits stays as it is. Needs git, with the whole history, and gh.
 #
 #   ci/propose.sh RESULTS        RESULTS holds dvc.lock, summary.md and reports/figures/
 set -euo pipefail
@@ -19,16 +20,24 @@ export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 revision=$(git rev-parse --short HEAD)
 title="Results of training at $revision"
 
+git fetch --quiet --prune origin '+refs/heads/*:refs/remotes/origin/*'
+tip=$(git rev-parse --quiet --verify refs/remotes/origin/retrain || true)
+theirs=$(git log --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD origin/main |
+    grep --invert-match --fixed-strings " <$GIT_COMMITTER_EMAIL>)" || true)
+if [[ $theirs ]]; then
+    echo "error: propose: the branch retrain has commits that are not this job's, which are kept:
+$theirs
+merge or rename the branch, then run this job again" >&2
+    exit 1
+fi
+
 # Each run's pictures are a commit after the last run's, so that older pull requests keep theirs.
 tree=$(for name in "${pictures[@]}"; do
     file=$results/reports/figures/$name.png
     [[ -e $file ]] || continue
     printf '100644 blob %s\t%s.png\n' "$(git hash-object -w "$file")" "$name"
 done | git mktree)
-parent=
-if git fetch --quiet --depth=1 origin "refs/heads/$branch" 2>/dev/null; then
-    parent=$(git rev-parse FETCH_HEAD)
-fi
+parent=$(git rev-parse --quiet --verify "refs/remotes/origin/$branch" || true)
 commit=$(git commit-tree "$tree" ${parent:+-p "$parent"} -m "Pictures of training at $revision")
 git push --quiet origin "$commit:refs/heads/$branch"
 text=$(mktemp)
@@ -43,9 +52,11 @@ trap 'rm -f "$text"' EXIT
 cp "$results/dvc.lock" dvc.lock
 git add dvc.lock
 git commit --quiet --message "$title"
-git push --quiet --force origin HEAD:refs/heads/retrain
-if [[ -n $(gh pr list --head retrain --base main --state open --json number --jq '.[].number') ]]; then
-    gh pr edit retrain --title "$title" --body-file "$text"
+git push --quiet --force-with-lease="retrain:$tip" origin HEAD:refs/heads/retrain
+# Of this repository: a fork may have a branch of that name too.
+number=$(gh api "repos/$GITHUB_REPOSITORY/pulls?state=open&base=main&head=${GITHUB_REPOSITORY%%/*}:retrain" --jq '.[].number')
+if [[ $number ]]; then
+    gh pr edit "$number" --title "$title" --body-file "$text"
 else
     gh pr create --head retrain --base main --title "$title" --body-file "$text"
 fi

@@ -9,6 +9,10 @@ tag=${1:?which tag?}
 results=$(realpath "${2:?which folder?}")
 cd "$(dirname "$0")/.."
 
+if [[ ! $tag =~ ^[A-Za-z0-9._+-]+$ ]]; then # it becomes the name of the archive and its folder
+    echo "error: release: the tag $tag has other characters than letters, digits and . _ + -" >&2
+    exit 1
+fi
 if ! git cat-file -e "$tag^{commit}"; then
     echo "error: release: there is no tag $tag here" >&2
     exit 1
@@ -33,7 +37,9 @@ for signature in "$results"/artifacts.sig*; do # of the folder in the archive, w
     cp "$signature" "$scratch/$name${signature#"$results/artifacts"}"
 done
 
-if ! gh release view "$tag" >/dev/null 2>&1; then
-    gh release create "$tag" --verify-tag --title "$tag" --notes-file "$results/artifacts/MODEL_CARD.md"
+if gh release view "$tag" >/dev/null 2>&1; then
+    gh release upload "$tag" --clobber "$scratch"/*
+else # gh publishes it when it has the files
+    gh release create "$tag" --verify-tag --title "$tag" \
+        --notes-file "$results/artifacts/MODEL_CARD.md" "$scratch"/*
 fi
-gh release upload "$tag" --clobber "$scratch"/*

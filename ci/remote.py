@@ -1,6 +1,7 @@
 """The DVC remote of a job."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,19 @@ KEY_FILE = Path(".dvc/tmp/ssh_key")  # which git ignores; the job removes it
 
 
 def find_remote() -> str:
-    """A description of the default remote. Raises UserError if there is none to use."""
+    """A description of the default remote. Raises UserError if there is none to use.
+
+    A remote and a cache that the environment names are written to .dvc/config.local, the key to
+    KEY_FILE: both stay there, for the other commands of a job.
+    """
     if cache := os.environ.get(CACHE):
         dvc("cache", "dir", "--quiet", "--local", cache)
     if url := os.environ.get(URL):
+        if re.match(r"[^:]+://[^/@]*:[^/@]*@", url):  # a command line and this file would have it
+            raise UserError(
+                f"{URL} has a password in it, which would be in the list of processes and in the "
+                f"log; take it out, and give the private key in {KEY}"
+            )
         dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
         if (key := os.environ.get(KEY)) and url.startswith("ssh://"):
             _write_key(key)

@@ -58,9 +58,16 @@ def _dvcs() -> Iterable[psutil.Process]:
             line, folder = process.cmdline(), process.cwd()
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-        is_dvc = any(Path(word).name == "dvc" for word in line[:3])  # python /bin/dvc, -m dvc
-        if is_dvc and folder == os.getcwd() and process.pid not in own:
+        if _is_dvc(line) and folder == os.getcwd() and process.pid not in own:
             yield process
+
+
+def _is_dvc(line: list[str]) -> bool:
+    """Whether a command line is `dvc ...`, `python .../dvc ...` or `python -m dvc ...`."""
+    names = [Path(word).name for word in line[:3]]
+    if names[:1] and names[0].startswith("python"):
+        names = names[2:] if names[1:2] == ["-m"] else names[1:]
+    return names[:1] == ["dvc"]
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

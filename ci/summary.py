@@ -19,6 +19,7 @@ from alexnet.training.history import Epoch
 from ci.compare import COMPARISON, Comparison, read_comparison
 from stages import paths
 
+MAX_CHARACTERS = 50_000  # of the table of classes; GitHub takes a pull request's text up to 65,536
 TITLES = {  # of evaluate's metrics
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -91,8 +92,11 @@ def _classes(per_class: Mapping[str, ClassMetrics]) -> list[str]:
         [name, *map(_number, (figures.precision, figures.recall, figures.support))]
         for name, figures in per_class.items()
     ]
+    table = _table(rows)
+    if sum(map(len, table)) > MAX_CHARACTERS:
+        return [f"The {len(per_class)} classes are in {paths.METRICS}: too many for this page.", ""]
     title = f"<summary>Each of the {len(per_class)} classes</summary>"
-    return ["<details>", title, "", *_table(rows), "", "</details>", ""]
+    return ["<details>", title, "", *table, "", "</details>", ""]
 
 
 def _curves(title: str, rows: Sequence[Epoch], train: str, val: str) -> list[str]:

@@ -8,7 +8,8 @@ set -euo pipefail
 : "${IMAGE:?set it to the name of the image, without a tag}" "${PULL_REQUEST:?which one?}"
 image=${IMAGE,,}
 
-files=$(gh api --paginate "repos/${GITHUB_REPOSITORY:?}/pulls/$PULL_REQUEST/files" --jq '.[].filename')
+# A file that is renamed away has its name in `previous_filename`.
+files=$(gh api --paginate "repos/${GITHUB_REPOSITORY:?}/pulls/$PULL_REQUEST/files" --jq '.[] | .filename, .previous_filename // empty')
 if changed=$(grep -xE 'Dockerfile|(train|image)\.lock|ci/image/.*' <<<"$files"); then
     echo "error: trial_image: the pull request changes ${changed//$'\n'/, }, and with it the image;" \
         "a trial runs in main's. Merge that first, in a pull request of its own" >&2

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.conftest import ROOT
 from tests.reports import GATE, METRICS, write_report
 
 PIPELINE = {
@@ -105,3 +108,93 @@ def here(project: Path) -> Callable[..., Path]:
         return project
 
     return here
+
+
+# Its answers depend on files that a test puts beside it.
+FAKE = """#!{python}
+import json, os, subprocess, sys
+from pathlib import Path
+here = Path(__file__).parent
+with open(here / "calls", "a") as log:
+    print(json.dumps(sys.argv), file=log)
+if sys.argv[1] == "api" and "/pulls?" in sys.argv[2]:
+    if (here / "open").exists() and "&head=someone:retrain" in sys.argv[2]:
+        print(7)
+elif sys.argv[1] == "api":
+    answer = json.loads((here / "answer").read_text())
+    sys.stderr.write(answer.get("error", ""))
+    output = answer.get("output", "")
+    if output:  # JSON, which gh gives to a jq of its own
+        command = ["jq", "-r", sys.argv[sys.argv.index("--jq") + 1]]
+        output = subprocess.run(command, input=output, stdout=subprocess.PIPE, text=True).stdout
+    sys.stdout.write(output)
+    sys.exit(answer["code"])
+if sys.argv[1:3] == ["buildx", "create"]:
+    print("mine")
+if "imagetools" in sys.argv:
+    print("sha256:def")
+if sys.argv[1:3] == ["release", "view"]:
+    sys.exit(0 if (here / "released").exists() else 1)
+if "--body-file" in sys.argv:
+    text = Path(sys.argv[sys.argv.index("--body-file") + 1]).read_text()
+    (here / "body").write_text(text)
+for argument in sys.argv:
+    if "/alexnet-v1" in argument:
+        (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
+if "sign" in sys.argv:
+    Path(sys.argv[sys.argv.index("--signature") + 1]).touch()
+if "--metadata-file" in sys.argv:
+    facts = Path(sys.argv[sys.argv.index("--metadata-file") + 1])
+    facts.write_text(json.dumps({{"containerimage.digest": "sha256:abc"}}))
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A checkout of main whose origin is beside it, and the results of a run."""
+    origin, checkout, results = (tmp_path / name for name in ("origin", "checkout", "results"))
+    subprocess.run(
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", origin], check=True
+    )
+    git(tmp_path, "clone", "--quiet", str(origin), "checkout")
+    (checkout / "ci").mkdir()
+    for script in (ROOT / "ci").glob("*.sh"):
+        (checkout / "ci" / script.name).write_bytes(script.read_bytes())
+        (checkout / "ci" / script.name).chmod(0o755)
+    (checkout / "train.lock").write_text("torch\n")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message=first")
+    git(checkout, "push", "--quiet", "origin", "HEAD:main")
+    (results / "artifacts/samples").mkdir(parents=True)
+    (results / "artifacts/model.onnx").write_bytes(b"model")
+    (results / "artifacts/samples/00.png").write_bytes(b"image")
+    (results / "artifacts/MODEL_CARD.md").write_text("# AlexNet\n")
+    (results / "artifacts.sig").write_text("by key")
+    (results / "artifacts.sigstore.json").write_text("by the job")
+    (results / "dvc.lock").write_text("the new one\n")
+    (results / "summary.md").write_text("# Retraining\n")
+    (results / "reports/figures").mkdir(parents=True)
+    for name in ("loss", "mistakes", "volumes"):
+        (results / f"reports/figures/{name}.png").write_bytes(name.encode())
+    (tmp_path / "bin").mkdir()
+    for name in ("gh", "docker"):
+        (tmp_path / "bin" / name).write_text(FAKE.format(python=sys.executable))
+        (tmp_path / "bin" / name).chmod(0o755)
+    return tmp_path
+
+
+def call(job: Path, script: str, *arguments: object, **environment: str):
+    return subprocess.run(
+        [job / "checkout/ci" / script, *map(str, arguments)],
+        cwd=job,
+        env=os.environ
+        | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "someone/alexnet"}
+        | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def calls(job: Path) -> list[list[str]]:
+    log = job / "bin/calls"
+    return [json.loads(line)[1:] for line in log.read_text().splitlines()] if log.exists() else []

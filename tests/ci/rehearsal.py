@@ -3,7 +3,8 @@
 That runner creates a container whose first process does nothing, and runs each step by
 `docker exec`. To cancel a job it signals the client of the running step alone, SIGINT, SIGTERM and
 SIGKILL after seconds each (actions/runner: ContainerStepHost, ProcessInvoker), runs the steps that
-run `always()`, and removes the container by force.
+run `always()`, and removes the container by force. That runner also mounts the Docker socket, /__t
+and /__e, which no step uses: they are left out here.
 """
 
 import os

@@ -5,21 +5,43 @@ import json
 import pytest
 
 from ci.environment import environment
+from stages.runtime.dvc_files import parse_lock
 from tests.ci.conftest import dump, git
 
+CHECKOUT = ("checkout", "--force", "train")
 TRAIN = ("repro", "--force", "--single-item", "train")
 
 
 @pytest.fixture
 def results(project, monkeypatch):
-    """A project with results, whose manifest names its revision; what DVC is called with."""
+    """A project with results, whose manifest names its revision; what DVC is called with.
+
+    Training gives the same weights, and takes another time; `weights` in the project changes them.
+    """
     called: list[tuple[str, ...]] = []
-    monkeypatch.setattr("ci.environment.dvc", lambda *arguments: called.append(arguments))
+
+    def dvc(*arguments: str) -> None:
+        called.append(arguments)
+        if arguments == TRAIN:
+            dump(project / "dvc.lock", lock("b" if (project / "weights").exists() else "a", "2"))
+
+    monkeypatch.setattr("ci.environment.dvc", dvc)
     (project / "Dockerfile").write_text("FROM a\n")
-    dump(project / "dvc.lock", {"schema": "2.0", "stages": {"train": {"cmd": "true"}}})
+    dump(project / "dvc.lock", lock("a", "1"))
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--message=results")
     return project, called
+
+
+def lock(weights: str, timing: str) -> dict:
+    files = {"models/weights.safetensors": weights, "reports/train/timing.json": timing}
+    outs = [{"path": path, "md5": md5} for path, md5 in files.items()]
+    return {"schema": "2.0", "stages": {"train": {"outs": outs}, "export": {"outs": []}}}
+
+
+def recorded(project) -> dict[str, list[str]]:
+    stages = parse_lock((project / "dvc.lock").read_bytes())
+    return {name: [out.md5 for out in stage.outs] for name, stage in stages.items()}
 
 
 def write_manifest(project, revision: str | None) -> None:
@@ -45,8 +67,20 @@ def test_only_a_change_of_the_image_trains(has_manifest, results, capsys):
     assert "Dockerfile, train.lock, ci/image are those of " in capsys.readouterr().out
     change(project, "train.lock")
     environment()
-    assert called == [("repro", "--pull", "preprocess"), TRAIN]
+    assert called == [("repro", "--pull", "preprocess"), TRAIN, CHECKOUT]
     assert ": train.lock; train runs again\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("weights", ["same", "new"])
+def test_export_runs_again_and_the_time_of_training_alone_is_no_result(weights, results):
+    """The manifest gets the new revision, so that the next job does not train."""
+    project, called = results
+    if weights == "new":
+        (project / "weights").touch()
+    change(project, "Dockerfile")
+    environment()
+    assert recorded(project) == {"train": ["a", "1"] if weights == "same" else ["b", "2"]}
+    assert (called[-1] == CHECKOUT) == (weights == "same")
 
 
 def test_results_that_were_merged_late_do_not_hide_a_change(results):
@@ -57,14 +91,14 @@ def test_results_that_were_merged_late_do_not_hide_a_change(results):
     (project / "dvc.lock").write_text((project / "dvc.lock").read_text() + "# merged\n")
     git(project, "commit", "--quiet", "--all", "--message=results")
     environment()
-    assert called[-1] == TRAIN
+    assert TRAIN in called
 
 
 def test_results_of_an_unknown_revision_are_made_again(results, capsys):
     project, called = results
     write_manifest(project, "f" * 40)
     environment()
-    assert called[-1] == TRAIN
+    assert TRAIN in called
     assert "unknown, git has no such commit; train runs again" in capsys.readouterr().out
 
 

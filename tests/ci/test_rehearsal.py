@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.runtime.dvc_files import parse_lock
 from tests.ci.conftest import git
 from tests.ci.rehearsal import (
     IMAGE,
@@ -159,16 +160,28 @@ def test_what_the_run_cache_has_lost_runs_again(first, origin, half, tmp_path):
     assert entry.exists()
 
 
-def test_a_changed_image_trains_again(first, merged, tmp_path):
+def test_a_changed_image_trains_again_once(first, merged, half, tmp_path):
+    """The same weights: what is new is the revision in the manifest, which the next job finds."""
     folder = clone(merged, tmp_path / "job")
     with (folder / "Dockerfile").open("a") as file:
         file.write("# a newer base\n")
     git(folder, "commit", "--quiet", "--all", "--message=newer")
-    job = rehearse(folder, str(first[1]))
+    job = rehearse(folder, str(half[0]))
     assert job.failed is None, job.log
     assert executed(job.log.partition(f"### {PIPELINE}")[0]) == ["train"]
+    assert executed(job.log.partition(f"### {PIPELINE}")[2]) == ["export"]
     assert "Dockerfile; train runs again" in job.log
     assert job.weights() == first[0].weights()
+    before, after = (
+        parse_lock(git(folder, "show", "HEAD:dvc.lock")),
+        parse_lock((folder / "dvc.lock").read_bytes()),
+    )
+    assert {name for name, stage in after.items() if stage != before[name]} == {"export"}
+    git(folder, "commit", "--quiet", "--all", "--message=merged")
+    again = rehearse(clone(folder, tmp_path / "again"), str(half[0]))
+    assert again.failed is None, again.log
+    assert executed(again.log) == []
+    assert "ci/image are those of" in again.log
 
 
 def test_a_pull_request_trains_without_a_remote_and_pushes_nothing(origin, tmp_path):

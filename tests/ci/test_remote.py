@@ -39,6 +39,14 @@ def test_the_environment_names_a_remote(project, monkeypatch):
     assert "ci" not in (project / ".dvc/config").read_text(), "no tracked file changes"
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown(project):
+    done = call("pull", project, DVC_REMOTE_URL="ssh://bob:SECRET@host.invalid:22/store")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: DVC_REMOTE_URL has a password in it, which would be in ")
+    assert "SECRET" not in done.stderr
+    assert not (project / ".dvc/config.local").exists()
+
+
 def test_a_missing_folder_is_not_an_empty_remote(project):
     (project.parent / "remote").rmdir()
     done = call("pull", project)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from itertools import pairwise
@@ -14,91 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alexnet.inference.signature import by_key
-from tests.ci.conftest import git
+from tests.ci.conftest import call, calls, git
 from tests.conftest import ROOT
 from tests.inference.keys import write_keys
-
-# Its answers depend on files that a test puts beside it.
-FAKE = """#!{python}
-import json, os, sys
-from pathlib import Path
-here = Path(__file__).parent
-with open(here / "calls", "a") as log:
-    print(json.dumps(sys.argv), file=log)
-if sys.argv[1] == "api":
-    answer = json.loads((here / "answer").read_text())
-    sys.stderr.write(answer.get("error", ""))
-    sys.stdout.write(answer.get("output", ""))
-    sys.exit(answer["code"])
-if "imagetools" in sys.argv:
-    print("sha256:def")
-if sys.argv[1:3] == ["pr", "list"] and (here / "open").exists():
-    print(7)
-if sys.argv[1:3] == ["release", "view"]:
-    sys.exit(0 if (here / "released").exists() else 1)
-if "--body-file" in sys.argv:
-    text = Path(sys.argv[sys.argv.index("--body-file") + 1]).read_text()
-    (here / "body").write_text(text)
-for argument in sys.argv:
-    if "/alexnet-v1" in argument:
-        (here / Path(argument).name).write_bytes(Path(argument).read_bytes())
-if "sign" in sys.argv:
-    Path(sys.argv[sys.argv.index("--signature") + 1]).touch()
-if "--metadata-file" in sys.argv:
-    facts = Path(sys.argv[sys.argv.index("--metadata-file") + 1])
-    facts.write_text(json.dumps({{"containerimage.digest": "sha256:abc"}}))
-"""
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A checkout of main whose origin is beside it, and the results of a run."""
-    origin, checkout, results = (tmp_path / name for name in ("origin", "checkout", "results"))
-    subprocess.run(
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", origin], check=True
-    )
-    git(tmp_path, "clone", "--quiet", str(origin), "checkout")
-    (checkout / "ci").mkdir()
-    for script in (ROOT / "ci").glob("*.sh"):
-        (checkout / "ci" / script.name).write_bytes(script.read_bytes())
-        (checkout / "ci" / script.name).chmod(0o755)
-    (checkout / "train.lock").write_text("torch\n")
-    git(checkout, "add", ".")
-    git(checkout, "commit", "--quiet", "--message=first")
-    git(checkout, "push", "--quiet", "origin", "HEAD:main")
-    (results / "artifacts/samples").mkdir(parents=True)
-    (results / "artifacts/model.onnx").write_bytes(b"model")
-    (results / "artifacts/samples/00.png").write_bytes(b"image")
-    (results / "artifacts/MODEL_CARD.md").write_text("# AlexNet\n")
-    (results / "artifacts.sig").write_text("by key")
-    (results / "artifacts.sigstore.json").write_text("by the job")
-    (results / "dvc.lock").write_text("the new one\n")
-    (results / "summary.md").write_text("# Retraining\n")
-    (results / "reports/figures").mkdir(parents=True)
-    for name in ("loss", "mistakes", "volumes"):
-        (results / f"reports/figures/{name}.png").write_bytes(name.encode())
-    (tmp_path / "bin").mkdir()
-    for name in ("gh", "docker"):
-        (tmp_path / "bin" / name).write_text(FAKE.format(python=sys.executable))
-        (tmp_path / "bin" / name).chmod(0o755)
-    return tmp_path
-
-
-def call(job: Path, script: str, *arguments: object, **environment: str):
-    return subprocess.run(
-        [job / "checkout/ci" / script, *map(str, arguments)],
-        cwd=job,
-        env=os.environ
-        | {"PATH": f"{job / 'bin'}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "someone/alexnet"}
-        | environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-def calls(job: Path) -> list[list[str]]:
-    log = job / "bin/calls"
-    return [json.loads(line)[1:] for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def propose(job: Path):
@@ -133,9 +50,26 @@ def test_an_open_proposal_is_updated(job):
     assert propose(job).returncode == 0
     assert git(job / "origin", "show", "retrain:dvc.lock") == "a newer one"
     assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
-    assert calls(job)[-1][:3] == ["pr", "edit", "retrain"]
+    assert calls(job)[-1][:3] == ["pr", "edit", "7"], "by its number: forks have that branch too"
     number = git(job / "origin", "rev-list", "--count", "retrain-pictures")
     assert number == "2", "the pictures of the first one stay"
+
+
+@pytest.mark.parametrize("how", ["added", "amended"])
+def test_commits_of_a_person_on_the_proposal_are_kept(how, job):
+    propose(job)
+    amend = ["--amend"] if how == "amended" else []
+    git(job / "checkout", "commit", "--quiet", "--allow-empty", "--message=by hand", *amend)
+    git(job / "checkout", "push", "--quiet", "--force", "origin", "HEAD:retrain")
+    theirs = git(job / "origin", "rev-parse", "retrain")
+    git(job / "checkout", "reset", "--quiet", "--hard", "origin/main")
+    (job / "results/dvc.lock").write_text("a newer one\n")
+    before = git(job / "origin", "branch", "--verbose")
+    done = propose(job)
+    assert done.returncode == 1
+    assert "error: propose: the branch retrain has commits that are not this" in done.stderr
+    assert f"{theirs[:7]} by hand (a <a@example.org>)" in done.stderr
+    assert git(job / "origin", "branch", "--verbose") == before, "nothing is pushed"
 
 
 @pytest.mark.parametrize(
@@ -158,14 +92,23 @@ def test_that_a_pull_request_is_forbidden_is_found_before_the_training(error, co
     assert calls(job)[0][-4:] == ["-f", "head=main", "-f", "base=main"]
 
 
-@pytest.mark.parametrize("changed", ["", "train.lock\nci/image/os-packages"])
-def test_a_pull_request_is_tried_in_main_s_image_or_not_at_all(changed, job):
-    answer = {"output": f"params.yaml\ndvc.lock\n{changed}\n", "code": 0}
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        [{"filename": "ci/image/os-packages"}],
+        [{"filename": "old", "previous_filename": "Dockerfile"}],  # renamed away
+    ],
+)
+def test_a_pull_request_is_tried_in_main_s_image_or_not_at_all(files, job):
+    answer = {"output": json.dumps([{"filename": "params.yaml"}, *files]), "code": 0}
     (job / "bin/answer").write_text(json.dumps(answer))
     done = call(job, "trial_image.sh", IMAGE="ghcr.io/Someone/AlexNet", PULL_REQUEST="7")
-    if changed:
+    if files:
         assert (done.returncode, done.stdout) == (1, "")
-        assert "the pull request changes train.lock, ci/image/os-packages, and with" in done.stderr
+        name = files[0].get("previous_filename") or files[0]["filename"]
+        assert f"the pull request changes {name}, and with it the image" in done.stderr
     else:
         assert done.stdout == "image=ghcr.io/someone/alexnet@sha256:def\n", done.stderr
 
@@ -189,11 +132,7 @@ def test_a_release_gets_the_artifact_as_one_archive(job):
     tag(job, "the new one\n")
     done = release(job)
     assert done.returncode == 0, done.stderr
-    assert [call[:2] for call in calls(job)] == [
-        ["release", "view"],
-        ["release", "create"],
-        ["release", "upload"],
-    ]
+    assert [call[:2] for call in calls(job)] == [["release", "view"], ["release", "create"]]
     archive = job / "bin/alexnet-v1.tar.gz"
     first = hashlib.sha256(archive.read_bytes()).hexdigest()
     with tarfile.open(archive) as files:
@@ -210,8 +149,17 @@ def test_a_release_gets_the_artifact_as_one_archive(job):
     (job / "bin/released").touch()
     (job / "results/artifacts/model.onnx").touch()
     release(job)
-    assert [call[:2] for call in calls(job)[3:]] == [["release", "view"], ["release", "upload"]]
+    assert [call[:2] for call in calls(job)[2:]] == [["release", "view"], ["release", "upload"]]
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == first, "the same bytes"
+
+
+@pytest.mark.parametrize("name", ["v1,2", "v1&2", "v2/1"])
+def test_a_tag_that_would_be_no_file_s_name_is_refused(name, job):
+    tag(job, "the new one\n")
+    git(job / "checkout", "tag", name)
+    done = call(job, "release.sh", name, "results")
+    assert (done.returncode, calls(job)) == (1, [])
+    assert f"error: release: the tag {name} has other characters" in done.stderr
 
 
 def test_a_model_that_the_tag_does_not_name_is_not_released(job):
@@ -282,7 +230,9 @@ def test_the_image_is_called_by_its_digest(job):
     )
     assert done.returncode == 0, done.stderr
     assert output.read_text() == ("image=ghcr.io/someone/alexnet@sha256:abc\ndigest=sha256:abc\n")
-    build = calls(job)[-1]
+    create, build, remove = calls(job)
+    assert "--use" not in create, "the user's own builder stays the default"
+    assert (build[2:4], remove) == (["--builder", "mine"], ["buildx", "rm", "mine"])
     revision = git(job / "checkout", "rev-parse", "HEAD")
     lock = hashlib.sha256(b"torch\n").hexdigest()
     for argument in ("type=registry,rewrite-timestamp=true", f"REVISION={revision}"):

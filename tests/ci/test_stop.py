@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.stop import _is_dvc
 from tests.conftest import ROOT
 from tests.stages.projects import wait_until
 
@@ -66,6 +67,22 @@ def running(project):
 def test_nothing_to_stop(project):
     done = stop(project)
     assert (done.returncode, done.stdout) == (0, "stop: DVC does not run here\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_dvc"),
+    [
+        ("dvc repro", True),
+        ("/venv/bin/python3.13 /venv/bin/dvc repro", True),
+        ("python -m dvc repro", True),
+        ("tail -f dvc", False),
+        ("vim dvc", False),
+        ("python count.py dvc", False),
+        ("", False),
+    ],
+)
+def test_only_dvc_itself_is_signalled(line, is_dvc):
+    assert _is_dvc(line.split()) == is_dvc
 
 
 @pytest.mark.slow

@@ -52,5 +52,13 @@ def test_a_run_that_failed_the_gate(page):
     assert "| test split | this run |" in lines
 
 
+def test_a_pull_request_takes_the_text_whatever_the_number_of_classes(page):
+    names = [f"{number:04}-{'x' * 60}" for number in range(1000)]
+    classes = dict.fromkeys(names, METRICS["per_class"]["cat|tom"])
+    lines = page(metrics=METRICS | {"per_class": classes})
+    assert len("\n".join(lines)) < 60_000
+    assert "The 1000 classes are in reports/evaluate/metrics.json: too many for this page." in lines
+
+
 def test_there_is_no_curve_of_one_point(page):
     assert "```mermaid" not in page(history="\n".join(HISTORY.splitlines()[:2]))

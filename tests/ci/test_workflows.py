@@ -1,6 +1,8 @@
 """The permissions of the workflows, and the scripts that they call."""
 
+import os
 import re
+import subprocess
 
 import pytest
 from ruamel.yaml import YAML
@@ -8,9 +10,9 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
-RETRAIN, TRAIN, TRIAL = (
+CI, RETRAIN, TRAIN, TRIAL = (
     YAML(typ="safe").load(ROOT / f".github/workflows/{name}.yml")
-    for name in ("retrain", "train", "trial")
+    for name in ("ci", "retrain", "train", "trial")
 )
 STEPS = TRAIN["jobs"]["train"]["steps"]
 
@@ -46,6 +48,39 @@ def test_jobs_have_few_permissions_and_a_timeout(file):
         assert "uses" in job or job["timeout-minutes"] <= 720
 
 
+@pytest.mark.parametrize(
+    ("ref", "code"),
+    [
+        ("refs/heads/main", 0),
+        ("refs/tags/v1.0", 0),
+        ("refs/heads/master", 1),
+        ("refs/heads/main-2", 1),
+        ("refs/heads/x/refs/tags/v1", 1),
+        ("refs/tags/latest", 1),
+    ],
+)
+def test_only_main_and_releases_are_trained(ref, code):
+    """Said by the job that all others wait for."""
+    (step,) = RETRAIN["jobs"]["ref"]["steps"]
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        env=os.environ | {"GITHUB_REF": ref},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert (f"::error::{ref} is neither the branch main nor a tag v*" in done.stdout) == bool(code)
+    needs = {name: job.get("needs") for name, job in RETRAIN["jobs"].items()}
+    assert needs == {
+        "ref": None,
+        "may-propose": "ref",
+        "image": ["ref", "may-propose"],
+        "retrain": "image",
+        "propose": "retrain",
+        "release": "retrain",
+    }
+
+
 def test_jobs_that_may_write_do_not_run_on_the_training_machine():
     jobs = RETRAIN["jobs"]
     may_write = {
@@ -57,6 +92,11 @@ def test_jobs_that_may_write_do_not_run_on_the_training_machine():
     assert all(jobs[name]["runs-on"] == "ubuntu-24.04" for name in may_write)
     assert "--gpus all" in TRAIN["jobs"]["train"]["container"]["options"]
     assert {jobs[name]["needs"] for name in ("propose", "release")} == {"retrain"}
+
+
+def test_no_run_of_main_is_dropped_for_a_newer_one():
+    assert RETRAIN["concurrency"]["queue"] == "max"
+    assert CI["concurrency"]["group"] == "ci-${{ github.event.number || github.run_id }}"
 
 
 def test_only_the_release_has_the_identity_that_receivers_ask_for():
@@ -78,6 +118,8 @@ def test_a_pull_request_gets_no_secret_and_nothing_of_the_machine():
         value == "read" for each in TRIAL["jobs"].values() for value in each["permissions"].values()
     )
     assert job["with"]["environment"] != RETRAIN["jobs"]["retrain"]["with"]["environment"]
+    runner = TRAIN["jobs"]["train"]["runs-on"]
+    assert runner == "${{ inputs.trusted && (vars.GPU_RUNNER || 'gpu') || 'gpu-trial' }}"
     for option in TRAIN["jobs"]["train"]["container"]["options"].split("${{")[1:]:
         assert "--volume" not in option or option.startswith(" inputs.trusted && ")
     for step in STEPS:
@@ -115,4 +157,6 @@ def test_results_are_uploaded_only_after_every_step_passed():
     (upload,) = [step for step in STEPS if step.get("with", {}).get("name") == "results"]
     assert "if" not in upload
     for name in ("propose", "release"):
-        assert RETRAIN["jobs"][name]["if"].startswith("!failure() && !cancelled() && ")
+        assert RETRAIN["jobs"][name]["if"].startswith(
+            "!cancelled() && needs.retrain.result == 'success' && "
+        )
