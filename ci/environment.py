@@ -40,7 +40,7 @@ def environment() -> None:
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
     dvc("repro", "--pull", "preprocess")
-    before = _read_lock()["stages"]["train"].get("outs")
+    before = _read_lock()["stages"]["train"].get("outs", [])
     dvc("repro", "--force", "--single-item", "train")
     lock = _read_lock()
     lock["stages"].pop("export", None)  # what dvc.lock lacks runs

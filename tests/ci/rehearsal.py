@@ -76,6 +76,15 @@ def clone(origin: Path, folder: Path) -> Path:
     return folder
 
 
+def merge(origin: Path, job: Job, folder: Path) -> Path:
+    """The repository after the merge of what a job has proposed, cloned into a folder."""
+    clone(origin, folder)
+    shutil.copy(job.folder / "dvc.lock", folder)
+    git(folder, "add", "dvc.lock")
+    git(folder, "commit", "--quiet", "--message=results")
+    return folder
+
+
 def rehearse(
     folder: Path,
     remote: str,

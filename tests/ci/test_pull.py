@@ -1,10 +1,11 @@
-"""What a remote lacks is told from a remote that cannot be read, and made good by push."""
+"""Which objects a remote lacks, another case than one that cannot be read; push sends them."""
 
 import json
 
 import pytest
 
 from tests.ci.conftest import dump, git, store
+from tests.ci.s3 import s3_service
 from tests.ci.test_remote import call
 
 pytestmark = pytest.mark.slow
@@ -76,17 +77,8 @@ def test_push_sends_a_file_that_an_earlier_one_left_out(shared, monkeypatch, cap
 
 
 def test_a_missing_bucket_is_no_empty_remote(shared, monkeypatch):
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("dvc_s3")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        s3 = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
-        s3 |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    with s3_service() as s3:
         done = call("pull", shared, DVC_REMOTE_URL="s3://nobucket/store", **s3)
-    finally:
-        server.stop()
     assert done.returncode == 1
     assert "error: the DVC remote ci (s3://nobucket/store) cannot be read; check its" in done.stderr
     assert "bucket" in done.stderr.splitlines()[-1].partition("credentials.")[2]

@@ -18,9 +18,11 @@ from tests.ci.rehearsal import (
     clone,
     digests,
     make_origin,
+    merge,
     objects,
     rehearse,
 )
+from tests.ci.s3 import s3_service
 from tests.conftest import write_params
 from tests.stages.projects import executed
 
@@ -77,12 +79,7 @@ def test_the_second_job_restores_what_takes_long_from_the_run_cache(first, origi
 
 @pytest.fixture(scope="module")
 def merged(first, origin, tmp_path_factory) -> Path:
-    """The repository after the merge of the first job's proposal."""
-    folder = clone(origin, tmp_path_factory.mktemp("merged") / "origin")
-    shutil.copy(first[0].folder / "dvc.lock", folder)
-    git(folder, "add", "dvc.lock")
-    git(folder, "commit", "--quiet", "--message=results")
-    return folder
+    return merge(origin, first[0], tmp_path_factory.mktemp("merged") / "origin")
 
 
 def test_once_merged_nothing_changes_and_the_model_is_compared_with_itself(first, merged, tmp_path):
@@ -238,18 +235,7 @@ def test_a_worse_model_that_passes_the_gate_fails_the_comparison(worse, first, m
 
 def test_the_same_with_a_remote_on_s3(first, origin, tmp_path):
     """In an S3 service on this machine; the first job's cache is reused."""
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("dvc_s3")
-    import requests
-
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = f"http://{host}:{port}"
-        requests.put(f"{address}/bucket", timeout=120).raise_for_status()
-        s3 = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
-        s3 |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    with s3_service() as s3:
         for number in ("one", "two"):
             folder = clone(origin, tmp_path / number)
             if number == "one":
@@ -260,5 +246,3 @@ def test_the_same_with_a_remote_on_s3(first, origin, tmp_path):
             assert executed(job.log) == WITHOUT_RUN_CACHE
             assert digests(job.folder) == digests(first[0].folder)
         assert "push: to the DVC remote s3 (s3://bucket/store)" in job.log
-    finally:
-        server.stop()

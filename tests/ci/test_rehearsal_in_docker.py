@@ -5,12 +5,10 @@ REHEARSAL_NETWORK names another network than the host's.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.ci.conftest import git
 from tests.ci.rehearsal import (
     PIPELINE,
     SHORT,
@@ -19,11 +17,13 @@ from tests.ci.rehearsal import (
     clone,
     in_container,
     make_origin,
+    merge,
     new_volume,
     objects,
     rehearse,
     remove_volume,
 )
+from tests.ci.s3 import s3_service
 from tests.conftest import write_params
 from tests.engines import TRAIN_IMAGE, needs
 from tests.stages.projects import executed
@@ -77,12 +77,7 @@ def remote(first, tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def merged(first, origin, tmp_path_factory) -> Path:
-    """The repository after the merge of the first job's proposal."""
-    folder = clone(origin, tmp_path_factory.mktemp("merged") / "origin")
-    shutil.copy(first[0].folder / "dvc.lock", folder)
-    git(folder, "add", "dvc.lock")
-    git(folder, "commit", "--quiet", "--message=results")
-    return folder
+    return merge(origin, first[0], tmp_path_factory.mktemp("merged") / "origin")
 
 
 def test_the_first_job_trains_and_pushes(first):
@@ -159,27 +154,10 @@ def test_a_worse_model_is_not_pushed(first, merged, remote, volume, tmp_path):
     assert objects(remote) == before
 
 
-@contextmanager
-def s3_service() -> Iterator[str]:
-    """An S3 service on this machine with a bucket; its address."""
-    server_module = pytest.importorskip("moto.server")
-    import requests
-
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        requests.put(f"http://{host}:{port}/bucket", timeout=120).raise_for_status()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
-
-
 def test_a_store_that_speaks_s3(first, origin, machine, volume, tmp_path):
     """With a session token. The first job has its training on the volume."""
-    with s3_service() as address:
-        keys = {"AWS_ENDPOINT_URL": address, "AWS_DEFAULT_REGION": "us-east-1"}
-        keys |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}
+    with s3_service() as s3:
+        keys = s3 | {"AWS_SESSION_TOKEN": "c"}
         for number, state in (("one", machine), ("two", volume)):
             folder = clone(origin, tmp_path / number)
             job = job_in_container(folder, "s3://bucket/store", state, **keys)
