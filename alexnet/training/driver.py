@@ -22,7 +22,7 @@ def explain_missing_gpu() -> str:
     if not driver or chosen.split(",")[0].strip() in ("", "-1"):
         return ""
     if torch.version.cuda is None:
-        return f"NVIDIA's driver {driver} is loaded, but this PyTorch was built without CUDA"
+        return f"this PyTorch was built without CUDA, although NVIDIA's driver {driver} is loaded"
     minimum = MINIMUM.get(int(torch.version.cuda.partition(".")[0]))
     if minimum and int(driver.partition(".")[0]) < int(minimum):
         return (
@@ -30,9 +30,9 @@ def explain_missing_gpu() -> str:
             f"{torch.version.cuda}, which needs {minimum} or newer; update it"
         )
     return (
-        f"NVIDIA's driver {driver} is loaded, but PyTorch (for CUDA {torch.version.cuda}) finds no "
-        "GPU here; check nvidia-smi and CUDA_VISIBLE_DEVICES, and that a container was given the "
-        "GPUs"
+        f"PyTorch (for CUDA {torch.version.cuda}) finds no GPU here, although NVIDIA's driver "
+        f"{driver} is loaded; check nvidia-smi and CUDA_VISIBLE_DEVICES, and that a container was "
+        "given the GPUs"
     )
 
 
