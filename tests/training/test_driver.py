@@ -13,10 +13,12 @@ from alexnet.training.device import resolve_device
 CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Wed Oct 25 20:43:47 UTC 2023\n"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (a@b)\n"
 GCC = "GCC version:  gcc version 13.3.0 (Ubuntu 13.3.0-6ubuntu2~24.04)\n"
-OLD_13 = "driver 535.129.03 is too old: PyTorch was built for CUDA 13.0, which needs 580 or newer"
-OLD_12 = "driver 470.57.02 is too old: PyTorch was built for CUDA 12.8, which needs 525 or newer"
-NO_GPU = "driver 580.65.06 is loaded, but PyTorch (for CUDA 13.0) finds no GPU here"
-NO_CUDA = "driver 580.65.06 is loaded, but this PyTorch was built without CUDA"
+OLD = "NVIDIA's driver {} is too old: PyTorch was built for CUDA {}, which needs {} or newer"
+OLD_13 = OLD.format("535.129.03", "13.0", 580)
+OLD_12 = OLD.format("470.57.02", "12.8", 525)
+LOADED = "although NVIDIA's driver 580.65.06 is loaded"
+NO_GPU = f"PyTorch (for CUDA 13.0) finds no GPU here, {LOADED}"
+NO_CUDA = f"this PyTorch was built without CUDA, {LOADED}"
 
 
 @pytest.fixture
@@ -49,9 +51,7 @@ def test_a_driver_that_is_of_no_use_is_named(machine, text, version, cuda, reaso
     with caplog.at_level(logging.WARNING):
         assert [resolve_device("auto").type for _ in range(2)] == ["cpu", "cpu"]
     (record,) = caplog.records
-    assert record.getMessage().startswith(
-        f"the CPU is used, which is far slower: NVIDIA's {reason}"
-    )
+    assert record.getMessage().startswith(f"the CPU is used, which is far slower: {reason}")
     with pytest.raises(UserError) as caught:
         resolve_device("cuda")
     assert reason in str(caught.value)
