@@ -99,6 +99,7 @@ lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the im
 lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, for `make image LOCK=`
 	command -v uv >/dev/null || pip install --quiet uv
 	$(COMPILE) pyproject.toml $(TRAIN) --torch-backend=cpu --output-file=train-cpu.lock
+	sed -i "1i # train.lock $$(sha256sum train.lock | cut -d' ' -f1)" train-cpu.lock
 
 clean: ## Remove untracked files that can be made again, except data and results
 	rm -rf .venv .demo .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -1,5 +1,7 @@
 """compare: fails if the model is worse than that of the main branch."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +15,11 @@ from alexnet.evaluation.results import Metrics, read_metrics
 from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
 from ci.git import git
 from stages import paths
-from stages.runtime.dvc_files import LOCK, LockedStage, parse_lock
+from stages.runtime.dvc_files import LOCK, LockedStage, Out, parse_lock
 
 COMPARISON = Path("reports/comparison.json")
 MAX_LOCK_BYTES = 1_000_000  # the project's own has 20,000
-TEST_IMAGES = (paths.PROCESSED / "test.safetensors").as_posix()
+TEST_IMAGES = paths.PROCESSED / "test.safetensors"
 
 Base = Annotated[
     str, typer.Option("--base", envvar="COMPARE_WITH", help="The git revision to compare with.")
@@ -50,12 +52,13 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     accuracy = read_metrics(paths.METRICS).accuracy
     before = _metrics(base)
     if before is None:
-        print(f"compare: {base} has no results yet to compare with; accuracy {accuracy:.4f}")
+        print(f"compare: accuracy {accuracy:.4f}")
         return
     drop = before.accuracy - accuracy
     passed = drop <= max_drop
-    own = _test_images(read_small_text(LOCK, MAX_LOCK_BYTES))
-    same_images = own == _test_images(_lock(base) or "")
+    locks = (read_small_text(LOCK, MAX_LOCK_BYTES), _lock(base) or "")
+    own, theirs = (_digest(TEST_IMAGES, parse_lock(lock)) for lock in locks)
+    same_images = own == theirs
     comparison = Comparison(passed, base, max_drop, same_images, before)
     write_json(COMPARISON, asdict(comparison) | {"metrics": before.as_dict()})
     change = f"accuracy {accuracy:.4f}, on {base} {before.accuracy:.4f}"
@@ -75,19 +78,30 @@ def read_comparison() -> Comparison:
 
 
 def _metrics(revision: str) -> Metrics | None:
-    """The metrics of the evaluate stage at a revision; None if it has not run there."""
-    if "evaluate" not in parse_lock(_lock(revision) or ""):
+    """The metrics of the evaluate stage at a revision; None, and a line why, if there are none."""
+    digest = _digest(paths.METRICS, parse_lock(_lock(revision) or ""))
+    if digest is None:
+        print(f"compare: {revision} has no results yet to compare with")
         return None
     import dvc.api
     from dvc.exceptions import DvcException
 
+    from ci.objects import opened_remote
+
     try:
         content = dvc.api.read(paths.METRICS.as_posix(), rev=revision, mode="rb")
     except (DvcException, OSError) as error:
-        raise UserError(
-            f"the metrics of {revision} are neither in the cache nor on the DVC remote; run "
-            f"`dvc push` where they were computed ({error})"
-        ) from None
+        with opened_remote("the DVC remote", "read") as remote:
+            is_lost = remote.lacks(Out("evaluate", paths.METRICS, digest))
+        if not is_lost:
+            raise UserError(f"the metrics of {revision} cannot be read: {error}") from None
+        # With an error, no later model could be proposed either.
+        print(
+            f"warning: compare: the metrics of {revision} are neither in the cache nor on the DVC "
+            "remote; this model is compared with nothing",
+            file=sys.stderr,
+        )
+        return None
     source = f"{paths.METRICS} of {revision}"
     return parse_record(content, Metrics, source, "run the stage evaluate there again, and push")
 
@@ -102,10 +116,11 @@ def _lock(revision: str) -> str | None:
     return git("show", f"{revision}:./{LOCK}")
 
 
-def _test_images(lock: str) -> str | None:
-    """The digest of the test images in a dvc.lock."""
-    stage = parse_lock(lock).get("evaluate", LockedStage())
-    return next((dep.md5 for dep in stage.deps if dep.path == TEST_IMAGES), None)
+def _digest(path: Path, stages: Mapping[str, LockedStage]) -> str | None:
+    """The digest of what evaluate has read or written, in a dvc.lock."""
+    stage = stages.get("evaluate", LockedStage())
+    entries = [*stage.deps, *stage.outs]
+    return next((entry.md5 for entry in entries if entry.path == path.as_posix()), None)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ dvc.yaml does not have them as dependencies: whoever runs it elsewhere trains wi
 their own. CI's results should come from the environment that the repository describes.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,9 @@ def environment() -> None:
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
-    dvc("repro", "--pull", "preprocess")
+    _repro("--pull", "preprocess")
     before = _read_lock()["stages"]["train"].get("outs", [])
-    dvc("repro", "--force", "--single-item", "train")
+    _repro("--force", "--single-item", "train")
     lock = _read_lock()
     lock["stages"].pop("export", None)  # what dvc.lock lacks runs
     train = lock["stages"]["train"]
@@ -52,6 +54,13 @@ def environment() -> None:
         YAML().dump(lock, temporary)
     if is_same:
         dvc("checkout", "--force", "train")
+
+
+def _repro(*arguments: str) -> None:
+    """`dvc repro`, whose output is seen while it runs. Raises UserError if it fails."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments])
+    if done.returncode:
+        raise UserError(f"`dvc repro {' '.join(arguments)}` failed; the reason is above")
 
 
 def _read_lock() -> Any:

@@ -14,10 +14,11 @@ facts=$(mktemp)
 builder=$(docker buildx create --driver docker-container)
 trap 'rm -f "$facts"; docker buildx rm "$builder" >/dev/null 2>&1 || true' EXIT
 
-# Files have the time of the commit: the same files give the same digest.
+# Files have the time of the commit, and no attestation has that of the build: the same files give
+# the same digest.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-docker buildx build --builder "$builder" --output type=registry,rewrite-timestamp=true --pull ${REFRESH:+--no-cache} \
+docker buildx build --builder "$builder" --output type=registry,rewrite-timestamp=true --provenance=false --pull ${REFRESH:+--no-cache} \
     --target train --tag "$image:$revision" ${TAG:+--tag "$image:$TAG"} \
     ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "SERVE_BASE_IMAGE=$BASE_IMAGE"} \
     --build-arg "REVISION=$revision" --build-arg "LOCK_DIGEST=${lock%% *}" \

@@ -20,17 +20,24 @@ class Remote:
     """The default DVC remote. Its methods raise whatever its kind raises."""
 
     def __init__(self, repo: Repo) -> None:
+        self._place = repo.cloud.get_remote()
         self._store = repo.cloud.get_remote_odb()
         self._cache = repo.cache.local
 
-    def has_bucket(self) -> bool:
-        """False for a missing bucket, which DVC takes for an empty one; True without buckets."""
+    def explain_missing(self) -> str:
+        """Why there is no remote, which DVC takes for an empty one: its folder or bucket is not.
+
+        Empty if it is there.
+        """
         try:
-            self._store.fs.ls(self._store.path)
-        except FileNotFoundError as error:  # also for a remote that is still empty
-            answer = getattr(error.__cause__, "response", {})  # S3's
-            return bool(answer.get("Error", {}).get("Code") != "NoSuchBucket")
-        return True
+            self._place.fs.ls(self._place.path)
+        except FileNotFoundError as error:
+            if self._place.fs.protocol == "ssh":
+                return "There is no such folder on the server; make it if the remote is a new one"
+            answer = getattr(error.__cause__, "response", {})  # S3's, also for an empty remote
+            if answer.get("Error", {}).get("Code") == "NoSuchBucket":
+                return "There is no such bucket"
+        return ""
 
     def lacks(self, out: Out) -> dict[Path, str]:
         """What neither the cache nor the remote has of an output: {path: digest}."""

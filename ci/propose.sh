@@ -2,16 +2,17 @@
 # Propose the results of a run to the main branch: commit their dvc.lock to the branch `retrain` and
 # open a pull request, or update the open one. Its text is the summary and a few pictures, which lie
 # on a branch of their own: a pull request shows no picture that is not on the web. A branch `retrain`
-# with somebody else's commits stays as it is. Needs git, with the whole history, and gh.
+# with somebody else's commits stays as it is; without arguments, this is all that is checked. Needs
+# git, with the whole history, and gh.
 #
-#   ci/propose.sh RESULTS        RESULTS holds dvc.lock, summary.md and reports/figures/
+#   ci/propose.sh [RESULTS]      RESULTS holds dvc.lock, summary.md and reports/figures/
 set -euo pipefail
-results=$(realpath "${1:?which folder?}")
+results=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/.."
 pictures=(loss accuracy confusion_matrix mistakes conv1_filters)
 branch=retrain-pictures
 
-if [[ -e dvc.lock ]] && cmp --silent "$results/dvc.lock" dvc.lock; then
+if [[ $results && -e dvc.lock ]] && cmp --silent "$results/dvc.lock" dvc.lock; then
     echo "propose: dvc.lock is unchanged; there is nothing to propose"
     exit
 fi
@@ -22,7 +23,8 @@ title="Results of training at $revision"
 
 git fetch --quiet --prune origin '+refs/heads/*:refs/remotes/origin/*'
 tip=$(git rev-parse --quiet --verify refs/remotes/origin/retrain || true)
-theirs=$(git log --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD origin/main |
+# A merge of main, as by the button "Update branch", is nobody's work.
+theirs=$(git log --no-merges --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD origin/main |
     grep --invert-match --fixed-strings " <$GIT_COMMITTER_EMAIL>)" || true)
 if [[ $theirs ]]; then
     echo "error: propose: the branch retrain has commits that are not this job's, which are kept:
@@ -30,6 +32,7 @@ $theirs
 merge or rename the branch, then run this job again" >&2
     exit 1
 fi
+[[ $results ]] || exit 0
 
 # Each run's pictures are a commit after the last run's, so that older pull requests keep theirs.
 tree=$(for name in "${pictures[@]}"; do
@@ -56,7 +59,8 @@ git push --quiet --force-with-lease="retrain:$tip" origin HEAD:refs/heads/retrai
 # Of this repository: a fork may have a branch of that name too.
 number=$(gh api "repos/$GITHUB_REPOSITORY/pulls?state=open&base=main&head=${GITHUB_REPOSITORY%%/*}:retrain" --jq '.[].number')
 if [[ $number ]]; then
-    gh pr edit "$number" --title "$title" --body-file "$text"
+    # `gh pr edit` asks for more than a workflow's token may read (cli/cli#6274).
+    gh api --silent --method PATCH "repos/$GITHUB_REPOSITORY/pulls/$number" -f title="$title" -F body=@"$text"
 else
     gh pr create --head retrain --base main --title "$title" --body-file "$text"
 fi

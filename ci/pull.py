@@ -17,9 +17,9 @@ from stages.runtime.dvc_files import LOCK, Out, recorded_outs
 def pull() -> None:
     """Fetch data, results and the run-cache from the DVC remote.
 
-    With the run-cache, `dvc repro --pull` restores every stage that has run anywhere before. What
-    dvc.lock names and nobody has is taken out of it, so that its stage runs again. Raises
-    UserError if the remote cannot be read.
+    With the run-cache, `dvc repro --pull` restores every stage that has run anywhere before. If
+    nobody has what dvc.lock names, its stage is taken for one that has not run. Raises UserError
+    if the remote cannot be read.
     """
     description = find_remote()
     reason = None
@@ -28,8 +28,8 @@ def pull() -> None:
     except UserError as error:  # also for a file of a folder that the remote lacks
         reason = error
     with opened_remote(description, "read") as remote:
-        if not remote.has_bucket():  # or none that answers, for which fetch gave the reason
-            raise unusable(description, "read", reason or "There is no such bucket")
+        if missing := remote.explain_missing():
+            raise unusable(description, "read", reason or missing)
         incomplete = [out for out in recorded_outs() if not is_cached(out)]
         lost = {out: absent for out in incomplete if (absent := remote.lacks(out))}
     if len(lost) < len(incomplete) or (reason and not lost):
@@ -42,9 +42,11 @@ def pull() -> None:
 
 
 def _forget(lost: Mapping[Out, Mapping[Path, str]]) -> None:
-    """Take the stages of these outputs out of dvc.lock, and say so.
+    """Leave of the stages of these outputs only their commands in dvc.lock, and say so.
 
-    `dvc repro --pull` would fail where a file of a folder is missing whose listing is there.
+    With its digests, `dvc repro --pull` would fail where a file of a folder is missing whose
+    listing is there. Without the stage, DVC would add it at the end: the same results would be
+    another dvc.lock.
     """
     stages = list(dict.fromkeys(out.stage for out in lost))
     paths = [str(path) for absent in lost.values() for path in absent]
@@ -56,7 +58,7 @@ def _forget(lost: Mapping[Out, Mapping[Path, str]]) -> None:
     yaml = YAML()
     values = yaml.load(LOCK)
     for stage in stages:
-        del values["stages"][stage]
+        values["stages"][stage] = {"cmd": values["stages"][stage]["cmd"]}
     with atomic_write(LOCK) as temporary:
         yaml.dump(values, temporary)
 

@@ -18,7 +18,7 @@ if ! git cat-file -e "$tag^{commit}"; then
     exit 1
 fi
 if ! git show "$tag:dvc.lock" | cmp --silent - "$results/dvc.lock"; then
-    echo "error: release: dvc.lock at $tag names another model; merge the results that" \
+    echo "error: release: dvc.lock at $tag is not that of this run; merge the results that" \
         "retraining on main proposes, and tag that" >&2
     exit 1
 fi

@@ -27,15 +27,8 @@ def find_remote() -> str:
     if cache := os.environ.get(CACHE):
         dvc("cache", "dir", "--quiet", "--local", cache)
     if url := os.environ.get(URL):
-        if re.match(r"[^:]+://[^/@]*:[^/@]*@", url):  # a command line and this file would have it
-            raise UserError(
-                f"{URL} has a password in it, which would be in the list of processes and in the "
-                f"log; take it out, and give the private key in {KEY}"
-            )
+        _refuse_password(url, URL)  # before a command line and a file have it
         dvc("remote", "add", "--quiet", "--local", "--force", "--default", "ci", url)
-        if (key := os.environ.get(KEY)) and url.startswith("ssh://"):
-            _write_key(key)
-            dvc("remote", "modify", "--quiet", "--local", "ci", "keyfile", str(KEY_FILE.resolve()))
     config = Config.from_cwd()
     name = config["core"].get("remote")
     if name is None:
@@ -43,6 +36,10 @@ def find_remote() -> str:
             f"no DVC remote is set; name one with `dvc remote add --default`, or in {URL}"
         )
     url = config["remote"][name]["url"]
+    _refuse_password(url, f"the address of the DVC remote {name}")
+    if (key := os.environ.get(KEY)) and url.startswith("ssh://"):
+        _write_key(key)
+        dvc("remote", "modify", "--quiet", "--local", name, "keyfile", str(KEY_FILE.resolve()))
     # DVC takes a missing folder for an empty one: without a disk that should be mounted,
     # everything would be trained again.
     if "://" not in url and not Path(url).is_dir():
@@ -51,6 +48,15 @@ def find_remote() -> str:
             "it if the remote is to be a new one"
         )
     return f"the DVC remote {name} ({url})"
+
+
+def _refuse_password(url: str, what: str) -> None:
+    """Raises UserError if the address has a password in it."""
+    if re.match(r"[^:]+://[^/@]*:[^/@]*@", url):
+        raise UserError(
+            f"{what} has a password in it, which would be in the list of processes and in the "
+            f"log; take it out, and give the private key in {KEY}"
+        )
 
 
 def _write_key(key: str) -> None:

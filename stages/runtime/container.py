@@ -3,7 +3,10 @@
 Needs an engine, the image and Python's standard library: no package is installed here.
 """
 
+import json
 import os
+import re
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -12,13 +15,18 @@ from alexnet.cli.output import guard_output
 from alexnet.errors import UserError
 from stages.runtime.dvc_config import DvcConfig
 from stages.runtime.engine import (
+    Engine,
     check_writable,
     print_hint,
     warn_of_unloaded_gpu,
 )
+from stages.runtime.mounts import source_mounts
 from stages.runtime.recover import recover
 from stages.runtime.resolve import resolve_runtime
 from stages.runtime.supervise import supervise
+
+PARAMS = Path("params.yaml")
+NO_SOURCE = re.compile(r"^ +source: *(null|~) *(#|$)", re.MULTILINE)  # the default, in params.yaml
 
 
 def container(command: list[str]) -> int:
@@ -32,12 +40,32 @@ def container(command: list[str]) -> int:
     assert engine, "the host is not allowed"
     print(reason, file=sys.stderr, flush=True)
     warn_of_unloaded_gpu()
-    name = f"alexnet-{uuid.uuid4().hex[:8]}"
-    code = supervise(engine.command(command, name, network=True, dvc=DvcConfig()))
+    mounts = source_mounts(_sources(engine))
+    name = _new_name()
+    code = supervise(engine.command(command, name, True, mounts, DvcConfig()))
     if code:
         engine.remove(name)
         print_hint(engine, code)
     return code
+
+
+def _sources(engine: Engine) -> list[str]:
+    """What data.source names, as the image reads it. Exits with its code if it cannot."""
+    if not PARAMS.exists() or NO_SOURCE.search(PARAMS.read_text(errors="replace")):
+        return []
+    name = _new_name()
+    line = engine.command(["python", "-m", "stages.runtime.sources"], name)
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        engine.remove(name)
+        print_hint(engine, done.returncode)
+        sys.exit(done.returncode)
+    named: list[str] = json.loads(done.stdout)
+    return named
+
+
+def _new_name() -> str:
+    return f"alexnet-{uuid.uuid4().hex[:8]}"
 
 
 if __name__ == "__main__":

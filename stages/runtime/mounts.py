@@ -52,6 +52,20 @@ def mounted(text: str, base: Path = PROJECT, writable: bool = False) -> Iterator
         yield Mount(here.resolve(), there, writable)
 
 
+def source_mounts(sources: Iterable[str]) -> list[Mount]:
+    """The files and folders of this machine among these, which are data.source.
+
+    A relative path is relative to the project, here and in the container.
+    """
+    mounts = []
+    for source in sources:
+        here = Path(os.path.expanduser(source))
+        if "://" not in source and here.exists():
+            there = HOME / source[2:] if source.startswith("~/") else PROJECT / source
+            mounts.append(Mount(here.resolve(), Path(os.path.normpath(there))))
+    return mounts
+
+
 def unique(mounts: Iterable[Mount]) -> list[Mount]:
     """One for each target, of which engines take no second; writable if one of them is."""
     found: dict[Path, Mount] = {}

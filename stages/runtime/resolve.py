@@ -11,7 +11,8 @@ from stages.runtime.engine import Engine, ask
 
 IMAGE = "localhost/alexnet:latest"
 IMAGE_NAME = "ALEXNET_IMAGE"  # the variable that names another
-LOCKS = (Path("train.lock"), Path("train-cpu.lock"))  # stages.paths.LOCK, which needs a library
+LOCK = Path("train.lock")  # stages.paths.LOCK, which needs a library
+CPU_LOCK = Path("train-cpu.lock")  # whose first line names the train.lock that it was made beside
 ENGINES = ("docker", "podman")
 RUNTIMES = ("auto", "host", *ENGINES)  # the values of STAGE_RUNTIME
 EXPLAIN = "-v"  # after one of them: the whole reason of the choice
@@ -78,12 +79,19 @@ def _details(engine: Engine) -> str:
 
 def other_lock(engine: Engine) -> str:
     """Says that the image was built from none of the project's locks; empty if it was."""
-    locks = [lock for lock in LOCKS if lock.exists()]
-    digests = [hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks]
-    if not locks or engine.lock in digests:
+    if not LOCK.exists() or engine.lock in _lock_digests():
         return ""
-    built = f"was built from another {LOCKS[0]}" if engine.lock else f"does not name its {LOCKS[0]}"
+    built = f"was built from another {LOCK}" if engine.lock else f"does not name its {LOCK}"
     return f"{engine.name}'s image {engine.image} {built}; `make image` renews it"
+
+
+def _lock_digests() -> list[str]:
+    """Of train.lock, and of train-cpu.lock unless train.lock has changed since."""
+    digests = [hashlib.sha256(LOCK.read_bytes()).hexdigest()]
+    cpu = CPU_LOCK.read_bytes() if CPU_LOCK.exists() else b""
+    if cpu.startswith(f"# {LOCK} {digests[0]}\n".encode()):
+        digests.append(hashlib.sha256(cpu).hexdigest())
+    return digests
 
 
 def detect_engine(name: str) -> Engine:

@@ -29,7 +29,7 @@ from stages.runtime.engine import (
     warn_of_unloaded_gpu,
 )
 from stages.runtime.killed import count_oom_kills, explain_kill
-from stages.runtime.mounts import CHECKPOINTS, HOME, PROJECT, Mount
+from stages.runtime.mounts import CHECKPOINTS, PROJECT, Mount, source_mounts
 from stages.runtime.resolve import resolve_runtime
 from stages.runtime.snapshot import Inputs
 from stages.runtime.supervise import supervise
@@ -103,14 +103,5 @@ def _run_in_container(
 
 
 def local_sources() -> list[Mount]:
-    """The files and folders that data.source names on this machine.
-
-    A relative path is relative to the project, here and in the container.
-    """
-    mounts = []
-    for source in load(paths.PARAMS).data.sources:
-        here = Path(os.path.expanduser(source))
-        if "://" not in source and here.exists():
-            there = HOME / source[2:] if source.startswith("~/") else PROJECT / source
-            mounts.append(Mount(here.resolve(), Path(os.path.normpath(there))))
-    return mounts
+    """The files and folders of this machine that params.yaml names."""
+    return source_mounts(load(paths.PARAMS).data.sources)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from alexnet.errors import UserError
 from ci.environment import environment
 from stages.runtime.dvc_files import parse_lock
 from tests.ci.conftest import dump, git
@@ -26,6 +27,7 @@ def results(project, monkeypatch):
             dump(project / "dvc.lock", lock("b" if (project / "weights").exists() else "a", "2"))
 
     monkeypatch.setattr("ci.environment.dvc", dvc)
+    monkeypatch.setattr("ci.environment._repro", lambda *arguments: dvc("repro", *arguments))
     (project / "Dockerfile").write_text("FROM a\n")
     dump(project / "dvc.lock", lock("a", "1"))
     git(project, "add", ".")
@@ -35,8 +37,9 @@ def results(project, monkeypatch):
 
 def lock(weights: str, timing: str) -> dict:
     files = {"models/weights.safetensors": weights, "reports/train/timing.json": timing}
-    outs = [{"path": path, "md5": md5} for path, md5 in files.items()]
-    return {"schema": "2.0", "stages": {"train": {"outs": outs}, "export": {"outs": []}}}
+    stages = {"train": [{"path": path, "md5": md5} for path, md5 in files.items()], "export": []}
+    stages = {name: {"cmd": "true", "outs": outs} for name, outs in stages.items()}
+    return {"schema": "2.0", "stages": stages}
 
 
 def recorded(project) -> dict[str, list[str]]:
@@ -69,6 +72,18 @@ def test_only_a_change_of_the_image_trains(has_manifest, results, capsys):
     environment()
     assert called == [("repro", "--pull", "preprocess"), TRAIN, CHECKOUT]
     assert ": train.lock; train runs again\n" in capsys.readouterr().out
+
+
+def test_results_that_were_lost_do_not_hide_a_change(results):
+    """ci.pull has left the command of train alone, so that it runs; export has to as well."""
+    project, called = results
+    change(project, "Dockerfile")
+    values = lock("a", "1")
+    values["stages"]["train"] = {"cmd": "true"}
+    dump(project / "dvc.lock", values)
+    environment()
+    assert TRAIN in called
+    assert recorded(project) == {"train": ["a", "2"]}
 
 
 @pytest.mark.parametrize("weights", ["same", "new"])
@@ -108,3 +123,15 @@ def test_without_results_there_is_nothing_to_decide(results, capsys):
     environment()
     assert not called
     assert "there are no results yet" in capsys.readouterr().out
+
+
+def test_why_a_training_failed_is_seen(project, capfd):
+    command = "echo 'error: out of memory' >&2; exit 1"
+    dump(project / "dvc.yaml", {"stages": {"preprocess": {"cmd": command}}})
+    dump(project / "dvc.lock", lock("a" * 32, "b" * 32))
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message=results")
+    change(project, "Dockerfile")
+    with pytest.raises(UserError, match=r"^`dvc repro --pull preprocess` failed; the reason is ab"):
+        environment()
+    assert "error: out of memory" in capfd.readouterr().err

@@ -143,6 +143,19 @@ def test_what_a_half_pushed_remote_lacks_is_made_again_and_pushed(first, merged,
     assert executed(pulled.log) == []
 
 
+def test_another_model_is_not_blocked_by_lost_metrics_of_main(merged, half, tmp_path):
+    remote, lock = half
+    object_of(remote, lock, "reports/evaluate/metrics.json").unlink()
+    folder = clone(merged, tmp_path / "job")
+    write_params(folder, **SHORT | {"train__seed": 1})
+    job = rehearse(folder, str(remote))
+    assert job.failed is None, job.log
+    assert "warning: pull: neither the remote nor this machine has reports/evaluate/met" in job.log
+    assert "warning: compare: the metrics of origin/main are neither in the cache nor on" in job.log
+    assert "- Comparison: none was made" in job.summary
+    assert "push: to the DVC remote" in job.log
+
+
 def test_what_the_run_cache_has_lost_runs_again(first, origin, half, tmp_path):
     """One of its objects, and one of its entries; no dvc.lock names them yet."""
     remote, lock = half

@@ -47,6 +47,14 @@ def test_a_password_in_the_address_is_refused_and_not_shown(project):
     assert not (project / ".dvc/config.local").exists()
 
 
+def test_a_password_in_the_committed_address_is_refused_too(project):
+    (project / ".dvc/config").write_text(
+        "[core]\n    remote = store\n['remote \"store\"']\n    url = ssh://bob:SECRET@host.invalid/s\n"
+    )
+    with pytest.raises(UserError, match=r"^the address of the DVC remote store has a password in"):
+        find_remote()
+
+
 def test_a_missing_folder_is_not_an_empty_remote(project):
     (project.parent / "remote").rmdir()
     done = call("pull", project)

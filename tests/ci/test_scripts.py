@@ -50,9 +50,27 @@ def test_an_open_proposal_is_updated(job):
     assert propose(job).returncode == 0
     assert git(job / "origin", "show", "retrain:dvc.lock") == "a newer one"
     assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
-    assert calls(job)[-1][:3] == ["pr", "edit", "7"], "by its number: forks have that branch too"
+    assert "repos/someone/alexnet/pulls/7" in calls(job)[-1], "forks have that branch too"
+    assert calls(job)[-1][3] == "PATCH"
+    assert (job / "bin/body").read_text().startswith("# Retraining\n![loss](")
     number = git(job / "origin", "rev-list", "--count", "retrain-pictures")
     assert number == "2", "the pictures of the first one stay"
+
+
+def test_main_may_be_merged_into_the_proposal(job):
+    """By the button "Update branch"; that is no work of a person."""
+    propose(job)
+    git(job / "checkout", "checkout", "--quiet", "-b", "newer", "origin/main")
+    git(job / "checkout", "commit", "--quiet", "--allow-empty", "--message=newer")
+    git(job / "checkout", "push", "--quiet", "origin", "HEAD:main")
+    git(job / "checkout", "checkout", "--quiet", "-b", "updated", "origin/retrain")
+    git(job / "checkout", "merge", "--quiet", "--no-ff", "newer")
+    git(job / "checkout", "push", "--quiet", "origin", "HEAD:retrain")
+    git(job / "checkout", "checkout", "--quiet", "newer")
+    (job / "results/dvc.lock").write_text("a newer one\n")
+    done = propose(job)
+    assert done.returncode == 0, done.stderr
+    assert git(job / "origin", "rev-list", "--count", "main..retrain") == "1"
 
 
 @pytest.mark.parametrize("how", ["added", "amended"])
@@ -65,11 +83,16 @@ def test_commits_of_a_person_on_the_proposal_are_kept(how, job):
     git(job / "checkout", "reset", "--quiet", "--hard", "origin/main")
     (job / "results/dvc.lock").write_text("a newer one\n")
     before = git(job / "origin", "branch", "--verbose")
-    done = propose(job)
-    assert done.returncode == 1
-    assert "error: propose: the branch retrain has commits that are not this" in done.stderr
-    assert f"{theirs[:7]} by hand (a <a@example.org>)" in done.stderr
-    assert git(job / "origin", "branch", "--verbose") == before, "nothing is pushed"
+    number = len(calls(job))
+    for arguments in (["results"], []):  # afterwards, and before the GPU works
+        done = call(job, "propose.sh", *arguments)
+        assert done.returncode == 1
+        assert "error: propose: the branch retrain has commits that are not this" in done.stderr
+        assert f"{theirs[:7]} by hand (a <a@example.org>)" in done.stderr
+    assert (git(job / "origin", "branch", "--verbose"), len(calls(job))) == (before, number)
+    git(job / "origin", "branch", "--move", "retrain", "theirs")
+    assert call(job, "propose.sh").returncode == 0
+    assert len(calls(job)) == number, "a check proposes nothing"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +190,7 @@ def test_a_model_that_the_tag_does_not_name_is_not_released(job):
     done = release(job)
     assert (done.returncode, calls(job)) == (1, [])
     assert done.stderr == (
-        "error: release: dvc.lock at v1 names another model; merge the results that "
+        "error: release: dvc.lock at v1 is not that of this run; merge the results that "
         "retraining on main proposes, and tag that\n"
     )
 

@@ -46,6 +46,7 @@ def server(tmp_path) -> Iterator[tuple[str, str]]:
 
 
 def test_the_key_of_the_job_opens_the_remote(server, on_main, here, tmp_path):
+    """Where the environment names it, and where .dvc/config does."""
     address, key = server
     project = on_main(0.9)
     here(0.9)
@@ -60,3 +61,23 @@ def test_the_key_of_the_job_opens_the_remote(server, on_main, here, tmp_path):
     assert "warning: pull: neither the remote nor this machine has reports/evaluate" in done.stderr
     file = project / ".dvc/tmp/ssh_key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    file.unlink()
+    (project / ".dvc/config.local").unlink()
+    (project / ".dvc/config").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {address}\n"
+    )
+    done = call("pull", project, DVC_SSH_KEY=key, **job | {"DVC_REMOTE_URL": ""})
+    assert done.returncode == 0, done.stderr
+    assert "from the DVC remote store (ssh://" in done.stdout
+
+
+def test_a_missing_folder_is_no_empty_remote(server, on_main):
+    address, key = server
+    project = on_main(0.9)
+    job = {"DVC_REMOTE_URL": f"{address}/not-mounted", "DVC_SSH_KEY": key}
+    done = call("pull", project, **job)
+    assert done.returncode == 1
+    assert "not-mounted) cannot be read; check its address" in done.stderr
+    assert "There is no such folder on the server; make it if the remote is a new" in done.stderr
+    assert "made again" not in done.stderr

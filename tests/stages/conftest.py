@@ -50,6 +50,8 @@ if sys.argv[1:3] == ["image", "inspect"]:
     print("sha256:abc", {environment!r})
 if sys.argv[1] == "info":
     print({info!r})
+if sys.argv[-1] == "stages.runtime.sources":
+    os.execv(sys.executable, [sys.executable, "-m", "stages.runtime.sources"])
 sys.exit({code} if sys.argv[1] == "run" else 0)
 """
 

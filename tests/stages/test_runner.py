@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from stages import paths
 from stages.runtime import mounts, resolve
 from stages.runtime.engine import Engine
 from stages.runtime.mounts import Mount
-from stages.runtime.resolve import IMAGE, LOCKS, resolve_runtime
+from stages.runtime.resolve import CPU_LOCK, IMAGE, LOCK, resolve_runtime
 from stages.runtime.stage import local_sources
 from tests.conftest import ROOT, write_params
 
@@ -67,9 +68,8 @@ def built_from(content: bytes | None) -> dict[str, str]:
 
 
 def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
-    lock, cpu = LOCKS
+    lock = LOCK
     assert lock == paths.LOCK
-    assert str(cpu) in (ROOT / "Makefile").read_text()
     install("docker", **built_from(b"numpy\n"))
     install("podman", **built_from(b"torch\n"))
     assert resolve_runtime("auto")[1] == "in docker", "a project without a lock takes any image"
@@ -79,9 +79,6 @@ def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
     assert resolve_runtime("auto")[1] == f"{FOUND} ({other}, {advice})"
     assert resolve_runtime("docker")[1] == f"in docker\nwarning: {other}"
     assert resolve_runtime("podman")[1] == "in podman"
-    cpu.write_bytes(b"numpy\n")
-    assert resolve_runtime("auto")[1] == "in docker", "either lock of the checkout will do"
-    cpu.unlink()
     # One that was built by hand says nothing of a lock.
     for name in resolve.ENGINES:
         install(name, **built_from(None))
@@ -92,6 +89,17 @@ def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
     assert line.endswith(f"{unknown}, STAGE_RUNTIME=podman takes it as it is)")
     with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {lock}"):
         resolve_runtime("auto", host_allowed=False)
+
+
+def test_auto_takes_an_image_of_the_lock_for_cpus_until_the_other_changes(install):
+    LOCK.write_bytes(b"torch\n")
+    (line,) = [x for x in (ROOT / "Makefile").read_text().splitlines() if "sed -i" in x]
+    CPU_LOCK.write_bytes(b"torch+cpu\n")
+    subprocess.run(["sh", "-c", line.strip().replace("$$", "$")], env={"PATH": "/usr/bin:/bin"})
+    install("docker", **built_from(CPU_LOCK.read_bytes()))
+    assert resolve_runtime("auto")[1] == "in docker"
+    LOCK.write_bytes(b"a newer torch\n")
+    assert "was built from another train.lock" in resolve_runtime("auto")[1]
 
 
 def test_an_image_that_is_named_and_missing_is_an_error(install, monkeypatch):
@@ -225,6 +233,24 @@ def test_a_command_runs_in_one_container(given, install, tmp_path):
     assert "--network=none" not in ran, "it may have to download"
     assert "--pid=host" in ran, "DVC's locks name processes"
     assert removed[:2] == ["rm", "--force"]
+
+
+def test_a_source_on_this_machine_is_mounted_in_the_one_container(install, tmp_path):
+    log = install("podman")
+    images = tmp_path / "images"
+    images.mkdir()
+    for source in (str(images), [str(images)]):
+        write_params(tmp_path, data__name="folder", data__source=source)
+        assert run_container(tmp_path).returncode == 0
+        assert f"--mount=type=bind,source={images},target={images},readonly" in calls(log)[-1]
+    write_params(tmp_path, data__name="folder", data__source="")
+    done = run_container(tmp_path)
+    assert done.returncode == 1
+    assert "error: params.yaml: data" in done.stderr, "before anything runs"
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    number = len(calls(log))
+    assert run_container(tmp_path).returncode == 0
+    assert len(calls(log)) == number + 4, "it has no source, so the image is not asked"
 
 
 def test_without_an_engine_container_is_an_error(install, tmp_path):
