@@ -36,13 +36,13 @@ MAX_DROP = 0.005
 
 @dataclass(frozen=True)
 class Comparison:
-    """The contents of reports/comparison.json; `metrics` are those of `base`."""
+    """The contents of reports/comparison.json; `metrics` are those of `base`, None if lost."""
 
     passed: bool
     base: str
     max_drop: Share
     same_test_images: bool
-    metrics: Metrics
+    metrics: Metrics | None
 
 
 def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
@@ -50,17 +50,23 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     COMPARISON.unlink(missing_ok=True)  # of an earlier run
     require_passed(paths.GATE, paths.WEIGHTS, "nothing is pushed")
     accuracy = read_metrics(paths.METRICS).accuracy
-    before = _metrics(base)
-    if before is None:
-        print(f"compare: accuracy {accuracy:.4f}")
+    own, theirs = (parse_lock(x) for x in (read_small_text(LOCK, MAX_LOCK_BYTES), _lock(base)))
+    if _digest(paths.METRICS, theirs) is None:
+        print(f"compare: {base} has no results yet to compare with; accuracy {accuracy:.4f}")
         return
-    drop = before.accuracy - accuracy
+    before = _metrics(base, theirs)
+    drop = before.accuracy - accuracy if before else 0.0
     passed = drop <= max_drop
-    locks = (read_small_text(LOCK, MAX_LOCK_BYTES), _lock(base) or "")
-    own, theirs = (_digest(TEST_IMAGES, parse_lock(lock)) for lock in locks)
-    same_images = own == theirs
+    same_images = _digest(TEST_IMAGES, own) == _digest(TEST_IMAGES, theirs)
     comparison = Comparison(passed, base, max_drop, same_images, before)
-    write_json(COMPARISON, asdict(comparison) | {"metrics": before.as_dict()})
+    write_json(COMPARISON, asdict(comparison) | {"metrics": before and before.as_dict()})
+    if before is None:  # with an error, no later model could be proposed either
+        print(
+            f"warning: compare: the metrics of {base} are lost, neither in the cache nor on the "
+            f"DVC remote; accuracy {accuracy:.4f} is compared with nothing",
+            file=sys.stderr,
+        )
+        return
     change = f"accuracy {accuracy:.4f}, on {base} {before.accuracy:.4f}"
     if not same_images:
         change += " of other test images"
@@ -77,43 +83,43 @@ def read_comparison() -> Comparison:
     return read_record(COMPARISON, Comparison, "run ci.compare again")
 
 
-def _metrics(revision: str) -> Metrics | None:
-    """The metrics of the evaluate stage at a revision; None, and a line why, if there are none."""
-    digest = _digest(paths.METRICS, parse_lock(_lock(revision) or ""))
-    if digest is None:
-        print(f"compare: {revision} has no results yet to compare with")
-        return None
+def _metrics(base: str, stages: Mapping[str, LockedStage]) -> Metrics | None:
+    """The metrics that the base's dvc.lock names; None if they are lost.
+
+    Raises UserError if they cannot be read, also from a remote that has nothing of that dvc.lock.
+    """
     import dvc.api
-    from dvc.exceptions import DvcException
 
     from ci.objects import opened_remote
 
     try:
-        content = dvc.api.read(paths.METRICS.as_posix(), rev=revision, mode="rb")
-    except (DvcException, OSError) as error:
+        content = dvc.api.read(paths.METRICS.as_posix(), rev=base, mode="rb")
+    except Exception as error:  # whatever the remote's kind raises
+        outs = [
+            Out(name, Path(out.path), out.md5)
+            for name, stage in stages.items()
+            for out in stage.outs
+            if out.md5
+        ]
+        (metrics,) = [out for out in outs if out.path == paths.METRICS]
         with opened_remote("the DVC remote", "read") as remote:
-            is_lost = remote.lacks(Out("evaluate", paths.METRICS, digest))
-        if not is_lost:
-            raise UserError(f"the metrics of {revision} cannot be read: {error}") from None
-        # With an error, no later model could be proposed either.
-        print(
-            f"warning: compare: the metrics of {revision} are neither in the cache nor on the DVC "
-            "remote; this model is compared with nothing",
-            file=sys.stderr,
-        )
-        return None
-    source = f"{paths.METRICS} of {revision}"
+            if remote.lacks(metrics) and remote.holds_any(outs):
+                return None
+        raise UserError(
+            f"the metrics of {base} cannot be read, and the DVC remote may be another: {error}"
+        ) from None
+    source = f"{paths.METRICS} of {base}"
     return parse_record(content, Metrics, source, "run the stage evaluate there again, and push")
 
 
-def _lock(revision: str) -> str | None:
-    """The content of dvc.lock at a revision; None if it has none there."""
+def _lock(revision: str) -> str:
+    """The content of dvc.lock at a revision; empty if it has none there."""
     if git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
         raise UserError(
             f"git knows no revision {revision}; `git fetch` it, or name another with --base "
             "(COMPARE_WITH)"
         )
-    return git("show", f"{revision}:./{LOCK}")
+    return git("show", f"{revision}:./{LOCK}") or ""
 
 
 def _digest(path: Path, stages: Mapping[str, LockedStage]) -> str | None:

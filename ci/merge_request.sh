@@ -28,8 +28,7 @@ if (($#)) && git show HEAD:dvc.lock 2>/dev/null | cmp --silent - "$lock"; then
 fi
 gitlab fetch --quiet --prune "$CI_PROJECT_URL.git" '+refs/heads/*:refs/remotes/origin/*'
 tip=$(git rev-parse --quiet --verify refs/remotes/origin/retrain || true)
-# A merge of the main branch is nobody's work.
-theirs=$(git log --no-merges --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD "origin/$CI_DEFAULT_BRANCH" |
+theirs=$(git log --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD "origin/$CI_DEFAULT_BRANCH" |
     grep --invert-match --fixed-strings " <$email>)" || true)
 if [[ $theirs ]]; then
     echo "error: the branch retrain has commits that are not this job's:

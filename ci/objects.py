@@ -29,15 +29,21 @@ class Remote:
 
         Empty if it is there.
         """
+        is_folder = self._place.fs.protocol == "ssh"
         try:
-            self._place.fs.ls(self._place.path)
-        except FileNotFoundError as error:
-            if self._place.fs.protocol == "ssh":
+            self._place.fs.ls(self._place.path if is_folder else self._store.path)
+        except FileNotFoundError as error:  # also for a bucket that is still empty
+            if is_folder:
                 return "There is no such folder on the server; make it if the remote is a new one"
-            answer = getattr(error.__cause__, "response", {})  # S3's, also for an empty remote
+            answer = getattr(error.__cause__, "response", {})  # S3's
             if answer.get("Error", {}).get("Code") == "NoSuchBucket":
                 return "There is no such bucket"
         return ""
+
+    def holds_any(self, outs: Iterable[Out]) -> bool:
+        """Whether anything of these is on the remote itself; else it may be another one."""
+        digests = [md5 for out in outs for md5 in objects(out).values()]
+        return bool(list(self._store.oids_exist(digests)))
 
     def lacks(self, out: Out) -> dict[Path, str]:
         """What neither the cache nor the remote has of an output: {path: digest}."""

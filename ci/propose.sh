@@ -23,9 +23,12 @@ title="Results of training at $revision"
 
 git fetch --quiet --prune origin '+refs/heads/*:refs/remotes/origin/*'
 tip=$(git rev-parse --quiet --verify refs/remotes/origin/retrain || true)
-# A merge of main, as by the button "Update branch", is nobody's work.
-theirs=$(git log --no-merges --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD origin/main |
-    grep --invert-match --fixed-strings " <$GIT_COMMITTER_EMAIL>)" || true)
+commits() {
+    git log "$@" --format='%h %s (%cn <%ce>)' "${tip:-HEAD}" --not HEAD origin/main
+}
+# The button "Update branch" merges main, which is nobody's work.
+theirs=$({ commits --no-merges && commits --merges | grep -vF "(GitHub <noreply@github.com>)"; } |
+    grep -vF " <$GIT_COMMITTER_EMAIL>)" || true)
 if [[ $theirs ]]; then
     echo "error: propose: the branch retrain has commits that are not this job's, which are kept:
 $theirs

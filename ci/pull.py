@@ -19,7 +19,7 @@ def pull() -> None:
 
     With the run-cache, `dvc repro --pull` restores every stage that has run anywhere before. If
     nobody has what dvc.lock names, its stage is taken for one that has not run. Raises UserError
-    if the remote cannot be read.
+    if the remote cannot be read, or is not that of dvc.lock.
     """
     description = find_remote()
     reason = None
@@ -27,11 +27,18 @@ def pull() -> None:
         dvc("fetch", "--run-cache")
     except UserError as error:  # also for a file of a folder that the remote lacks
         reason = error
+    recorded = recorded_outs()
     with opened_remote(description, "read") as remote:
         if missing := remote.explain_missing():
             raise unusable(description, "read", reason or missing)
-        incomplete = [out for out in recorded_outs() if not is_cached(out)]
+        incomplete = [out for out in recorded if not is_cached(out)]
         lost = {out: absent for out in incomplete if (absent := remote.lacks(out))}
+        if lost and len(lost) == len(recorded) and not remote.holds_any(recorded):
+            raise UserError(
+                f"neither {description} nor this machine has anything that {LOCK} names: is it the "
+                "right remote, and mounted? `dvc push` the results where they are, or, if they are "
+                f"gone for good, take {LOCK} out of the repository"
+            )
     if len(lost) < len(incomplete) or (reason and not lost):
         raise unusable(description, "read", reason)
     if lost:

@@ -53,9 +53,10 @@ def find_remote() -> str:
 def _refuse_password(url: str, what: str) -> None:
     """Raises UserError if the address has a password in it."""
     if re.match(r"[^:]+://[^/@]*:[^/@]*@", url):
+        instead = f", and give the private key in {KEY}" if url.startswith("ssh://") else ""
         raise UserError(
             f"{what} has a password in it, which would be in the list of processes and in the "
-            f"log; take it out, and give the private key in {KEY}"
+            f"log; take it out{instead}"
         )
 
 

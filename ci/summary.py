@@ -61,6 +61,9 @@ def _verdicts(comparison: Comparison | None) -> list[str]:
         lines.append(f"- Gate: **{_word(verdict.passed)}** ({'; '.join(checks)})")
     if comparison is None:
         return [*lines, "- Comparison: none was made"]
+    if comparison.metrics is None:
+        base = for_markdown(comparison.base)
+        return [*lines, f"- Comparison with {base}: **none was made**, its metrics are lost"]
     images = "" if comparison.same_test_images else ", on other test images"
     return [
         *lines,
@@ -75,7 +78,7 @@ def _word(passed: bool) -> str:
 
 def _figures(metrics: Metrics, comparison: Comparison | None) -> list[str]:
     columns = {"this run": metrics}
-    if comparison:
+    if comparison and comparison.metrics:
         columns[comparison.base] = comparison.metrics
     rows = [["test split", *columns]]
     rows += [

@@ -1,6 +1,7 @@
 """A remote behind SSH: the job's key is used, and is a file for its owner alone."""
 
 import asyncio
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -55,10 +56,12 @@ def test_the_key_of_the_job_opens_the_remote(server, on_main, here, tmp_path):
     done = call("push", project, **job)
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
-    (project / "reports/evaluate/metrics.json").unlink()
+    shutil.copytree(tmp_path / "remote", tmp_path / "stored", dirs_exist_ok=True)
+    metrics = project / "reports/evaluate/metrics.json"
+    metrics.unlink()
     done = call("pull", project, DVC_SSH_KEY=key, **job)
     assert done.returncode == 0, done.stderr
-    assert "warning: pull: neither the remote nor this machine has reports/evaluate" in done.stderr
+    assert metrics.exists()
     file = project / ".dvc/tmp/ssh_key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -81,3 +84,6 @@ def test_a_missing_folder_is_no_empty_remote(server, on_main):
     assert "not-mounted) cannot be read; check its address" in done.stderr
     assert "There is no such folder on the server; make it if the remote is a new" in done.stderr
     assert "made again" not in done.stderr
+    done = call("pull", project, DVC_REMOTE_URL=address, DVC_SSH_KEY=key)
+    assert done.returncode == 1
+    assert "has anything that dvc.lock names: is it the right remote, and mounted?" in done.stderr
