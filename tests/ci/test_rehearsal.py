@@ -151,8 +151,8 @@ def test_another_model_is_not_blocked_by_lost_metrics_of_main(merged, half, tmp_
     job = rehearse(folder, str(remote))
     assert job.failed is None, job.log
     assert "warning: pull: neither the remote nor this machine has reports/evaluate/met" in job.log
-    assert "warning: compare: the metrics of origin/main are neither in the cache nor on" in job.log
-    assert "- Comparison: none was made" in job.summary
+    assert "warning: compare: the metrics of origin/main are lost" in job.log
+    assert "- Comparison with origin/main: **none was made**, its metrics are lost" in job.summary
     assert "push: to the DVC remote" in job.log
 
 

@@ -1,6 +1,6 @@
 """The training job in a container, as GitHub's runner creates it, runs its steps and cancels it.
 
-REHEARSAL_NETWORK names another network than the host's.
+REHEARSAL_NETWORK names another network than the host's. Podman needs catatonit for `--init`.
 """
 
 import shutil
