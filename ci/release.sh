@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Attach the model to the release of a tag: the folder `artifacts` as an archive, with its
 # digest and the signatures that ci/sign.sh has made. Fails if there is none, or dvc.lock at the
-# tag names another model. Needs git and gh.
+# tag is another. Needs git and gh.
 #
 #   ci/release.sh v1.0 RESULTS        RESULTS holds dvc.lock, artifacts/ and artifacts.sig*
 set -euo pipefail
