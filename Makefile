@@ -61,7 +61,7 @@ test-slow: $(READY) ## The slow tests: whole pipelines, kills, rehearsals, brows
 test-containers: $(READY) ## The tests in the images that `make image` has built, with Docker or Podman
 	$(if $(filter command,$(origin ENGINE)),ENGINE=$(ENGINE)) python -m pytest -m container -n 0
 
-mutations: $(READY) ## Break the core in 25 places, each of which a test has to catch (15 minutes on 2 cores)
+mutations: $(READY) ## Break the core place by place; a test has to catch each (15 minutes on 2 cores)
 	python -m tests.mutations
 
 check: $(READY) ## Format, lint, types, workflows, Dockerfile

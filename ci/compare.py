@@ -15,7 +15,7 @@ from alexnet.evaluation.results import Metrics, read_metrics
 from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
 from ci.git import git
 from stages import paths
-from stages.runtime.dvc_files import LOCK, LockedStage, Out, parse_lock
+from stages.runtime.dvc_files import LOCK, LockedStage, outs_of, parse_lock
 
 COMPARISON = Path("reports/comparison.json")
 MAX_LOCK_BYTES = 1_000_000  # the project's own has 20,000
@@ -50,7 +50,8 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     COMPARISON.unlink(missing_ok=True)  # of an earlier run
     require_passed(paths.GATE, paths.WEIGHTS, "nothing is pushed")
     accuracy = read_metrics(paths.METRICS).accuracy
-    own, theirs = (parse_lock(x) for x in (read_small_text(LOCK, MAX_LOCK_BYTES), _lock(base)))
+    own = parse_lock(read_small_text(LOCK, MAX_LOCK_BYTES))
+    theirs = parse_lock(_lock(base))
     if _digest(paths.METRICS, theirs) is None:
         print(f"compare: {base} has no results yet to compare with; accuracy {accuracy:.4f}")
         return
@@ -95,12 +96,7 @@ def _metrics(base: str, stages: Mapping[str, LockedStage]) -> Metrics | None:
     try:
         content = dvc.api.read(paths.METRICS.as_posix(), rev=base, mode="rb")
     except Exception as error:  # whatever the remote's kind raises
-        outs = [
-            Out(name, Path(out.path), out.md5)
-            for name, stage in stages.items()
-            for out in stage.outs
-            if out.md5
-        ]
+        outs = [out for name, stage in stages.items() for out in outs_of(name, stage)]
         (metrics,) = [out for out in outs if out.path == paths.METRICS]
         with opened_remote("the DVC remote", "read") as remote:
             if remote.lacks(metrics) and remote.holds_any(outs):

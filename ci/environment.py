@@ -8,14 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from alexnet.files import atomic_write, read_json
+from alexnet.files import read_json
 from ci.git import git
+from ci.lock import read_lock, write_lock
 from ci.remote import dvc
 from stages import paths
 from stages.runtime.dvc_files import LOCK, parse_lock
@@ -42,16 +40,15 @@ def environment() -> None:
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
     _repro("--pull", "preprocess")
-    before = _read_lock()["stages"]["train"].get("outs", [])
+    before = read_lock()["stages"]["train"].get("outs", [])
     _repro("--force", "--single-item", "train")
-    lock = _read_lock()
+    lock = read_lock()
     lock["stages"].pop("export", None)  # what dvc.lock lacks runs
     train = lock["stages"]["train"]
     is_same = _weights(train["outs"]) == _weights(before)
     if is_same:  # then only the training time is new, which is no result
         train["outs"] = before
-    with atomic_write(LOCK) as temporary:
-        YAML().dump(lock, temporary)
+    write_lock(lock)
     if is_same:
         dvc("checkout", "--force", "train")
 
@@ -61,10 +58,6 @@ def _repro(*arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments])
     if done.returncode:
         raise UserError(f"`dvc repro {' '.join(arguments)}` failed; the reason is above")
-
-
-def _read_lock() -> Any:
-    return YAML().load(LOCK)
 
 
 def _weights(outs: Iterable[Mapping[str, str]]) -> str | None:

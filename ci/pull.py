@@ -4,11 +4,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from alexnet.cli.app import run
 from alexnet.errors import UserError
-from alexnet.files import abbreviate, atomic_write
+from alexnet.files import abbreviate
+from ci.lock import read_lock, write_lock
 from ci.objects import is_cached, opened_remote, unusable
 from ci.remote import dvc, find_remote
 from stages.runtime.dvc_files import LOCK, Out, recorded_outs
@@ -62,12 +61,10 @@ def _forget(lost: Mapping[Out, Mapping[Path, str]]) -> None:
         f"names; made again by: {', '.join(stages)}",
         file=sys.stderr,
     )
-    yaml = YAML()
-    values = yaml.load(LOCK)
+    lock = read_lock()
     for stage in stages:
-        values["stages"][stage] = {"cmd": values["stages"][stage]["cmd"]}
-    with atomic_write(LOCK) as temporary:
-        yaml.dump(values, temporary)
+        lock["stages"][stage] = {"cmd": lock["stages"][stage]["cmd"]}
+    write_lock(lock)
 
 
 if __name__ == "__main__":

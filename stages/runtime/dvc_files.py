@@ -81,11 +81,16 @@ def recorded_outs() -> list[Out]:
     """
     stages = parse_lock(LOCK.read_bytes()) if LOCK.exists() else {}
     return [
-        Out(name, Path(out.path), out.md5)
+        out
         for name, values in _pipeline().items()
-        for out in stages.get(name, LockedStage()).outs
-        if out.md5 is not None and Path(out.path) in _declared_outs(values)
+        for out in outs_of(name, stages.get(name, LockedStage()))
+        if out.path in _declared_outs(values)
     ]
+
+
+def outs_of(name: str, stage: LockedStage) -> list[Out]:
+    """The outputs of the stage of that name that have been recorded."""
+    return [Out(name, Path(out.path), out.md5) for out in stage.outs if out.md5 is not None]
 
 
 def parse_lock(content: bytes | str) -> dict[str, LockedStage]:

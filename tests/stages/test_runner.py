@@ -68,13 +68,12 @@ def built_from(content: bytes | None) -> dict[str, str]:
 
 
 def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
-    lock = LOCK
-    assert lock == paths.LOCK
+    assert LOCK == paths.LOCK
     install("docker", **built_from(b"numpy\n"))
     install("podman", **built_from(b"torch\n"))
     assert resolve_runtime("auto")[1] == "in docker", "a project without a lock takes any image"
-    lock.write_bytes(b"torch\n")
-    other = f"docker's image {IMAGE} was built from another {lock}; `make image` renews it"
+    LOCK.write_bytes(b"torch\n")
+    other = f"docker's image {IMAGE} was built from another {LOCK}; `make image` renews it"
     advice = "STAGE_RUNTIME=docker takes it as it is"
     assert resolve_runtime("auto")[1] == f"{FOUND} ({other}, {advice})"
     assert resolve_runtime("docker")[1] == f"in docker\nwarning: {other}"
@@ -84,10 +83,10 @@ def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
         install(name, **built_from(None))
     engine, line = resolve_runtime("auto")
     assert engine is None
-    unknown = f"podman's image {IMAGE} does not name its {lock}; `make image` renews it"
+    unknown = f"podman's image {IMAGE} does not name its {LOCK}; `make image` renews it"
     assert line.startswith("on the host (docker's image")
     assert line.endswith(f"{unknown}, STAGE_RUNTIME=podman takes it as it is)")
-    with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {lock}"):
+    with pytest.raises(UserError, match=f"podman's image {IMAGE} does not name its {LOCK}"):
         resolve_runtime("auto", host_allowed=False)
 
 
@@ -95,7 +94,9 @@ def test_auto_takes_an_image_of_the_lock_for_cpus_until_the_other_changes(instal
     LOCK.write_bytes(b"torch\n")
     (line,) = [x for x in (ROOT / "Makefile").read_text().splitlines() if "sed -i" in x]
     CPU_LOCK.write_bytes(b"torch+cpu\n")
-    subprocess.run(["sh", "-c", line.strip().replace("$$", "$")], env={"PATH": "/usr/bin:/bin"})
+    subprocess.run(
+        ["sh", "-c", line.strip().replace("$$", "$")], env={"PATH": "/usr/bin:/bin"}, check=True
+    )
     install("docker", **built_from(CPU_LOCK.read_bytes()))
     assert resolve_runtime("auto")[1] == "in docker"
     LOCK.write_bytes(b"a newer torch\n")
