@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
 from alexnet.files import message_of, read_small_text, shorten
+from alexnet.nested import dotted_keys
 
 MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
 MAX_MISTAKES = 10  # in one message
@@ -35,6 +36,9 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 SourceName = Annotated[str, Field(max_length=4096)]
 Device = Literal["auto", "cpu", "cuda"]
+# What torchvision's weights of ImageNet go with; alexnet/pretrained/published.py has their file.
+IMAGENET_SETTINGS = {"model.variant": "one-weird-trick", "data.channels": 3}
+IMAGENET_SETTINGS |= {"data.image_size": 256, "data.resize": "torchvision", "train.crop_size": 224}
 # The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
@@ -51,6 +55,7 @@ class Data(Section):
     sha256: Annotated[str, AfterValidator(str.lower)] | None
     image_size: Side
     channels: Literal[1, 3]
+    resize: Literal["bicubic", "torchvision"]
     val_fraction: Split
     test_fraction: Split
     split_seed: Seed
@@ -89,6 +94,20 @@ class Model(Section):
     variant: Variant
     dropout: Fraction
     ops: Literal["library", "reference"]
+    start_from: SourceName | None
+    start_source: SourceName | None
+
+    @model_validator(mode="after")
+    def _start_is_a_name(self) -> "Model":
+        for key in ("start_from", "start_source"):
+            value = getattr(self, key)
+            if value is not None and (not value.strip() or "\0" in value):
+                raise ValueError(f"{key}: is no path; set it to null for none")
+        return self
+
+
+# Keys of `model` that say where weights come from: what they hold decides the result.
+ORIGIN_ONLY = {"start_from", "start_source"}
 
 
 class Train(Section):
@@ -99,6 +118,8 @@ class Train(Section):
     collapse_fc1: Literal["auto", "off"]
     init: Literal["default", "whitened"]
     batch_norm: Literal["none", "folded"]
+    freeze: Literal["none", "features", "all_but_last"]
+    pretrained_lr_scale: Rate
     epochs: Count
     batch_size: Count
     learning_rate: Rate
@@ -112,6 +133,7 @@ class Train(Section):
     warmup_fraction: Fraction
     ema_decay: Fraction
     label_smoothing: Fraction
+    augmentation: Literal["random", "none"]
     crop_size: Side | None
     crop_padding: Pixels
     hflip: Literal["none", "random", "alternating"]
@@ -221,6 +243,34 @@ class Params(Section):
             raise ValueError(
                 "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _imagenet_fits(self) -> "Params":
+        values = dict(dotted_keys(self.model_dump()))
+        wrong = [
+            f"{key} {wanted} (it is {values[key]})"
+            for key, wanted in IMAGENET_SETTINGS.items()
+            if values[key] != wanted
+        ]
+        if self.model.start_from == "imagenet" and wrong:
+            raise ValueError(
+                f"model.start_from: imagenet needs {', '.join(wrong)}; the preset imagenet sets all "
+                "of it"
+            )
+        if self.model.start_source is not None and self.model.start_from != "imagenet":
+            raise ValueError("model.start_source: is of imagenet's weights; set it to null")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_frozen_without_a_parent(self) -> "Params":
+        if self.model.start_from is None:
+            for key, plain in (("freeze", "none"), ("pretrained_lr_scale", 1.0)):
+                if getattr(self.train, key) != plain:
+                    raise ValueError(
+                        f"train.{key}: needs weights to start from (model.start_from); without "
+                        f"any, set it to {plain}"
+                    )
         return self
 
     @model_validator(mode="after")

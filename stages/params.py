@@ -23,7 +23,7 @@ from stages.runtime.engine import PARAMS_SHA256
 # (Where the source came from is download's, and may be a path of this machine.)
 RECORDED: dict[Path, dict[str, set[str]]] = {
     paths.PREPROCESS_PARAMS: {"data": {"source", "sha256"}},
-    paths.TRAIN_PARAMS: {"model": set(), "train": config.EXECUTION_ONLY},
+    paths.TRAIN_PARAMS: {"model": config.ORIGIN_ONLY, "train": config.EXECUTION_ONLY},
     paths.EVALUATE_PARAMS: {"evaluate": set()},
 }
 

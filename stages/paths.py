@@ -17,8 +17,12 @@ PROCESSED = Path("data/processed")
 
 PREPROCESS_PARAMS = Path("reports/preprocess/params.json")
 
+PRETRAINED = Path("models/pretrained.safetensors")  # empty where nothing is started from
+PRETRAINED_RECORD = Path("models/pretrained.json")
+
 WEIGHTS = Path("models/weights.safetensors")
 TRAIN_PARAMS = Path("reports/train/params.json")
+WARM_START = Path("reports/train/warm_start.json")
 HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
 TIMING = Path("reports/train/timing.json")

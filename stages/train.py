@@ -252,17 +252,19 @@ def run_key(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> dict[str, Any]:
     """All that decides the bytes of a training: parameters, data, code and hardware."""
-    from alexnet.config import EXECUTION_ONLY
+    from alexnet.config import EXECUTION_ONLY, ORIGIN_ONLY
     from alexnet.training.checkpoint import hardware_fingerprint
     from alexnet.training.checkpoint_store import file_digests
 
     library = Path(config.__file__).parent
     modules = [module for room in CODE for module in (library / room).rglob("*.py")]
+    models = paths.PRETRAINED.parent
     names = ("meta.json", "train.safetensors", "val.safetensors")
     return {
-        "model": values.model.model_dump(),
+        "model": values.model.model_dump(exclude=ORIGIN_ONLY),
         "train": values.train.model_dump(exclude=EXECUTION_ONLY),
         "data": file_digests([paths.PROCESSED / name for name in names], paths.PROCESSED),
+        "pretrained": file_digests([paths.PRETRAINED, paths.PRETRAINED_RECORD], models),
         "code": file_digests([library / "seeding.py", *modules], library),
         "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
         "dtype": str(device_config.dtype),  # as `auto` has resolved it

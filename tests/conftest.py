@@ -37,8 +37,8 @@ CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 # Colour images of 32x32 pixels.
 METADATA = ModelMetadata("cifar", CLASSES, 32, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
 
-STAGES = ("download", "preprocess", "train", "profile", "evaluate", "gate", "repeat", "plot")
-STAGES += ("export",)
+STAGES = ("pretrained", "download", "preprocess", "train", "profile", "evaluate", "gate", "repeat")
+STAGES += ("plot", "export")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

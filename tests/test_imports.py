@@ -18,6 +18,7 @@ ROOMS = {
     "alexnet": set(),  # the ground floor itself
     "alexnet/data": set(),
     "alexnet/network": set(),
+    "alexnet/pretrained": BELOW_TRAINING | {"inference"},
     "alexnet/training": BELOW_TRAINING,
     "alexnet/evaluation": BELOW_TRAINING | {"training"},
     "alexnet/inference": {"data.images"},
@@ -25,7 +26,7 @@ ROOMS = {
     "alexnet/report": BELOW_EXPORT,
     "alexnet/export": BELOW_EXPORT | {"inference"},
     "alexnet/cli": BELOW_EXPORT | {"inference", "serving", "report", "export"},
-    "stages": BELOW_EXPORT | {"report", "export", "cli", "stages"},
+    "stages": BELOW_EXPORT | {"report", "export", "cli", "pretrained", "stages"},
     "stages/runtime": {"cli", "stages.params", "stages.paths", "training.checkpoint_store"},
 }
 

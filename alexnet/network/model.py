@@ -39,6 +39,7 @@ class AlexNet(nn.Module):
 
     conv1: nn.Conv2d  # takes the images
     fc1: nn.Linear  # takes the last maps, flattened
+    fc3: nn.Linear  # gives the logits
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ WORDS = {
     "dtype": ("{}", "{}"),
     "compiled": ("compiled: {}", "compiled: {}"),
 }
+FOLDERS = {"code": "alexnet", "data": "data/processed", "pretrained": "models"}  # of files
 MISSING = object()
 
 
@@ -62,8 +63,8 @@ def describe_differences(differences: Mapping[str, tuple[Any, Any]]) -> str:
     made, remedies, files = [], [], 0
     for path, (theirs, ours) in list(differences.items())[:NUM_NAMED]:
         room, _, name = path.partition(".")
-        if room in ("code", "data"):
-            file = f"alexnet/{name}" if room == "code" else f"data/processed/{name}"
+        if room in FOLDERS:
+            file = f"{FOLDERS[room]}/{name}"
             files += 1
             missing = "without" if theirs is MISSING else "with another"
             made.append(f"with {file}, which is gone" if ours is MISSING else f"{missing} {file}")

@@ -1,0 +1,56 @@
+"""The weights that a training starts from, as two files: their values, and whose they are.
+
+The values are a file of weights like a training's own (`alexnet.network.weights`), in the parent's
+variant, with its classes, its image size and its normalisation.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from alexnet.errors import UserError
+from alexnet.files import Sha256, read_record, write_json, write_text
+from alexnet.network.model import AlexNet
+from alexnet.network.weights import ModelMetadata, load_weights, save_weights
+
+ADVICE = "run the stage pretrained again"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Whose weights they are. sha256: of the file that was handed in; of an artifact, its model's.
+
+    `imagenet`: torchvision's, whose classes are ImageNet's. `weights`: a training's. `artifact`: an
+    exported model's.
+    """
+
+    kind: Literal["imagenet", "weights", "artifact"]
+    sha256: Sha256
+
+
+class ParentNetwork(NamedTuple):
+    """A parent with its network, in eval mode."""
+
+    parent: Parent
+    model: AlexNet
+    metadata: ModelMetadata
+
+
+def save_parent(weights: Path, record: Path, network: ParentNetwork | None) -> None:
+    """Write both files; None: without a parent, when the weights are an empty file."""
+    if network is None:
+        write_text(weights, "")
+        write_json(record, None)
+    else:
+        save_weights(weights, network.model, network.metadata)
+        write_json(record, asdict(network.parent))
+
+
+def load_parent(weights: Path, record: Path) -> ParentNetwork | None:
+    """Raises UserError if a file is missing or damaged, or if the two do not belong together."""
+    parent = read_record(record, Parent | None, ADVICE)  # type: ignore[arg-type]
+    if parent is None:
+        if not weights.exists() or weights.stat().st_size:
+            raise UserError(f"{weights}: is not empty, where {record} has no parent; {ADVICE}")
+        return None
+    return ParentNetwork(parent, *load_weights(weights))

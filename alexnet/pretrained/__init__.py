@@ -1,0 +1,1 @@
+"""The weights that a training can start from: published ones, a run's own, an artifact's."""

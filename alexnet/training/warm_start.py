@@ -1,0 +1,91 @@
+"""A warm start: the initial weights of a network from those of another, its parent.
+
+Every layer but fc3 takes the parent's weights. fc3 has a row for each class: that of a class which
+the parent has, by its name, is the parent's; the others start anew. ImageNet's classes are its
+own, so that of its fc3 nothing is taken.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from alexnet.errors import UserError
+from alexnet.files import abbreviate
+from alexnet.network.model import AlexNet
+from alexnet.network.parent import Parent, ParentNetwork
+from alexnet.network.weights import ModelMetadata
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """The contents of reports/train/warm_start.json, if there is a parent.
+
+    Classes by name: matched have the parent's rows of fc3, new ones start anew, dropped ones are
+    the parent's alone (none of ImageNet's is listed).
+    """
+
+    parent: Parent
+    matched: tuple[str, ...]
+    new: tuple[str, ...]
+    dropped: tuple[str, ...]
+    freeze: str  # train.freeze
+
+    @property
+    def fresh_layers(self) -> frozenset[str]:
+        """The layers that were not trained before, or not in every row."""
+        return frozenset({"fc3"} if self.new else ())
+
+    def describe(self) -> str:
+        """In one line, for the log."""
+        if self.parent.kind == "imagenet":
+            return f"starts from ImageNet's weights; fc3 starts anew for {len(self.new)} classes"
+        parts = [f"{len(self.matched)} of {len(self.matched) + len(self.new)} classes matched"]
+        parts += [f"new: {abbreviate(self.new)}"] if self.new else []
+        parts += [f"dropped: {abbreviate(self.dropped)}"] if self.dropped else []
+        return f"starts from the weights {self.parent.sha256[:12]}; {'; '.join(parts)}"
+
+
+@torch.no_grad()
+def start_from(
+    model: AlexNet, metadata: ModelMetadata, network: ParentNetwork, freeze: str
+) -> WarmStart:
+    """Give `model` the parent's weights.
+
+    Raises UserError if the parent is of another variant, of other channels or of another image
+    size, or if none of its classes is among the model's.
+    """
+    parent, theirs, their_metadata = network
+    for what, key, own, other in (
+        ("variant", "model.variant", metadata.variant, their_metadata.variant),
+        ("channels", "data.channels", metadata.channels, their_metadata.channels),
+        ("image size", "train.crop_size", metadata.image_size, their_metadata.image_size),
+    ):
+        if own != other:
+            raise UserError(
+                f"model.start_from: its {what} is {other}, and this network's {own}; set {key} to "
+                f"{other}, or start from other weights"
+            )
+    fresh_weight, fresh_bias = model.fc3.weight.clone(), model.fc3.bias.clone()
+    weights = theirs.state_dict()
+    fc3_weight, fc3_bias = weights.pop("fc3.weight"), weights.pop("fc3.bias")
+    rows = {name: row for row, name in enumerate(their_metadata.classes)}
+    if parent.kind == "imagenet":
+        rows = {}
+    matched = tuple(name for name in metadata.classes if name in rows)
+    if not matched and parent.kind != "imagenet":
+        raise UserError(
+            "model.start_from: none of its classes is one of this data set's. Its are "
+            f"{abbreviate(their_metadata.classes)}; the data set's are "
+            f"{abbreviate(metadata.classes)}"
+        )
+    for row, name in enumerate(metadata.classes):
+        if name in rows:
+            fresh_weight[row], fresh_bias[row] = fc3_weight[rows[name]], fc3_bias[rows[name]]
+    model.load_state_dict(weights | {"fc3.weight": fresh_weight, "fc3.bias": fresh_bias})
+    return WarmStart(
+        parent,
+        matched,
+        tuple(name for name in metadata.classes if name not in rows),
+        tuple(name for name in rows if name not in metadata.classes),
+        freeze,
+    )
