@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet import config
 from alexnet.cli.app import run
+from alexnet.errors import UserError
 from alexnet.signals import StoppedBySignal, TrainingInterrupted
 from stages import paths
 from stages.params import load, record
@@ -20,6 +21,7 @@ from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
     from alexnet.data.dataset import Meta
+    from alexnet.network.parent import ParentNetwork
     from alexnet.training.checkpoint import Checkpoints
     from alexnet.training.device import DeviceConfig
     from alexnet.training.distributed import DistributedContext
@@ -153,12 +155,15 @@ def _fit(
     from alexnet.training.loader import Split
     from alexnet.training.tensorboard import Events
     from alexnet.training.trainer import Trainer
+    from alexnet.training.warm_start import start_from
 
-    metadata = ModelMetadata(
-        values.model.variant, meta.classes, values.crop_size, meta.mean, meta.std
-    )
+    parent = _parent(values)
+    # A parent's weights go with its normalisation.
+    mean, std = (meta.mean, meta.std) if parent is None else parent.metadata.normalisation
+    metadata = ModelMetadata(values.model.variant, meta.classes, values.crop_size, mean, std)
     torch.manual_seed(values.train.seed)
     model = build(metadata, values.model.dropout)
+    warm_start = parent and start_from(model, metadata, parent, values.train.freeze)
     if values.model.ops == "reference":
         model = with_reference_operations(model)
     writes_events = distributed.is_main_process and values.train.tensorboard
@@ -196,10 +201,23 @@ def _fit(
             device_config,
             distributed,
             checkpoints,
+            warm_start=warm_start,
             use_cuda_graph=values.model.ops == "library",
         )
         trainer.fit(on_epoch)
     return trainer
+
+
+def _parent(values: config.Params) -> "ParentNetwork | None":
+    """The weights to start from; None: the training starts from nothing."""
+    from alexnet.network.parent import ADVICE, load_parent
+
+    if values.model.start_from is None:
+        return None
+    parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
+    if parent is None:
+        raise UserError(f"{paths.PRETRAINED_RECORD}: names no weights to start from; {ADVICE}")
+    return parent
 
 
 def _write_history(trainer: "Trainer", sync: bool) -> None:
@@ -223,6 +241,7 @@ def _write_results(trainer: "Trainer") -> None:
     metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
     write_json(paths.TRAIN_METRICS, metrics)
     write_json(paths.TIMING, {"seconds": state.total_seconds})
+    write_json(paths.WARM_START, trainer.warm_start and asdict(trainer.warm_start))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(
         f"weights in {paths.WEIGHTS}, history in {paths.HISTORY}; "

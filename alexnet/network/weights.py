@@ -41,6 +41,11 @@ class ModelMetadata:
         """Channels of the images."""
         return len(self.mean)
 
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """mean and std."""
+        return self.mean, self.std
+
 
 def build(metadata: ModelMetadata, dropout: float) -> AlexNet:
     """The network that the metadata describes, with initial weights.

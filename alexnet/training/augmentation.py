@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from alexnet import config
-from alexnet.network.inputs import normalise
+from alexnet.network.inputs import centre_crop, normalise
 from alexnet.training.color import ColorJitter, PCALighting
 from alexnet.training.occlusion import CutMix, Cutout, RandomErasing
 from alexnet.training.transforms import (
@@ -58,9 +58,7 @@ class Augmentation:
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
         training_images = TrainingImages(images, self.crop_size, std, device)
-        self.transforms = [
-            kind(params, training_images) for kind in TRANSFORMS if kind.is_active(params)
-        ]
+        self.transforms = [kind(params, training_images) for kind in active_transforms(params)]
         self.columns: dict[str, slice] = {}  # of each transform, by its name
         end = 0
         for transform in self.transforms:
@@ -97,7 +95,7 @@ class Augmentation:
         """Crop, flip and their kind as one gather: uint8 (N, crop_size, crop_size, C)."""
         gathers = [each for each in self.transforms if isinstance(each, GatherTransform)]
         if not gathers:
-            return images
+            return centre_crop(images, self.crop_size)
         n, height, width, channels = images.shape
         rows = columns = torch.arange(self.crop_size, device=images.device)[None]  # (1, S)
         for transform in reversed(gathers):  # from the result back to the stored image
@@ -110,6 +108,13 @@ class Augmentation:
         return gathered.view(n, self.crop_size, self.crop_size, channels)
 
 
+def active_transforms(params: config.Train) -> list[type[Transform]]:
+    """Those that `params` ask for, in the order in which they act."""
+    if params.augmentation == "none":
+        return []
+    return [kind for kind in TRANSFORMS if kind.is_active(params)]
+
+
 def describe_augmentation(params: config.Train) -> str:
     """What training does to each image, in the order in which it is done; "" if nothing."""
-    return ", ".join(kind.description(params) for kind in TRANSFORMS if kind.is_active(params))
+    return ", ".join(kind.description(params) for kind in active_transforms(params))

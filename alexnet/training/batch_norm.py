@@ -19,7 +19,7 @@ running ones would not even be right: Izmailov et al., arXiv 1803.05407, section
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import torch
@@ -27,7 +27,6 @@ from torch import Tensor, nn
 
 from alexnet.errors import UserError
 from alexnet.network.convolution import Conv2d
-from alexnet.network.model import AlexNet
 from alexnet.network.reference.network import ReferenceConv2d, ReferenceLinear
 from alexnet.network.reference.normalisation import BatchNormalisation
 from alexnet.training.distributed import SINGLE_PROCESS, DistributedContext
@@ -99,7 +98,9 @@ NORMALISED: dict[type[nn.Module], type[Normalised]] = {
 }
 
 
-def with_batch_norm(model: AlexNet, distributed: DistributedContext = SINGLE_PROCESS) -> AlexNet:
+def with_batch_norm(
+    model: nn.Module, distributed: DistributedContext = SINGLE_PROCESS
+) -> nn.Module:
     """The network to train in place of `model`, normalised behind every layer but the last.
 
     It shares all but the biases of these layers with `model`, the weights included. Raises
@@ -137,33 +138,48 @@ def _normalised(layer: nn.Conv2d | nn.Linear, distributed: DistributedContext) -
     return normalised
 
 
-@torch.no_grad()
 def exact_statistics(
-    network: AlexNet,
+    network: nn.Module,
     forward: Callable[[Tensor], object],
     images: Tensor,
     batch_size: int,
     distributed: DistributedContext = SINGLE_PROCESS,
 ) -> Statistics:
-    """The mean and variance of what each layer computes, over some of the training images.
+    """The mean and variance of what each normalisation gets, over some of the training images.
 
-    forward: `network`'s on a batch of `images`, which is normalised by its own statistics. Each
-    process has its shard of every batch; the result is the same in all of them.
+    forward: `network`'s on a batch of `images`, which is normalised by its own statistics.
     """
     norms = {
         name: layer.norm
         for name, layer in network.named_children()
         if isinstance(layer, Normalised)
     }
-    # By layer, float64 (3, channels): the sums of 1, x and x^2, of this process's images.
+    return statistics(network, norms, forward, images, batch_size, distributed)
+
+
+@torch.no_grad()
+def statistics(
+    network: nn.Module,
+    modules: Mapping[str, nn.Module],
+    forward: Callable[[Tensor], object],
+    images: Tensor,
+    batch_size: int,
+    distributed: DistributedContext = SINGLE_PROCESS,
+) -> Statistics:
+    """The mean and variance of what modules of `network` give, or a BatchNorm gets, by channel.
+
+    forward: `network`'s on a batch of `images`, of which NUM_IMAGES are taken. Each process has
+    its shard of every batch; the result is the same in all of them.
+    """
+    # By name, float64 (3, channels): the sums of 1, x and x^2, of this process's images.
     sums = {
-        name: norm.weight.new_zeros(3, len(norm.weight), dtype=torch.float64)
-        for name, norm in norms.items()
+        name: module.weight.new_zeros(3, len(module.weight), dtype=torch.float64)  # type: ignore
+        for name, module in modules.items()
     }
 
-    def record(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
-        def hook(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-            (x,) = inputs
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            x = inputs[0] if isinstance(module, BatchNorm) else output
             if len(x):
                 variance, mean = torch.var_mean(x.float(), (0, *range(2, x.dim())), correction=0)
                 mean, variance = mean.double(), variance.double()
@@ -176,18 +192,31 @@ def exact_statistics(
     rows = evenly_spaced(len(images), NUM_IMAGES)
     num_batches = math.ceil(len(rows) / batch_size)
     with ExitStack() as hooks:
-        for name, norm in norms.items():
-            hooks.enter_context(norm.register_forward_pre_hook(record(name)))
+        for name, module in modules.items():
+            hooks.enter_context(module.register_forward_hook(record(name)))
         for first in range(num_batches):
             # The images may be in the order of their classes: each batch has some from everywhere.
             batch = rows[first::num_batches]
             forward(images[batch[distributed.shard(len(batch))]])
-    statistics = {}
+    found = {}
     for name, own in sums.items():
         count, total, squares = distributed.all_reduce_sum(own)
         mean = total / count
-        statistics[name] = mean, squares / count - mean.square()
-    return statistics
+        found[name] = mean, squares / count - mean.square()
+    return found
+
+
+@torch.no_grad()
+def match_outputs(network: nn.Module, of_layers: Statistics) -> None:
+    """Let a normalised network begin as the one it was made of: scale = s, shift = m.
+
+    of_layers: the mean and variance of what its layers give without a normalisation.
+    """
+    for name, (mean, variance) in of_layers.items():
+        norm = network.get_submodule(name).norm
+        assert isinstance(norm, BatchNorm)
+        norm.weight.copy_((variance + EPS).sqrt())
+        norm.bias.copy_(mean)
 
 
 def fold(weights: dict[str, Tensor], statistics: Statistics) -> dict[str, Tensor]:

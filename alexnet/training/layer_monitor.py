@@ -83,7 +83,8 @@ class LayerMonitor:
 
     def rows(self, epoch: int, distributed: DistributedContext) -> list[LayerEpoch]:
         """The rows of an epoch (from 1), over all processes. Waits for the device."""
-        active = torch.cat(list(self.active_units.values())).float()
+        none = self.norms.new_zeros(0)  # no ReLU follows any layer if only the last one trains
+        active = torch.cat([none, *self.active_units.values()])
         is_active = distributed.all_reduce_sum(active) > 0
         sizes = [len(units) for units in self.active_units.values()]
         dead = {

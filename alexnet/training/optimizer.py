@@ -1,6 +1,7 @@
 """The optimizer, and the learning rate of each step."""
 
 import math
+from collections.abc import Collection, Container, Iterator
 from typing import Any
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 
 from alexnet import config
 from alexnet.network.collapse import Scale
-from alexnet.network.model import AlexNet
 from alexnet.training.batch_norm import BatchNorm
 from alexnet.training.muon import Muon
 
@@ -19,7 +19,13 @@ MAX_GROUPS = {"cpu": None, "cuda": 2}
 
 
 def build_optimizer(
-    network: AlexNet, num_copies: int, params: config.Train, dtype: torch.dtype
+    network: nn.Module,
+    num_copies: int,
+    params: config.Train,
+    dtype: torch.dtype,
+    *,
+    num_maps: int | None = None,
+    fresh_layers: Collection[str] = (),
 ) -> Muon:
     """SGD with momentum, or Muon for the weights of the convolutions and fc1, SGD for the rest.
 
@@ -29,9 +35,12 @@ def build_optimizer(
     depend on the gradient's size. fc2 and fc3 stay with SGD: fc2's matrix is so large that its
     products would take most of a step, and fc3 is the output. So does fc1 where it sees more than
     one position of a map, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
+
+    num_maps: of the last convolution, where that is frozen and none of the network's layers.
+    fresh_layers: by name, those whose rates `params.pretrained_lr_scale` does not scale.
     """
     convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    fc1 = network.fc1.weight
+    fc1 = dict(network.named_parameters()).get("fc1.weight")  # None: it is frozen
     norms = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]
     undecayed = [parameter for norm in norms for parameter in norm.parameters()]
     copies_by_weight: dict[Tensor, int] = {}  # of Muon's weights
@@ -39,8 +48,10 @@ def build_optimizer(
         copies_by_weight = dict.fromkeys(convolutions, 1)
         is_collapsed = isinstance(getattr(network, "avgpool", None), Scale)
         copies_of_fc1 = 1 if is_collapsed else num_copies
-        if fc1.shape[1] == len(convolutions[-1]) * copies_of_fc1:
-            copies_by_weight[fc1] = copies_of_fc1
+        if fc1 is not None:
+            num_maps = len(convolutions[-1]) if num_maps is None else num_maps
+            if fc1.shape[1] == num_maps * copies_of_fc1:
+                copies_by_weight[fc1] = copies_of_fc1
     apart = {fc1, *copies_by_weight, *undecayed}
     rest = [parameter for parameter in network.parameters() if parameter not in apart]
     groups: list[dict[str, Any]] = [
@@ -56,7 +67,7 @@ def build_optimizer(
                 "weight_decay": params.muon_weight_decay,
             }
         )
-    if fc1 not in copies_by_weight:
+    if fc1 is not None and fc1 not in copies_by_weight:
         max_lr = params.learning_rate / num_copies
         groups.append({"params": [fc1], "max_lr": max_lr, "use_muon": False})
     if undecayed:  # decay would pull the normalised values themselves to 0, and nothing balances it
@@ -64,20 +75,44 @@ def build_optimizer(
         groups.append(
             {"params": undecayed, "max_lr": max_lr, "use_muon": False, "weight_decay": 0.0}
         )
+    if params.pretrained_lr_scale != 1:
+        pretrained = {
+            parameter
+            for name, parameter in network.named_parameters()
+            if name.partition(".")[0] not in fresh_layers
+        }
+        scale = params.pretrained_lr_scale
+        groups = [part for group in groups for part in _by_origin(group, pretrained, scale)]
+    device = next(network.parameters()).device
     optimizer = Muon(
         groups,
         dtype=dtype,
-        max_groups=MAX_GROUPS[fc1.device.type],
+        max_groups=MAX_GROUPS[device.type],
         clip_norm=params.clip_norm,
         lr=params.learning_rate,
         momentum=params.momentum,
         nesterov=params.nesterov,
         weight_decay=params.weight_decay,
     )
-    if fc1.is_cuda:  # a CUDA graph reads its rate from the GPU, where it can be changed
+    if device.type == "cuda":  # a CUDA graph reads its rate from there, where it can be changed
         for group in optimizer.param_groups:
-            group["lr"] = torch.tensor(group["lr"], device=fc1.device)
+            group["lr"] = torch.tensor(group["lr"], device=device)
     return optimizer
+
+
+def _by_origin(
+    group: dict[str, Any], pretrained: Container[Tensor], scale: float
+) -> Iterator[dict[str, Any]]:
+    """A group as up to two: its pretrained parameters, at `scale` of its rate, and the others."""
+    for wanted, factor in ((True, scale), (False, 1.0)):
+        rows = [i for i, each in enumerate(group["params"]) if (each in pretrained) == wanted]
+        if rows:
+            by_parameter = {
+                key: [group[key][i] for i in rows]
+                for key in ("params", "num_copies")
+                if key in group
+            }
+            yield group | by_parameter | {"max_lr": factor * group["max_lr"]}
 
 
 def set_learning_rate(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
+from alexnet.progress import in_bytes
+from alexnet.training.freezing import frozen_layers
 from alexnet.training.loader import Split, epoch_order
 
 if TYPE_CHECKING:
@@ -55,12 +57,22 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
         f"{training_flops(layers) / 1e6:.2f} forward and backward"
     )
-    if trainer.collapses:
-        collapsed = num_parameters(trainer.folded)
+    if trainer.networks.collapses:
+        collapsed = num_parameters(trainer.networks.whole)
         yield f"fc1 trains without its copies: {collapsed:,} trainable parameters"
-    if params.init == "whitened":
+    if trainer.warm_start:
+        yield trainer.warm_start.describe()
+    elif params.init == "whitened":
         yield "conv1 starts as filters that whiten the patches of the training images"
-    if trainer.normalises:
+    if frozen := trainer.networks.frozen:
+        names, trainable = frozen_layers(frozen), num_parameters(trainer.measured)
+        outputs = "computed in each step"
+        if trainer.keeps_outputs:
+            num_bytes = trainer.train.images.nbytes + trainer.val.images.nbytes
+            outputs = f"computed once, and kept ({in_bytes(num_bytes)})"
+        yield f"frozen: {', '.join(names)}; {trainable:,} trainable parameters behind them"
+        yield f"what the frozen layers give is {outputs}"
+    if trainer.networks.normalised:
         yield "batch normalisation after each layer but the last, folded into it at the end"
     yield (
         f"{len(trainer.train):,} images, {params.batch_size} a step, "

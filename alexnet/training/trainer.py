@@ -14,17 +14,12 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from alexnet import config
 from alexnet.errors import UserError
-from alexnet.network.collapse import (
-    can_collapse,
-    collapse_for_training,
-    expand_pool_copies,
-    num_copies,
-)
+from alexnet.network.collapse import num_copies
 from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata
@@ -33,7 +28,7 @@ from alexnet.seeding import seed_for
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.autosave import Autosave
 from alexnet.training.averaging import ExponentialMovingAverage
-from alexnet.training.batch_norm import exact_statistics, fold, with_batch_norm
+from alexnet.training.batch_norm import exact_statistics, fold, match_outputs, statistics
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig, default_generator
@@ -42,6 +37,7 @@ from alexnet.training.distributed import (
     DistributedContext,
     gradients_and_buffers,
 )
+from alexnet.training.freezing import kept_outputs
 from alexnet.training.history import Epoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import (
@@ -54,6 +50,7 @@ from alexnet.training.loader import (
     move_to_device,
 )
 from alexnet.training.loss import Criterion, cross_entropy
+from alexnet.training.networks import Networks
 from alexnet.training.optimizer import build_optimizer, schedule, set_learning_rate
 from alexnet.training.run_header import log_resume, log_run_header
 from alexnet.training.running_metrics import (
@@ -64,6 +61,7 @@ from alexnet.training.running_metrics import (
     loss_and_accuracy,
 )
 from alexnet.training.state import TrainingState
+from alexnet.training.warm_start import WarmStart
 from alexnet.training.whitening import whiten_first_layer
 
 LOG_INTERVAL_SECONDS = 1.0  # between two readings of the loss: each waits for the device
@@ -88,6 +86,7 @@ class Trainer:
         distributed: DistributedContext = SINGLE_PROCESS,
         checkpoints: Checkpoints | None = None,
         *,
+        warm_start: WarmStart | None = None,
         criterion: Criterion | None = None,
         monitor: LayerMonitor | None = None,
         wrap_step: Callable[[StepFn], StepFn] = lambda step_fn: step_fn,
@@ -95,9 +94,10 @@ class Trainer:
     ) -> None:
         """Build the run's parts and resume from its latest checkpoint, if there is one.
 
-        criterion: instead of cross-entropy; monitor: instead of a LayerMonitor of the network;
-        wrap_step: what runs around each step, such as a timer. Raises UserError if the batch is
-        larger than the training split.
+        warm_start: where `model`'s weights come from; None: they are new. criterion: instead of
+        cross-entropy; monitor: instead of a LayerMonitor of the network; wrap_step: what runs
+        around each step, such as a timer. Raises UserError if the batch is larger than the
+        training split.
         """
         if params.batch_size > len(train):
             raise UserError(
@@ -112,28 +112,43 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
-        if params.init == "whitened":
+        self.warm_start = warm_start
+        if params.init == "whitened" and warm_start is None:
             whiten_first_layer(model, train.images, metadata)
         distributed.broadcast_(model.state_dict().values())  # all start from the same weights
-        # The network that is measured: as it is written, or the same without fc1's copies.
-        self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, metadata.image_size)
-        self.folded = collapse_for_training(model) if self.collapses else model
-        self.folded.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # The network that trains: the same, or with a batch normalisation behind each layer.
-        self.normalises = params.batch_norm == "folded"
-        self.network = with_batch_norm(self.folded, distributed) if self.normalises else self.folded
-        copies = num_copies(model, metadata.image_size)
-        self.optimizer = build_optimizer(self.network, copies, params, device_config.dtype)
+        size = metadata.image_size
+        self.networks = Networks(model, size, params, device, distributed)
+        self.network, self.measured = self.networks.training, self.networks.measured
+        self.validation_batch = VALIDATION_BATCH
+        if device.type == "cuda":  # few large batches: without gradients, this many fit
+            self.validation_batch = max(VALIDATION_BATCH, 4 * params.batch_size)
+        self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
+        self.keeps_outputs = False
+        if (frozen := self.networks.frozen) and params.augmentation == "none":
+            splits, forward = (self.train, self.val), partial(self._forward, frozen, {})
+            if kept := kept_outputs(forward, splits, self.validation_batch):
+                self.train, self.val = kept
+                self.networks.take_outputs()
+                self.keeps_outputs = True
+        if warm_start and (names := self.networks.normalised):  # and so computes the same at first
+            layers = {name: self.measured.get_submodule(name) for name in names}
+            forward = partial(self._forward, self.measured, {})
+            images = self.train.images, self.validation_batch, distributed
+            match_outputs(self.network, statistics(self.measured, layers, forward, *images))
+        self.optimizer = build_optimizer(
+            self.network,
+            num_copies(model, size),
+            params,
+            device_config.dtype,
+            num_maps=self.networks.num_maps,
+            fresh_layers=warm_start.fresh_layers if warm_start else (),
+        )
         self.average = (
             ExponentialMovingAverage(self.network, params.ema_decay) if params.ema_decay else None
         )
         self.metrics = RunningMetrics(device)
         self.monitor = monitor or LayerMonitor(self.network)
         self.criterion = criterion or partial(cross_entropy, label_smoothing=params.label_smoothing)
-        self.validation_batch = VALIDATION_BATCH
-        if device.type == "cuda":  # few large batches: without gradients, this many fit
-            self.validation_batch = max(VALIDATION_BATCH, 4 * params.batch_size)
-        self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
         self.loader = Loader(self.train, params.batch_size, device, distributed)
         self.plan = EpochPlanner(self._plan_epoch, params.epochs)
         self.generator = default_generator(device)
@@ -179,10 +194,7 @@ class Trainer:
                 on_epoch(row, state.epoch_seconds)
                 state.complete_epoch()
             self.autosave.after_training()
-        self.folded.load_state_dict(self.result())
-        self.model.to("cpu")
-        if self.collapses:
-            expand_pool_copies(self.folded.to("cpu"), self.model)
+        self.networks.finish(self.result())
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the training images, in an order of its own: (mean loss, accuracy)."""
@@ -213,7 +225,7 @@ class Trainer:
     def compute_loss(self, batch: Batch) -> Tensor:
         """The sum of the losses of a batch's images, augmented; adds it to the metrics."""
         images, labels, sampled = batch.gather()
-        x = self.augmentation(images, sampled)  #  (B, C, H, W)
+        x = images if self.keeps_outputs else self.augmentation(images, sampled)  # (B, C, H, W)
         with self.device_config.autocast():
             logits = self.network(x)  #            (B, num_classes)
         targets = self.augmentation.targets(labels, sampled, num_classes=logits.shape[1])
@@ -242,14 +254,14 @@ class Trainer:
         """
         metrics = RunningMetrics(self.device)
         weights = self.result()
-        self.folded.eval()
+        self.measured.eval()
         size, distributed = self.validation_batch, self.distributed
         with self.monitor.track_dead_relus():
             # The processes take the batches in turn.
             for start in range(distributed.rank * size, len(split), distributed.world_size * size):
                 rows = slice(start, start + size)
                 labels = split.labels[rows].to(self.device)
-                logits = self._logits(self.folded, weights, split.images[rows])
+                logits = self._forward(self.measured, weights, split.images[rows])
                 metrics.add(logits, labels, cross_entropy(logits, labels))
         sums = self.distributed.all_reduce_sum(metrics.sums)
         sums[FINITE_STEPS] = 0  # of batches that are no steps
@@ -258,20 +270,21 @@ class Trainer:
 
     @torch.inference_mode()
     def result(self) -> dict[str, Tensor]:
-        """The weights of `self.folded` if the run ended now: averaged, where an average is kept."""
+        """The weights of `self.measured` if the run ended now, averaged where there is an average."""
         weights = self.state.result()
-        if self.normalises:
-            forward = partial(self._logits, self.network, weights)
+        if self.networks.normalised:
+            forward = partial(self._forward, self.network, weights)
             arguments = self.train.images, self.validation_batch, self.distributed
             weights = fold(weights, exact_statistics(self.network, forward, *arguments))
         return weights
 
-    def _logits(self, network: AlexNet, weights: dict[str, Tensor], images: Tensor) -> Tensor:
-        """(N, num_classes): of images uint8 (N, H, W, C) without augmentation."""
-        images = centre_crop(images, self.metadata.image_size).to(self.device)
-        x = normalise(images, self.augmentation.mean, self.augmentation.std)
+    def _forward(self, network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        """What a network gives for a split's images, without augmentation: (N, ...)."""
+        if not self.keeps_outputs:
+            images = centre_crop(images, self.metadata.image_size).to(self.device)
+            images = normalise(images, self.augmentation.mean, self.augmentation.std)
         with self.device_config.autocast():
-            return functional_call(network, weights, (x,))
+            return functional_call(network, weights, (images.to(self.device),))
 
     def _progress_text(self, epoch: int) -> str:
         """The epoch's loss, accuracy and speed so far, in this process. Raises as check_finite."""

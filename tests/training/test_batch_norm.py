@@ -70,11 +70,11 @@ def test_dead_relus_are_those_of_the_validation_images(digits):
     outputs = []
     with (
         torch.no_grad(),
-        trainer.folded.relu7.register_forward_hook(
+        trainer.measured.relu7.register_forward_hook(
             lambda layer, inputs, output: outputs.append(output)
         ),
     ):
-        functional_call(trainer.folded, trainer.result(), (as_input(digits[0][-30:]),))
+        functional_call(trainer.measured, trainer.result(), (as_input(digits[0][-30:]),))
     dead = (outputs[-1] <= 0).all(dim=0).double().mean().item()
     assert rows["fc2"].dead_relus == dead > 0
 

@@ -112,7 +112,7 @@ def test_a_collapsed_network_trains_as_the_full_one(muon):
     plain = EVERYTHING | {"weight_decay": 0.0, "muon_lr": muon}
     collapsed = train(seeded(), settings(collapse_fc1="auto", **plain))
     full = train(seeded(), settings(collapse_fc1="off", **plain))
-    assert (collapsed.trainer.collapses, full.trainer.collapses) == (True, False)
+    assert (collapsed.trainer.networks.collapses, full.trainer.networks.collapses) == (True, False)
     before = seeded().state_dict()
     for name, value in full.model.state_dict().items():
         moved = (value - before[name]).abs().max().item()
@@ -128,7 +128,7 @@ def test_a_network_without_copies_is_not_collapsed(digits):
     data = F.pad(digits[0], (0, 0, 8, 8, 8, 8)), digits[1]
     metadata = replace(METADATA, image_size=48)
     trainer = trainer_of(seeded(), settings(), data=data, metadata=metadata)
-    assert not trainer.collapses
+    assert not trainer.networks.collapses
     assert trainer.network is trainer.model
 
 

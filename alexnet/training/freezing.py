@@ -1,0 +1,77 @@
+"""Frozen layers: those before the first one that trains.
+
+They compute as in evaluation, without dropout and without gradients, and their weights stay as
+they are to the last bit: no step, no weight decay, no average and no batch normalisation reaches
+them. Of images that are not augmented they give the same in each epoch, so that it is enough to
+compute it once (`KEPT_BYTES`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.network.model import AlexNet
+from alexnet.training.loader import Split
+
+FIRST_TRAINED = {"features": "fc1", "all_but_last": "fc3"}  # by train.freeze
+KEPT_BYTES = 8 << 30  # at most; more is computed in each epoch
+
+
+class TrainedPart(nn.Sequential):
+    """The layers of a network from the first that trains on, and a dropout just before it.
+
+    The frozen layers before them are called, and are none of its modules: their weights are not
+    in its state, and `train()` does not reach their dropout. It shares all layers with the network.
+    """
+
+    def __init__(self, network: AlexNet, freeze: str) -> None:
+        """freeze: a key of FIRST_TRAINED."""
+        layers = list(network.named_children())
+        first = [name for name, _ in layers].index(FIRST_TRAINED[freeze])
+        while isinstance(layers[first - 1][1], nn.Dropout):
+            first -= 1
+        super().__init__(OrderedDict(layers[first:]))
+        frozen = nn.Sequential(OrderedDict(layers[:first])).requires_grad_(False).eval()
+        self._frozen = (frozen,)  # a tuple hides it from nn.Module
+        self.takes_outputs = False  # its input is what the frozen layers give, not images
+
+    @property
+    def frozen(self) -> nn.Sequential:
+        return self._frozen[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W), normalised, or the frozen layers' outputs, to (N, num_classes)."""
+        if not self.takes_outputs:
+            with torch.no_grad():
+                x = self.frozen(x)
+        return super().forward(x)
+
+
+@torch.no_grad()
+def kept_outputs(
+    forward: Callable[[Tensor], Tensor], splits: Sequence[Split], batch_size: int
+) -> list[Split] | None:
+    """What the frozen layers give for the images of each split, in their place and where they are.
+
+    forward: of a batch of a split's images. None if all of it takes more than KEPT_BYTES.
+    """
+    num_bytes = forward(splits[0].images[:1]).nbytes * sum(map(len, splits))
+    if num_bytes > KEPT_BYTES:
+        return None
+    kept = []
+    for split in splits:
+        batches = split.images.split(batch_size)
+        outputs = [forward(images).to(split.images.device) for images in batches]
+        kept.append(Split(torch.cat(outputs), split.labels))
+    return kept
+
+
+def frozen_layers(network: nn.Module) -> list[str]:
+    """The names of the layers with weights of which none trains, in their order."""
+    return [
+        name
+        for name, layer in network.named_children()
+        if (parameters := list(layer.parameters())) and not any(p.requires_grad for p in parameters)
+    ]
