@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
 from alexnet.training.loader import Split
 
@@ -27,9 +28,15 @@ class TrainedPart(nn.Sequential):
     """
 
     def __init__(self, network: AlexNet, freeze: str) -> None:
-        """freeze: a key of FIRST_TRAINED."""
+        """freeze: a key of FIRST_TRAINED. Raises UserError if the network has no such layer."""
         layers = list(network.named_children())
-        first = [name for name, _ in layers].index(FIRST_TRAINED[freeze])
+        names = [name for name, _ in layers]
+        if FIRST_TRAINED[freeze] not in names:
+            raise UserError(
+                f"train.freeze: {freeze} freezes what is before {FIRST_TRAINED[freeze]}, which the "
+                f"variant {network.variant} does not have; set it to none"
+            )
+        first = names.index(FIRST_TRAINED[freeze])
         while isinstance(layers[first - 1][1], nn.Dropout):
             first -= 1
         super().__init__(OrderedDict(layers[first:]))

@@ -270,7 +270,7 @@ class Trainer:
 
     @torch.inference_mode()
     def result(self) -> dict[str, Tensor]:
-        """The weights of `self.measured` if the run ended now, averaged where there is an average."""
+        """The weights of `self.measured` if the run ended now: averaged, if there is an average."""
         weights = self.state.result()
         if self.networks.normalised:
             forward = partial(self._forward, self.network, weights)

@@ -112,6 +112,7 @@ CASES = {
     # Without momentum: a maximum of nearly equal values may fall on another one by rounding,
     # and its effect grows.
     "batch norm": {"batch_norm": "folded", "clip_norm": 1.0, "momentum": 0.0, "nesterov": False},
+    "frozen": {"freeze": "features", "augmentation": "none", "learning_rate": 1e-3},
 }
 
 
@@ -153,7 +154,7 @@ def train_case(folder: Path, case: str, rank: int, size: int) -> None:
         as_torchrun_does(folder / f"{case}-store", rank, size)
         distributed = init_distributed(CPU)
     images, labels = real_digits()
-    params = settings(epochs=4, learning_rate=0.02, **CASES[case])
+    params = settings(**{"epochs": 4, "learning_rate": 0.02} | CASES[case])
     model = seeded(rank)  # the first one's weights are sent to the others
     split, val = Split(images[:75], labels[:75]), Split(images[-700:], labels[-700:])
     rows, labels_of_steps = [], []

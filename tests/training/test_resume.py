@@ -35,6 +35,16 @@ CASES = {
         settings(**EVERYTHING, **MUON, batch_norm="folded", init="whitened"),
         METADATA,
     ),
+    "frozen": (
+        narrow,
+        settings(**EVERYTHING, **MUON, batch_norm="folded", freeze="features"),
+        METADATA,
+    ),
+    "kept": (
+        narrow,
+        settings(**EVERYTHING, batch_norm="folded", freeze="features", augmentation="none"),
+        METADATA,
+    ),
     "batch-norm": (AlexNetBatchNorm, SGD, replace(METADATA, variant="batch-norm")),
 }
 
