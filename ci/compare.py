@@ -13,6 +13,7 @@ from alexnet.errors import UserError
 from alexnet.evaluation.gate import require_passed
 from alexnet.evaluation.results import Metrics, read_metrics
 from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
+from alexnet.training.warm_start import WarmStart
 from ci.git import git
 from stages import paths
 from stages.runtime.dvc_files import LOCK, LockedStage, outs_of, parse_lock
@@ -36,13 +37,28 @@ MAX_DROP = 0.005
 
 @dataclass(frozen=True)
 class Comparison:
-    """The contents of reports/comparison.json; `metrics` are those of `base`, None if lost."""
+    """The contents of reports/comparison.json; `metrics` are those of `base`, None if lost.
+
+    starts_from_base: the training started from the weights of `base`, which on other test images
+    than its own may have been trained on some of them.
+    """
 
     passed: bool
     base: str
     max_drop: Share
     same_test_images: bool
+    starts_from_base: bool
     metrics: Metrics | None
+
+    @property
+    def remarks(self) -> str:
+        """What keeps the two accuracies from being those of two independent trainings."""
+        remarks = "" if self.same_test_images else " of other test images"
+        if self.starts_from_base:
+            remarks += f"; it started from the weights of {self.base}"
+            if not self.same_test_images:
+                remarks += ", which may have been trained on some of its test images"
+        return remarks
 
 
 def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
@@ -59,7 +75,8 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     drop = before.accuracy - accuracy if before else 0.0
     passed = drop <= max_drop
     same_images = _digest(TEST_IMAGES, own) == _digest(TEST_IMAGES, theirs)
-    comparison = Comparison(passed, base, max_drop, same_images, before)
+    starts_from_base = before is not None and _parent() == before.weights_sha256
+    comparison = Comparison(passed, base, max_drop, same_images, starts_from_base, before)
     write_json(COMPARISON, asdict(comparison) | {"metrics": before and before.as_dict()})
     if before is None:  # with an error, no later model could be proposed either
         print(
@@ -68,9 +85,7 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
             file=sys.stderr,
         )
         return
-    change = f"accuracy {accuracy:.4f}, on {base} {before.accuracy:.4f}"
-    if not same_images:
-        change += " of other test images"
+    change = f"accuracy {accuracy:.4f}, on {base} {before.accuracy:.4f}{comparison.remarks}"
     if not passed:
         fail(
             f"compare: {change}: a drop of {drop:.4f}, where {max_drop:.4f} is allowed. Nothing "
@@ -106,6 +121,13 @@ def _metrics(base: str, stages: Mapping[str, LockedStage]) -> Metrics | None:
         ) from None
     source = f"{paths.METRICS} of {base}"
     return parse_record(content, Metrics, source, "run the stage evaluate there again, and push")
+
+
+def _parent() -> str | None:
+    """The digest of the weights that the training started from."""
+    advice = "run the stage train again"
+    start = read_record(paths.WARM_START, WarmStart | None, advice)  # type: ignore[arg-type]
+    return None if start is None else start.parent.sha256
 
 
 def _lock(revision: str) -> str:

@@ -4,8 +4,6 @@ dvc.yaml does not have them as dependencies: whoever runs it elsewhere trains wi
 their own. CI's results should come from the environment that the repository describes.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from alexnet.errors import UserError
 from alexnet.files import read_json
 from ci.git import git
 from ci.lock import read_lock, write_lock
-from ci.remote import dvc
+from ci.remote import dvc, repro
 from stages import paths
 from stages.runtime.dvc_files import LOCK, parse_lock
 
@@ -39,9 +37,9 @@ def environment() -> None:
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
-    _repro("--pull", "preprocess")
+    repro("--pull", "preprocess")
     before = read_lock()["stages"]["train"].get("outs", [])
-    _repro("--force", "--single-item", "train")
+    repro("--force", "--single-item", "train")
     lock = read_lock()
     lock["stages"].pop("export", None)  # what dvc.lock lacks runs
     train = lock["stages"]["train"]
@@ -51,13 +49,6 @@ def environment() -> None:
     write_lock(lock)
     if is_same:
         dvc("checkout", "--force", "train")
-
-
-def _repro(*arguments: str) -> None:
-    """`dvc repro`, whose output is seen while it runs. Raises UserError if it fails."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments])
-    if done.returncode:
-        raise UserError(f"`dvc repro {' '.join(arguments)}` failed; the reason is above")
 
 
 def _weights(outs: Iterable[Mapping[str, str]]) -> str | None:

@@ -82,3 +82,10 @@ def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines or ["no reason given"])[-1]
+
+
+def repro(*arguments: str) -> None:
+    """`dvc repro`, whose output is seen while it runs. Raises UserError if it fails."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments])
+    if done.returncode:
+        raise UserError(f"`dvc repro {' '.join(arguments)}` failed; the reason is above")

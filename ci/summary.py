@@ -64,11 +64,10 @@ def _verdicts(comparison: Comparison | None) -> list[str]:
     if comparison.metrics is None:
         base = for_markdown(comparison.base)
         return [*lines, f"- Comparison with {base}: **none was made**, its metrics are lost"]
-    images = "" if comparison.same_test_images else ", on other test images"
     return [
         *lines,
-        f"- Comparison with {for_markdown(comparison.base)}{images}: "
-        f"**{_word(comparison.passed)}** (a drop of {comparison.max_drop:.4f} is allowed)",
+        f"- Comparison with {for_markdown(comparison.base)}: **{_word(comparison.passed)}** "
+        f"(a drop of {comparison.max_drop:.4f} is allowed){for_markdown(comparison.remarks)}",
     ]
 
 

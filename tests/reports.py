@@ -37,6 +37,7 @@ COMPARISON = {
     "base": "origin/main",
     "max_drop": 0.005,
     "same_test_images": True,
+    "starts_from_base": False,
     "metrics": METRICS | {"accuracy": 0.8, "loss": 1.0},
 }
 HISTORY = """epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy

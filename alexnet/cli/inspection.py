@@ -11,6 +11,7 @@ from alexnet.network.collapse import can_collapse, collapse_for_training
 from alexnet.network.cost import LayerCost, TrainingMemory, layer_costs, training_memory
 from alexnet.network.model import VARIANTS, AlexNet
 from alexnet.network.summary import Layer, as_dicts, summarize, totals, training_flops
+from alexnet.training.freezing import TrainedPart
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Network:
     input_shape: tuple[int, int, int]  # (C, H, W)
     layers: list[Layer]
     batch_size: int = 1
+    freeze: str = "none"
 
     @property
     def variant(self) -> str:
@@ -40,7 +42,9 @@ class Network:
         size = self.input_shape[1]
         if not can_collapse(self.model, size):
             return None
-        return training_memory(collapse_for_training(self.model), size, self.batch_size)
+        collapsed = collapse_for_training(self.model)
+        _freeze(collapsed, self.freeze)
+        return training_memory(collapsed, size, self.batch_size)
 
     @property
     def title(self) -> str:
@@ -62,6 +66,7 @@ class Network:
             "input_shape": self.input_shape,
             **self.totals,
             "training_flops": self.training_flops,
+            "freeze": self.freeze,
             "batch_size": self.batch_size,
             "training_step": {
                 "flops": self.batch_size * self.training_flops,
@@ -83,6 +88,7 @@ def inspect(
     num_classes: int | None,
     channels: int,
     batch_size: int = 1,
+    freeze: str = "none",
 ) -> Network:
     """A variant for square images; None stands for the variant's own size and classes.
 
@@ -100,7 +106,13 @@ def inspect(
     try:
         with torch.device("meta"):  # shapes only: instant, and no memory
             model = cls(in_channels=channels, **options)
+        _freeze(model, freeze)
         layers = summarize(model, size)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return Network(model, (channels, size, size), layers, batch_size)
+    return Network(model, (channels, size, size), layers, batch_size, freeze)
+
+
+def _freeze(model: AlexNet, freeze: str) -> None:
+    if freeze != "none":
+        TrainedPart(model, freeze)

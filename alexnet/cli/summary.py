@@ -1,7 +1,7 @@
 """summary: the network as tables."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ def summary(
     num_classes: NumClasses = None,
     channels: Channels = 3,
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
+    freeze: Annotated[
+        Literal["none", "features", "all_but_last"],
+        typer.Option(help="Frozen layers, as train.freeze."),
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -29,7 +33,7 @@ def summary(
 
     if as_json and as_markdown:
         raise UserError("--json and --markdown: choose one of them")
-    network = inspect(variant, image_size, num_classes, channels, batch_size)
+    network = inspect(variant, image_size, num_classes, channels, batch_size, freeze)
     if as_json:
         print(json.dumps(network.as_dict(), indent=2))
         return

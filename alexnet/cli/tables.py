@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from alexnet.cli.inspection import Network
+from alexnet.network.cost import TrainingMemory
 from alexnet.network.summary import Layer
 from alexnet.progress import in_bytes
 
@@ -72,23 +73,33 @@ def notes(network: Network) -> Iterator[str]:
     )
     yield (
         f"A training step takes {network.batch_size * flops / 1e9:.2f} GFLOP and "
-        f"{in_bytes(memory.total)}: weights, gradients and momentum {in_bytes(memory.weights)} "
-        f"each, saved activations {in_bytes(memory.activations)}; workspaces come on top."
+        f"{in_bytes(memory.total)}: {_weights(memory)}, "
+        f"saved activations {in_bytes(memory.activations)}; workspaces come on top."
     )
     if (collapsed := network.training_collapsed) is not None:
         yield (
-            f"With train.collapse_fc1 it takes {in_bytes(collapsed.total)}: three times "
-            f"{in_bytes(collapsed.weights)}, and {in_bytes(collapsed.activations)}."
+            f"With train.collapse_fc1 it takes {in_bytes(collapsed.total)}: {_weights(collapsed)}, "
+            f"saved activations {in_bytes(collapsed.activations)}."
         )
+
+
+def _weights(memory: TrainingMemory) -> str:
+    if memory.gradients == memory.weights:
+        return f"weights, gradients and momentum {in_bytes(memory.weights)} each"
+    return (
+        f"weights {in_bytes(memory.weights)}, gradients and momentum of those that train "
+        f"{in_bytes(memory.gradients)} each"
+    )
 
 
 def _shape(layer: Layer) -> list[str]:
     groups = layer.groups or 1
+    kind = layer.kind if groups == 1 else f"{layer.kind}, {groups} groups"
     window = [layer.kernel, layer.stride, layer.padding]
     receptive = [layer.receptive_field, layer.receptive_field_stride, layer.receptive_field_centre]
     return [
         layer.name,
-        layer.kind if groups == 1 else f"{layer.kind}, {groups} groups",
+        f"{kind}, frozen" if layer.frozen else kind,
         "x".join(map(str, layer.output_shape)),
         *("" if value is None else str(value) for value in window),
         *(

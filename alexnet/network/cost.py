@@ -69,7 +69,7 @@ class TrainingMemory:
 
     weights: int
     gradients: int
-    optimizer: int  # one momentum for each weight: SGD's, or Muon's
+    optimizer: int  # one momentum for each weight that trains: SGD's, or Muon's
     activations: int  # saved by forward for backward, images included
 
     @property
@@ -81,8 +81,9 @@ class TrainingMemory:
 def training_memory(model: AlexNet, image_size: int, batch_size: int) -> TrainingMemory:
     """The memory of a training step on `batch_size` images (buffers, a few KB, aside)."""
     weights = FLOAT_BYTES * num_parameters(model)
+    trained = FLOAT_BYTES * sum(p.numel() for p in model.parameters() if p.requires_grad)
     activations = sum(saved_activation_bytes(model, image_size, batch_size).values())
-    return TrainingMemory(weights, weights, weights, activations)
+    return TrainingMemory(weights, trained, trained, activations)
 
 
 def saved_activation_bytes(

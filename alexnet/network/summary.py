@@ -55,6 +55,7 @@ class Layer:
     receptive_field_start: int | None  # first row of value (0, 0)'s square; negative: padding
     parameters: int
     macs: int  # multiply-adds of convolutions and products for one image, without biases
+    frozen: bool = False  # it has parameters, and none of them trains
 
     @property
     def flops(self) -> int:
@@ -110,6 +111,7 @@ def summarize(model: AlexNet, image_size: int | None = None) -> list[Layer]:
                 receptive_field_start=None if is_whole_image else start,
                 parameters=num_parameters(layer),
                 macs=_macs(layer, input_channels, output_shape),
+                frozen=is_frozen(layer),
             )
         )
     return layers
@@ -149,14 +151,22 @@ def num_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def is_frozen(layer: nn.Module) -> bool:
+    """Whether a layer has parameters of which none trains."""
+    trains = [parameter.requires_grad for parameter in layer.parameters()]
+    return bool(trains) and not any(trains)
+
+
 def training_flops(layers: list[Layer]) -> int:
     """Operations for one image, forward and backward.
 
     Each product is computed three times: for the output, for the gradient of the
-    weights and for that of the input, which the first layer does not need.
+    weights and for that of the input, which the first layer does not need. Frozen layers,
+    which come first, are computed forward alone.
     """
-    weighted = [layer.flops for layer in layers if layer.flops]
-    return 3 * sum(weighted) - weighted[0]
+    weighted = [layer for layer in layers if layer.flops]
+    trained = [layer.flops for layer in weighted if not layer.frozen]
+    return sum(layer.flops for layer in weighted) + 2 * sum(trained) - trained[0]
 
 
 def _kind(name: str, layer: nn.Module) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
+from alexnet.network.summary import is_frozen
 from alexnet.training.loader import Split
 
 FIRST_TRAINED = {"features": "fc1", "all_but_last": "fc3"}  # by train.freeze
@@ -76,9 +77,5 @@ def kept_outputs(
 
 
 def frozen_layers(network: nn.Module) -> list[str]:
-    """The names of the layers with weights of which none trains, in their order."""
-    return [
-        name
-        for name, layer in network.named_children()
-        if (parameters := list(layer.parameters())) and not any(p.requires_grad for p in parameters)
-    ]
+    """The names of the frozen layers with weights, in their order."""
+    return [name for name, layer in network.named_children() if is_frozen(layer)]

@@ -71,7 +71,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message=first")
     monkeypatch.chdir(folder)
-    for name in ("DVC_REMOTE_URL", "COMPARE_WITH", "MAX_ACCURACY_DROP"):
+    for name in ("DVC_REMOTE_URL", "COMPARE_WITH", "MAX_ACCURACY_DROP", "RETRAIN_FROM"):
         monkeypatch.delenv(name, raising=False)
     return folder
 
@@ -95,7 +95,12 @@ def on_main(project: Path) -> Callable[..., Path]:
 def here(project: Path) -> Callable[..., Path]:
     """Write the results of a run with some accuracy."""
 
-    def here(accuracy: float, passed: bool = True, of_these_weights: bool = True) -> Path:
+    def here(
+        accuracy: float,
+        passed: bool = True,
+        of_these_weights: bool = True,
+        parent: str | None = None,
+    ) -> Path:
         (project / "models").mkdir(exist_ok=True)
         (project / "models/weights.safetensors").write_bytes(b"weights")
         digest = hashlib.sha256(b"weights" if of_these_weights else b"other").hexdigest()
@@ -103,6 +108,9 @@ def here(project: Path) -> Callable[..., Path]:
         check = GATE["checks"][0] | {"value": 0.75 if passed else 0.5}
         verdict = GATE | {"passed": passed, "weights_sha256": digest, "checks": [check]}
         write_report(project / "reports/gate.json", verdict)
+        start = {"matched": ["cat|tom", "dog"], "new": [], "dropped": [], "freeze": "none"}
+        start |= {"parent": {"kind": "weights", "sha256": parent}}
+        write_report(project / "reports/train/warm_start.json", start if parent else None)
         if not (project / "dvc.lock").exists():
             dump(project / "dvc.lock", lock("b" * 32, 1))
         return project

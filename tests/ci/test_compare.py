@@ -10,6 +10,7 @@ from ci.compare import compare
 from ci.push import push
 from ci.summary import summary
 from tests.ci.conftest import dump, git, lock, store
+from tests.reports import METRICS
 
 
 def dvc_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
@@ -63,6 +64,23 @@ def test_other_test_images_are_reported(on_main, here, capsys):
     dump(project / "dvc.lock", lock("b" * 32, 1, images="c" * 32))
     compare("main")
     assert "accuracy 0.9500, on main 0.9000 of other test images" in capsys.readouterr().out
+
+
+def test_a_model_that_started_from_mains_weights_is_no_independent_training(on_main, here, capsys):
+    project = on_main(0.9)
+    here(0.95, parent="1" * 64)
+    compare("main")
+    assert "started" not in capsys.readouterr().out
+    here(0.95, parent=METRICS["weights_sha256"])
+    compare("main")
+    line = "accuracy 0.9500, on main 0.9000; it started from the weights of main; a drop of"
+    assert line in capsys.readouterr().out
+    summary()
+    assert "is allowed); it started from the weights of main\n" in capsys.readouterr().out
+    dump(project / "dvc.lock", lock("b" * 32, 1, images="c" * 32))
+    compare("main")
+    line = "of main, which may have been trained on some of its test images; a drop of"
+    assert line in capsys.readouterr().out
 
 
 def test_the_first_model_is_compared_with_nothing(here, capsys):

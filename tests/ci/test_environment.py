@@ -27,7 +27,7 @@ def results(project, monkeypatch):
             dump(project / "dvc.lock", lock("b" if (project / "weights").exists() else "a", "2"))
 
     monkeypatch.setattr("ci.environment.dvc", dvc)
-    monkeypatch.setattr("ci.environment._repro", lambda *arguments: dvc("repro", *arguments))
+    monkeypatch.setattr("ci.environment.repro", lambda *arguments: dvc("repro", *arguments))
     (project / "Dockerfile").write_text("FROM a\n")
     dump(project / "dvc.lock", lock("a", "1"))
     git(project, "add", ".")

@@ -74,6 +74,21 @@ def test_summary_of_a_batch(run):
     assert "**Cost of a batch of 512 images in float32**" in markdown
 
 
+def test_summary_with_frozen_layers(run):
+    """By hand: they are computed forward alone, and fc1, the first that trains, twice backward."""
+    network = json.loads(run("summary", "--freeze", "features", "--json").stdout)
+    fc1, fc2, fc3 = (2 * n for n in (9216 * 4096, 4096 * 4096, 4096 * 10))
+    assert network["training_flops"] == network["flops"] + fc1 + 2 * (fc2 + fc3)
+    frozen = [layer["name"] for layer in network["layers"] if layer["frozen"]]
+    assert frozen == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    memory = network["training_step"]["memory_bytes"]
+    assert memory["weights"] == 4 * network["parameters"]
+    assert memory["gradients"] == memory["optimizer"] == 4 * (37_752_832 + 16_781_312 + 40_970)
+    text = run("summary", "--freeze", "all_but_last").stdout
+    assert "conv5     conv, frozen" in text
+    assert "gradients and momentum of those that train 164 kB each" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -81,6 +81,14 @@ def test_without_augmentation_images_are_normalised_and_labels_kept(images):
     assert describe_augmentation(settings()) == ""
 
 
+def test_switched_off_all_images_are_as_evaluation_sees_them(images):
+    made = augmentation_of(images, **ALL | {"augmentation": "none", "crop_size": 24})
+    sampled = made.sample(300, epoch=0)
+    assert sampled.shape == (300, 0)
+    assert torch.equal(made(images, sampled), normalise(images[:, 4:28, 4:28], MEAN, STD))
+    assert describe_augmentation(settings(**ALL, augmentation="none")) == ""
+
+
 # Random numbers
 
 

@@ -61,6 +61,7 @@ def test_the_two_parts_compute_what_the_network_does(variant, freeze):
     assert outputs.equal(part.frozen(x))
     assert not outputs.requires_grad
     assert frozen_layers(part.frozen) == FROZEN[freeze]
+    assert not isinstance(part.frozen[-1], nn.Dropout)  # one before a layer that trains is its own
     part.takes_outputs = True
     assert part.eval()(outputs).equal(model(x))
     part(outputs).sum().backward()

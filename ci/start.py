@@ -1,0 +1,58 @@
+"""start: where training is due, let it start from the weights that main has now.
+
+params.yaml names main's weights once and for all (model.start_from); DVC does not see when main
+gets others. So this reads them again, but only for a training that is due anyway: a new parent
+alone is no reason to train.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+from alexnet.cli.app import run
+from alexnet.errors import UserError
+from ci.remote import repro
+from stages import paths
+from stages.params import load
+
+RETRAIN_FROM = "RETRAIN_FROM"  # a branch of origin; empty: nothing is done
+
+
+def start() -> None:
+    """Run the stage pretrained again if train will run.
+
+    Raises UserError if model.start_from does not name the weights of that branch, and if a stage
+    before train fails.
+    """
+    branch = os.environ.get(RETRAIN_FROM)
+    if not branch:
+        return
+    wanted = f"origin/{branch}:{paths.WEIGHTS}"
+    found = load(paths.PARAMS).model.start_from
+    if found != wanted:
+        raise UserError(
+            f"{RETRAIN_FROM} is {branch}, but model.start_from in {paths.PARAMS} is {found}; set "
+            f"it to {wanted}, or {RETRAIN_FROM} to nothing"
+        )
+    repro("--pull", "preprocess")
+    if not _is_due():
+        print("start: train is up to date")
+        return
+    repro("--force", "--single-item", "pretrained")
+    print(f"start: training starts from the weights of origin/{branch}")
+
+
+def _is_due() -> bool:
+    """Whether what train reads is not what it has read, or it has not run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json", "train"], stdout=subprocess.PIPE
+    )
+    if done.returncode:
+        raise UserError("`dvc status train` failed; the reason is above")
+    changes = [change for entry in json.loads(done.stdout).get("train", []) for change in entry]
+    return bool({"changed deps", "changed command"} & set(changes))
+
+
+if __name__ == "__main__":
+    run(start)
