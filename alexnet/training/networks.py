@@ -54,12 +54,6 @@ class Networks:
         """The layers before those that train; None: all train."""
         return self.measured.frozen if isinstance(self.measured, TrainedPart) else None
 
-    @property
-    def num_maps(self) -> int:
-        """Of the last convolution, whether it is frozen or not."""
-        layers = self.whole.children()
-        return [layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d)][-1]
-
     def take_outputs(self) -> None:
         """From now on the input is what the frozen layers give."""
         for network in (self.measured, self.training):

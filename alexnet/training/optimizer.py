@@ -1,7 +1,7 @@
 """The optimizer, and the learning rate of each step."""
 
 import math
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ def build_optimizer(
     params: config.Train,
     dtype: torch.dtype,
     *,
-    num_maps: int | None = None,
+    frozen: Iterable[nn.Module] = (),
     fresh_layers: Collection[str] = (),
 ) -> Muon:
     """SGD with momentum, or Muon for the weights of the convolutions and fc1, SGD for the rest.
@@ -36,9 +36,10 @@ def build_optimizer(
     products would take most of a step, and fc3 is the output. So does fc1 where it sees more than
     one position of a map, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
 
-    num_maps: of the last convolution, where that is frozen and none of the network's layers.
-    fresh_layers: by name, those whose rates `params.pretrained_lr_scale` does not scale.
+    frozen: the layers before the network's, which are none of its own. by name, those
+    whose rates `params.pretrained_lr_scale` does not scale.
     """
+    layers = [*frozen, *network.modules()]
     convolutions = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     fc1 = dict(network.named_parameters()).get("fc1.weight")  # None: it is frozen
     norms = [layer for layer in network.modules() if isinstance(layer, BatchNorm)]
@@ -46,12 +47,11 @@ def build_optimizer(
     copies_by_weight: dict[Tensor, int] = {}  # of Muon's weights
     if params.muon_lr:
         copies_by_weight = dict.fromkeys(convolutions, 1)
-        is_collapsed = isinstance(getattr(network, "avgpool", None), Scale)
+        is_collapsed = any(isinstance(layer, Scale) for layer in layers)
         copies_of_fc1 = 1 if is_collapsed else num_copies
-        if fc1 is not None:
-            num_maps = len(convolutions[-1]) if num_maps is None else num_maps
-            if fc1.shape[1] == num_maps * copies_of_fc1:
-                copies_by_weight[fc1] = copies_of_fc1
+        *_, num_maps = (layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d))
+        if fc1 is not None and fc1.shape[1] == num_maps * copies_of_fc1:
+            copies_by_weight[fc1] = copies_of_fc1
     apart = {fc1, *copies_by_weight, *undecayed}
     rest = [parameter for parameter in network.parameters() if parameter not in apart]
     groups: list[dict[str, Any]] = [

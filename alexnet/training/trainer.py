@@ -140,7 +140,7 @@ class Trainer:
             num_copies(model, size),
             params,
             device_config.dtype,
-            num_maps=self.networks.num_maps,
+            frozen=self.networks.frozen or (),
             fresh_layers=warm_start.fresh_layers if warm_start else (),
         )
         self.average = (

@@ -113,8 +113,9 @@ def test_the_steps_are_those_of_a_plain_loop():
     assert not model.fc1.weight.equal(seeded().fc1.weight)
 
 
-def test_without_copies_fc1_trains_the_same_behind_frozen_layers():
-    options = SMALL | {"freeze": "features", "batch_norm": "folded", "weight_decay": 0.0}
+@pytest.mark.parametrize("optimizer", [{}, {"muon_lr": 1e-3}], ids=["sgd", "muon"])
+def test_without_copies_fc1_trains_the_same_behind_frozen_layers(optimizer):
+    options = SMALL | {"freeze": "features", "batch_norm": "folded"} | optimizer
     full = train(seeded(), settings(**options, collapse_fc1="off"))
     collapsed = train(seeded(), settings(**options, collapse_fc1="auto"))
     assert collapsed.trainer.train.images.shape == (76, 16)  # without copies: a 36th
