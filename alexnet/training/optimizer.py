@@ -103,16 +103,13 @@ def build_optimizer(
 def _by_origin(
     group: dict[str, Any], pretrained: Container[Tensor], scale: float
 ) -> Iterator[dict[str, Any]]:
-    """A group as up to two: its pretrained parameters, at `scale` of its rate, and the others."""
+    """A group as up to two: its pretrained parameters, at `scale` of its rate, and the others.
+
+    Muon's is never split: what starts anew is fc3.
+    """
     for wanted, factor in ((True, scale), (False, 1.0)):
-        rows = [i for i, each in enumerate(group["params"]) if (each in pretrained) == wanted]
-        if rows:
-            by_parameter = {
-                key: [group[key][i] for i in rows]
-                for key in ("params", "num_copies")
-                if key in group
-            }
-            yield group | by_parameter | {"max_lr": factor * group["max_lr"]}
+        if params := [each for each in group["params"] if (each in pretrained) == wanted]:
+            yield group | {"params": params, "max_lr": factor * group["max_lr"]}
 
 
 def set_learning_rate(
