@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 
+from alexnet.config_checks import CHECKS
 from alexnet.errors import UserError
 from alexnet.files import message_of, read_small_text, shorten
-from alexnet.nested import dotted_keys
 
 MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
 MAX_MISTAKES = 10  # in one message
@@ -36,9 +36,6 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 SourceName = Annotated[str, Field(max_length=4096)]
 Device = Literal["auto", "cpu", "cuda"]
-# What torchvision's weights of ImageNet go with; alexnet/pretrained/published.py has their file.
-IMAGENET_SETTINGS = {"model.variant": "one-weird-trick", "data.channels": 3}
-IMAGENET_SETTINGS |= {"data.image_size": 256, "data.resize": "torchvision", "train.crop_size": 224}
 # The classes of alexnet.network.model, which is not imported here: it needs torch.
 Variant = Literal["cifar", "imagenet-2012", "one-weird-trick"]
 
@@ -229,63 +226,9 @@ class Params(Section):
         return self.train.crop_size or self.data.image_size
 
     @model_validator(mode="after")
-    def _augmentation_fits_image(self) -> "Params":
-        stored = (self.data.image_size, "data.image_size")
-        cropped = (self.train.crop_size, "train.crop_size") if self.train.crop_size else stored
-        limits = {"crop_padding": stored, "crop_size": stored, "cutout": cropped}
-        for key, (size, given_by) in limits.items():
-            value = getattr(self.train, key) or 0
-            if value > size or (value == size and key != "crop_size"):
-                raise ValueError(
-                    f"train.{key}: {value} does not fit images of {size} pixels ({given_by})"
-                )
-        if self.train.pca_lighting_std and self.data.channels != 3:
-            raise ValueError(
-                "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _imagenet_fits(self) -> "Params":
-        values = dict(dotted_keys(self.model_dump()))
-        wrong = [
-            f"{key} {wanted} (it is {values[key]})"
-            for key, wanted in IMAGENET_SETTINGS.items()
-            if values[key] != wanted
-        ]
-        if self.model.start_from == "imagenet" and wrong:
-            raise ValueError(
-                f"model.start_from: imagenet needs {', '.join(wrong)}; the preset imagenet sets "
-                "all of it"
-            )
-        if self.model.start_source is not None and self.model.start_from != "imagenet":
-            raise ValueError("model.start_source: is of imagenet's weights; set it to null")
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_is_frozen_without_a_parent(self) -> "Params":
-        if self.model.start_from is None:
-            for key, plain in (("freeze", "none"), ("pretrained_lr_scale", 1.0)):
-                if getattr(self.train, key) != plain:
-                    raise ValueError(
-                        f"train.{key}: needs weights to start from (model.start_from); without "
-                        f"any, set it to {plain}"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _each_seed_once(self) -> "Params":
-        if len({self.train.seed, *self.repeat.seeds}) <= len(self.repeat.seeds):
-            raise ValueError("repeat.seeds: name each seed once, and not train.seed, which counts")
-        return self
-
-    @model_validator(mode="after")
-    def _reference_computes_in_fp32(self) -> "Params":
-        if self.model.ops == "reference" and self.train.precision == "bf16":
-            raise ValueError(
-                "train.precision: the reference operations (model.ops) compute in float32; "
-                "set it to auto or fp32"
-            )
+    def _sections_fit_each_other(self) -> "Params":
+        for check in CHECKS:
+            check(self)
         return self
 
 

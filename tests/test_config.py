@@ -99,6 +99,24 @@ def test_the_projects_own_files_are_valid():
             {"model__ops": "reference", "train__precision": "bf16"},
             r"train\.precision: the reference operations .* float32; set it to auto or fp32",
         ),
+        (
+            {"model__start_from": "imagenet", "data__channels": 1},
+            r"model\.start_from: imagenet needs model\.variant one-weird-trick \(it is cifar\), "
+            r"data\.channels 3 \(it is 1\), data\.image_size 256 .* the preset imagenet sets all",
+        ),
+        ({"model__start_from": " "}, r"model\.start_from: is no path; set it to null for none"),
+        (
+            {"model__start_source": "w.pth", "model__start_from": "w.safetensors"},
+            r"model\.start_source: is of imagenet's weights; set it to null",
+        ),
+        (
+            {"train__freeze": "features"},
+            r"train\.freeze: needs weights to start from .* without any, set it to none",
+        ),
+        (
+            {"train__pretrained_lr_scale": 0.1},
+            r"train\.pretrained_lr_scale: needs weights to start from .* set it to 1\.0",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, change, message):
@@ -128,10 +146,15 @@ def test_values_at_their_limits_are_valid(tmp_path, change):
 def test_every_key_of_train_reruns_the_stage_or_is_execution_only():
     """DVC tracks a key, or a change of it does not change the result; never neither."""
     stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]
-    tracked = {name.removeprefix("train.") for name in stage["params"] if "." in name}
-    assert tracked | config.EXECUTION_ONLY == set(config.Train.model_fields)
-    assert not tracked & config.EXECUTION_ONLY
-    assert "model" in stage["params"]
+    tracked = set(stage["params"])
+    untracked = {f"train.{key}" for key in config.EXECUTION_ONLY}
+    untracked |= {f"model.{key}" for key in config.ORIGIN_ONLY}  # the weights are a dependency
+    assert tracked | untracked == {
+        f"{section}.{key}"
+        for section, kind in (("model", config.Model), ("train", config.Train))
+        for key in kind.model_fields
+    }
+    assert not tracked & untracked
 
 
 def test_the_names_of_the_variants_are_those_of_their_classes():

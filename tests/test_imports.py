@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 
 # A room may import itself, the ground floor and the rooms named here, and nothing else of ours.
 GROUND = {
-    *("config", "errors", "escape", "files", "nested", "progress", "scratch", "seeding", "signals")
+    *("config", "config_checks", "errors", "escape", "files", "nested", "progress", "scratch"),
+    *("seeding", "signals"),
 }
 BELOW_TRAINING = {"network", "data"}
 BELOW_EXPORT = BELOW_TRAINING | {"training", "evaluation"}

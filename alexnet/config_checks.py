@@ -1,0 +1,82 @@
+"""Where the sections of params.yaml have to fit each other.
+
+Each check takes all of them and raises ValueError, whose message begins with the wrong key.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from alexnet.nested import dotted_keys
+
+if TYPE_CHECKING:
+    from alexnet.config import Params
+
+# What torchvision's weights of ImageNet go with; alexnet/pretrained/published.py has their file.
+IMAGENET_SETTINGS = {"model.variant": "one-weird-trick", "data.channels": 3}
+IMAGENET_SETTINGS |= {"data.image_size": 256, "data.resize": "torchvision", "train.crop_size": 224}
+
+
+def augmentation_fits_image(params: "Params") -> None:
+    train, data = params.train, params.data
+    stored = (data.image_size, "data.image_size")
+    cropped = (train.crop_size, "train.crop_size") if train.crop_size else stored
+    limits = {"crop_padding": stored, "crop_size": stored, "cutout": cropped}
+    for key, (size, given_by) in limits.items():
+        value = getattr(train, key) or 0
+        if value > size or (value == size and key != "crop_size"):
+            raise ValueError(
+                f"train.{key}: {value} does not fit images of {size} pixels ({given_by})"
+            )
+    if train.pca_lighting_std and data.channels != 3:
+        raise ValueError(
+            "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
+        )
+
+
+def images_fit_imagenet(params: "Params") -> None:
+    if params.model.start_from != "imagenet":
+        if params.model.start_source is not None:
+            raise ValueError("model.start_source: is of imagenet's weights; set it to null")
+        return
+    values = dict(dotted_keys(params.model_dump()))
+    if wrong := [
+        f"{key} {wanted} (it is {values[key]})"
+        for key, wanted in IMAGENET_SETTINGS.items()
+        if values[key] != wanted
+    ]:
+        raise ValueError(
+            f"model.start_from: imagenet needs {', '.join(wrong)}; the preset imagenet sets all "
+            "of it"
+        )
+
+
+def nothing_is_frozen_without_a_parent(params: "Params") -> None:
+    for key, plain in (("freeze", "none"), ("pretrained_lr_scale", 1.0)):
+        if params.model.start_from is None and getattr(params.train, key) != plain:
+            raise ValueError(
+                f"train.{key}: needs weights to start from (model.start_from); without any, set "
+                f"it to {plain}"
+            )
+
+
+def each_seed_once(params: "Params") -> None:
+    seeds = params.repeat.seeds
+    if len({params.train.seed, *seeds}) <= len(seeds):
+        raise ValueError("repeat.seeds: name each seed once, and not train.seed, which counts")
+
+
+def reference_computes_in_fp32(params: "Params") -> None:
+    if params.model.ops == "reference" and params.train.precision == "bf16":
+        raise ValueError(
+            "train.precision: the reference operations (model.ops) compute in float32; set it to "
+            "auto or fp32"
+        )
+
+
+CHECKS: tuple[Callable[["Params"], None], ...] = (
+    augmentation_fits_image,
+    images_fit_imagenet,
+    nothing_is_frozen_without_a_parent,
+    each_seed_once,
+    reference_computes_in_fp32,
+)
