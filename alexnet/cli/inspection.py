@@ -9,9 +9,9 @@ import torch
 from alexnet.errors import UserError
 from alexnet.network.collapse import can_collapse, collapse_for_training
 from alexnet.network.cost import LayerCost, TrainingMemory, layer_costs, training_memory
+from alexnet.network.freezing import TrainedPart
 from alexnet.network.model import VARIANTS, AlexNet
 from alexnet.network.summary import Layer, as_dicts, summarize, totals, training_flops
-from alexnet.training.freezing import TrainedPart
 
 
 @dataclass(frozen=True)

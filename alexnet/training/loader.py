@@ -6,7 +6,7 @@ disk, and each batch is sent while the step before it computes. The images, thei
 their augmentation are the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -93,6 +93,7 @@ def evenly_spaced(num_images: int, wanted: int) -> Tensor:
     return torch.arange(number) * num_images // number
 
 
+KEPT_BYTES = 8 << 30  # of what frozen layers give; more is computed in each step
 SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
 
 
@@ -181,3 +182,23 @@ def gather_pinned(x: Tensor, index: Tensor) -> Tensor:
     """
     rows = torch.empty(len(index), *x.shape[1:], dtype=x.dtype, pin_memory=True)
     return torch.index_select(x, 0, index, out=rows)
+
+
+@torch.no_grad()
+def kept_outputs(
+    forward: Callable[[Tensor], Tensor], splits: Sequence[Split], batch_size: int
+) -> list[Split] | None:
+    """What frozen layers give for the images of each split, in their place and where they are.
+
+    Of images that are not augmented it is the same in each epoch. forward: of a batch of a split's
+    images. None if all of it takes more than KEPT_BYTES.
+    """
+    num_bytes = forward(splits[0].images[:1]).nbytes * sum(map(len, splits))
+    if num_bytes > KEPT_BYTES:
+        return None
+    kept = []
+    for split in splits:
+        batches = split.images.split(batch_size)
+        outputs = [forward(images).to(split.images.device) for images in batches]
+        kept.append(Split(torch.cat(outputs), split.labels))
+    return kept

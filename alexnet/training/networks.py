@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from alexnet import config
 from alexnet.network.collapse import can_collapse, collapse_for_training, expand_pool_copies
+from alexnet.network.freezing import TrainedPart
 from alexnet.network.model import AlexNet
 from alexnet.training.batch_norm import Normalised, with_batch_norm
 from alexnet.training.distributed import DistributedContext
-from alexnet.training.freezing import TrainedPart
 
 
 class Networks:

@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from alexnet.network.freezing import frozen_layers
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
 from alexnet.progress import in_bytes
-from alexnet.training.freezing import frozen_layers
 from alexnet.training.loader import Split, epoch_order
 
 if TYPE_CHECKING:

@@ -37,7 +37,6 @@ from alexnet.training.distributed import (
     DistributedContext,
     gradients_and_buffers,
 )
-from alexnet.training.freezing import kept_outputs
 from alexnet.training.history import Epoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import (
@@ -47,6 +46,7 @@ from alexnet.training.loader import (
     Loader,
     Split,
     epoch_order,
+    kept_outputs,
     move_to_device,
 )
 from alexnet.training.loss import Criterion, cross_entropy

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from alexnet.network.collapse import collapse_for_training
+from alexnet.network.freezing import TrainedPart, frozen_layers
 from alexnet.network.model import VARIANTS
-from alexnet.training import freezing
-from alexnet.training.freezing import TrainedPart, frozen_layers
+from alexnet.training import loader
 from tests.conftest import METADATA, real_digits
 from tests.runs import CPU, EVERYTHING, MUON, narrow, seeded, settings, train, trainer_of
 
@@ -79,7 +79,7 @@ def test_kept_outputs_give_the_same_bytes_as_computing_them_in_each_step(
     """Batches of 16, and a last one of 12, against one of all images."""
     params = settings(**SMALL | options | {"freeze": freeze})
     kept = train(seeded(dropout=0.5), params)
-    monkeypatch.setattr(freezing, "KEPT_BYTES", 0)
+    monkeypatch.setattr(loader, "KEPT_BYTES", 0)
     computed = train(seeded(dropout=0.5), params)
     assert (kept.trainer.keeps_outputs, computed.trainer.keeps_outputs) == (True, False)
     assert kept.results == computed.results
@@ -129,7 +129,7 @@ def test_too_many_outputs_are_computed_in_each_step(monkeypatch):
     whole = collapse_for_training(seeded())
     num_bytes = 4 * whole.fc1.in_features * (76 + 30)
     for limit, kept in ((num_bytes, True), (num_bytes - 1, False)):
-        monkeypatch.setattr(freezing, "KEPT_BYTES", limit)
+        monkeypatch.setattr(loader, "KEPT_BYTES", limit)
         params = settings(**SMALL | {"freeze": "features"})
         assert trainer_of(seeded(), params).keeps_outputs == kept
 

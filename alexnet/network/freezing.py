@@ -2,12 +2,10 @@
 
 They compute as in evaluation, without dropout and without gradients, and their weights stay as
 they are to the last bit: no step, no weight decay, no average and no batch normalisation reaches
-them. Of images that are not augmented they give the same in each epoch, so that it is enough to
-compute it once (`KEPT_BYTES`).
+them.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +13,8 @@ from torch import Tensor, nn
 from alexnet.errors import UserError
 from alexnet.network.model import AlexNet
 from alexnet.network.summary import is_frozen
-from alexnet.training.loader import Split
 
 FIRST_TRAINED = {"features": "fc1", "all_but_last": "fc3"}  # by train.freeze
-KEPT_BYTES = 8 << 30  # at most; more is computed in each epoch
 
 
 class TrainedPart(nn.Sequential):
@@ -55,25 +51,6 @@ class TrainedPart(nn.Sequential):
             with torch.no_grad():
                 x = self.frozen(x)
         return super().forward(x)
-
-
-@torch.no_grad()
-def kept_outputs(
-    forward: Callable[[Tensor], Tensor], splits: Sequence[Split], batch_size: int
-) -> list[Split] | None:
-    """What the frozen layers give for the images of each split, in their place and where they are.
-
-    forward: of a batch of a split's images. None if all of it takes more than KEPT_BYTES.
-    """
-    num_bytes = forward(splits[0].images[:1]).nbytes * sum(map(len, splits))
-    if num_bytes > KEPT_BYTES:
-        return None
-    kept = []
-    for split in splits:
-        batches = split.images.split(batch_size)
-        outputs = [forward(images).to(split.images.device) for images in batches]
-        kept.append(Split(torch.cat(outputs), split.labels))
-    return kept
 
 
 def frozen_layers(network: nn.Module) -> list[str]:
