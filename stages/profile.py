@@ -1,6 +1,7 @@
 """profile: the time of each layer, forward and backward, as the network trains.
 
 Batch normalisation that is folded away (`train.batch_norm`) is none of its layers, and not timed.
+Layers that `train.freeze` freezes are timed as the others are, as if they trained.
 """
 
 import logging
