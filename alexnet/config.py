@@ -243,6 +243,11 @@ class Params(Section):
             raise ValueError(
                 "train.pca_lighting_std: shifts colours; with data.channels 1 it must be 0"
             )
+        if self.data.resize == "torchvision" and (self.data.image_size - self.crop_size) % 4:
+            raise ValueError(
+                "data.resize: torchvision's crop is the centre of the stored image only if "
+                "data.image_size less train.crop_size is a multiple of 4"
+            )
         return self
 
     @model_validator(mode="after")

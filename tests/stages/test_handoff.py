@@ -33,7 +33,7 @@ def write_data(folder, images, labels, source):
         save_file({"images": images, "labels": labels}, processed / f"{split}.safetensors")
     counts = {name: int((labels == k).sum()) for k, name in enumerate(CLASSES)}
     meta = Meta(
-        "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
+        "digits", CLASSES, 32, 3, "bicubic", (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
         {"train": counts, "test": counts}, {}, (), source, "0" * 64,
     )  # fmt: skip
     save_meta(processed, meta)
