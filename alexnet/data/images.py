@@ -251,10 +251,7 @@ def _middle_square(width: int, height: int) -> tuple[float, float, float, float]
 
 def _torchvision_square(width: int, height: int, size: int) -> tuple[float, float, float, float]:
     """The part of the image that Resize(size) and CenterCrop(size) keep; edges as above."""
-    edges = []
-    for side in (width, height):
-        resized = size * side // min(width, height)  # rounded down
-        start = round((resized - size) / 2)  # halves to even
-        edges.append((start * side / resized, (start + size) * side / resized))
-    (left, right), (upper, lower) = edges
+    resized = [(side, size * side // min(width, height)) for side in (width, height)]
+    left, upper = (round((new - size) / 2) * side / new for side, new in resized)  # half to even
+    right, lower = ((round((new - size) / 2) + size) * side / new for side, new in resized)
     return left, upper, right, lower

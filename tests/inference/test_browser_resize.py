@@ -6,12 +6,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_sample_images
 
 from alexnet.data.images import resize_and_crop
 from alexnet.export.graph import preprocessing_of
 from tests.artifacts import METADATA
-from tests.data.test_torchvision import SIZES, part
+from tests.data.test_torchvision import OTHERS, PHOTOS, TALL, WIDE, part
 from tests.inference.browser import PAGE
 from tests.inference.test_browser_choices import NODE
 
@@ -37,7 +36,7 @@ def call(code, values):
     ("method", "filter"), [("bicubic", "bicubic"), ("torchvision", "bilinear")]
 )
 def test_the_pixels_are_those_of_training(method, filter, channels):
-    images = [part(load_sample_images().images[0], *size, channels) for size in SIZES]
+    images = [part(PHOTOS[0], size, channels) for size in WIDE + OTHERS + TALL]
     given = [
         {"width": i.width, "height": i.height, "values": base64.b64encode(i.tobytes()).decode()}
         for i in images
