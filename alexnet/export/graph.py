@@ -135,8 +135,9 @@ def preprocessing_of(
 ) -> dict[str, Any]:
     """How a receiver has to prepare an image: as preprocessing and training did. In pixels."""
     channels: Literal[1, 3] = 1 if metadata.channels == 1 else 3
-    stated = dict(zip(("region", "filter"), STATED[method], strict=True))
-    return asdict(Preprocessing(stored_size, metadata.image_size, channels, **stated))
+    region, kernel = STATED[method]
+    size = metadata.image_size
+    return asdict(Preprocessing(stored_size, size, channels, region=region, filter=kernel))
 
 
 def properties_of(

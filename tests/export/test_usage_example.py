@@ -28,7 +28,7 @@ def lines_of(folder):
 
 @pytest.fixture(scope="module", params=[3, "torchvision", pytest.param(1, marks=pytest.mark.slow)])
 def folder(request, tmp_path_factory):
-    """A model for the centre of larger images in colour, resized in either way, or for grey ones."""
+    """A model for the centre of larger images in colour (in either way), or for grey ones."""
     folder = tmp_path_factory.mktemp("card") / "artifacts"
     if request.param != 1:
         return export_small(folder, 48, "bicubic" if request.param == 3 else request.param)

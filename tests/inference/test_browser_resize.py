@@ -33,9 +33,9 @@ def call(code, values):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
-    ("method", "filter"), [("bicubic", "bicubic"), ("torchvision", "bilinear")]
+    ("method", "kernel"), [("bicubic", "bicubic"), ("torchvision", "bilinear")]
 )
-def test_the_pixels_are_those_of_training(method, filter, channels):
+def test_the_pixels_are_those_of_training(method, kernel, channels):
     images = [part(PHOTOS[0], size, channels) for size in WIDE + OTHERS + TALL]
     given = [
         {"width": i.width, "height": i.height, "values": base64.b64encode(i.tobytes()).decode()}
@@ -43,7 +43,7 @@ def test_the_pixels_are_those_of_training(method, filter, channels):
     ]
     code = f"""
         const values = Buffer.from(value.values, "base64");
-        const fitted = fit({{ ...value, values, channels: {channels} }}, 64, "{filter}");
+        const fitted = fit({{ ...value, values, channels: {channels} }}, 64, "{kernel}");
         return Buffer.from(fitted.values).toString("base64");
     """
     for image, found in zip(images, call(code, given), strict=True):
