@@ -260,8 +260,8 @@ class Params(Section):
         ]
         if self.model.start_from == "imagenet" and wrong:
             raise ValueError(
-                f"model.start_from: imagenet needs {', '.join(wrong)}; the preset imagenet sets all "
-                "of it"
+                f"model.start_from: imagenet needs {', '.join(wrong)}; the preset imagenet sets "
+                "all of it"
             )
         if self.model.start_source is not None and self.model.start_from != "imagenet":
             raise ValueError("model.start_source: is of imagenet's weights; set it to null")
