@@ -33,6 +33,14 @@ def augmentation_fits_image(params: "Params") -> None:
         )
 
 
+def torchvisions_crop_is_the_centre(params: "Params") -> None:
+    if params.data.resize == "torchvision" and (params.data.image_size - params.crop_size) % 4:
+        raise ValueError(
+            "data.resize: torchvision's crop is the centre of the stored image only if "
+            "data.image_size less train.crop_size is a multiple of 4"
+        )
+
+
 def images_fit_imagenet(params: "Params") -> None:
     if params.model.start_from != "imagenet":
         if params.model.start_source is not None:
@@ -75,6 +83,7 @@ def reference_computes_in_fp32(params: "Params") -> None:
 
 CHECKS: tuple[Callable[["Params"], None], ...] = (
     augmentation_fits_image,
+    torchvisions_crop_is_the_centre,
     images_fit_imagenet,
     nothing_is_frozen_without_a_parent,
     each_seed_once,

@@ -60,6 +60,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         metadata,
         images,
         labels,
+        resize=meta.resize,
         calibration_images=calibration_images,
         metrics=metrics,
         predictions=read_predictions(paths.PREDICTIONS, metadata.classes),

@@ -74,6 +74,7 @@ def export_model(
     accuracy = len(labels[1::2]) / len(labels)
     params = config.load(ROOT / "params.yaml").export
     arguments = {
+        "resize": "bicubic",
         "calibration_images": images,
         "metrics": METRICS | {"n": len(labels), "accuracy": accuracy},
         "predictions": predictions_of(labels, predicted),
@@ -85,7 +86,9 @@ def export_model(
     return export_bundle(folder, model, metadata, images, **arguments)
 
 
-def export_small(folder: Path, stored_size: int = 32, **export: Any) -> Path:
+def export_small(
+    folder: Path, stored_size: int = 32, resize: str = "bicubic", **export: Any
+) -> Path:
     """An artifact with a narrow model: small enough to be damaged a hundred times."""
     torch.manual_seed(0)
     model = narrow().eval()
@@ -98,7 +101,8 @@ def export_small(folder: Path, stored_size: int = 32, **export: Any) -> Path:
     if stored_size != 32:
         images = images.repeat_interleave(2, 1).repeat_interleave(2, 2)
         images = images[:, :stored_size, :stored_size].contiguous()
-    export_model(folder, model, METADATA, images, **{"num_samples": 4} | export)
+    export = {"num_samples": 4} | export
+    export_model(folder, model, METADATA, images, {"resize": resize}, **export)
     return folder
 
 

@@ -53,6 +53,7 @@ META = {
     "classes": ["cat", "dog"],
     "image_size": 32,
     "channels": 3,
+    "resize": "bicubic",
     "mean": [0.5, 0.4, 0.3],
     "std": [0.25, 0.2, 0.3],
     "counts": {split: {"cat": 3, "dog": 2} for split in ("train", "val", "test")},

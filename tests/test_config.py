@@ -81,6 +81,10 @@ def test_the_projects_own_files_are_valid():
         ({"data__sha256": ""}, r"data\.sha256: should be null or 64 hexadecimal digits"),
         ({"data__source": 3}, r"data\.source: should be a valid string"),
         ({"data__channels": 4}, r"data\.channels: should be 1 or 3"),
+        (
+            {"data__resize": "torchvision", "train__crop_size": 30},
+            r"data\.resize: .* only if data\.image_size less train\.crop_size is a multiple of 4",
+        ),
         ({"data__val_fraction": 0.9}, r"data\.val_fraction: with test_fraction it leaves no"),
         ({"gate__min_accuracy": 97}, r"gate\.min_accuracy: should be less than or equal to 1"),
         ({"repeat__seeds": [1, 1]}, r"repeat\.seeds: name each seed once, and not train\.seed"),

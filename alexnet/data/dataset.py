@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
-from alexnet.data.images import Pixels
+from alexnet.data.images import Pixels, ResizeMethod
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
 from alexnet.files import (
@@ -49,6 +49,7 @@ class SkippedImage:
 class Meta:
     """The contents of meta.json.
 
+    resize: how images of other sizes were resized (data.resize).
     mean, std: of pixel / 255, per channel, over the train split alone.
     counts: images of each class, for each split.
     duplicates: for a pair of splits such as `train-test`, the number of images of the
@@ -63,6 +64,7 @@ class Meta:
     classes: tuple[ClassName, ...]
     image_size: Count
     channels: Literal[1, 3]
+    resize: ResizeMethod
     mean: tuple[Share, ...]
     std: tuple[Annotated[Share, Field(gt=0)], ...]
     counts: dict[str, dict[str, Number]]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alexnet.data.images import ImageError, Pixels, decode_image
+from alexnet.data.images import ImageError, Pixels, ResizeMethod, decode_image
 from alexnet.data.index import Item
 from alexnet.errors import UserError
 from alexnet.signals import terminate_with_parent
@@ -42,7 +42,12 @@ class DecodedChunk(NamedTuple):
 
 
 def decode_items(
-    items: Iterable[Item], num_items: int, size: int, channels: int, num_workers: int
+    items: Iterable[Item],
+    num_items: int,
+    size: int,
+    channels: int,
+    num_workers: int,
+    method: ResizeMethod = "bicubic",
 ) -> Iterator[DecodedChunk]:
     """Decode all items, in chunks, in their order.
 
@@ -53,7 +58,7 @@ def decode_items(
     num_workers = min(num_workers, num_items // CHUNK_ITEMS)
     if num_workers <= 1:
         for chunk in chunks:
-            yield _decode_chunk(chunk, size, channels)
+            yield _decode_chunk(chunk, size, channels, method)
         return
     spawn = multiprocessing.get_context("spawn")
     # Else the workers would wait for ever for a process that was killed.
@@ -61,7 +66,7 @@ def decode_items(
     pending: deque[Future[DecodedChunk]] = deque()
     try:
         for chunk in chunks:
-            pending.append(pool.submit(_decode_chunk, chunk, size, channels))
+            pending.append(pool.submit(_decode_chunk, chunk, size, channels, method))
             if len(pending) > 2 * num_workers:
                 yield pending.popleft().result()
         while pending:
@@ -75,7 +80,9 @@ def decode_items(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(chunk: list[Item], size: int, channels: int) -> DecodedChunk:
+def _decode_chunk(
+    chunk: list[Item], size: int, channels: int, method: ResizeMethod
+) -> DecodedChunk:
     decoded: dict[int, Pixels] = {}
     failures = []
     for item in chunk:
@@ -83,7 +90,9 @@ def _decode_chunk(chunk: list[Item], size: int, channels: int) -> DecodedChunk:
             failures.append(Failure(item.index, item.name, item.content))
             continue
         try:
-            decoded[item.index] = decode_image(item.content, item.name, size, channels)
+            decoded[item.index] = decode_image(
+                item.content, item.name, size, channels, method=method
+            )
         except ImageError as error:
             failures.append(Failure(item.index, error.name, error.reason))
     images = np.stack(list(decoded.values())) if decoded else np.empty((0, size, size, channels))

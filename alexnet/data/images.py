@@ -12,6 +12,7 @@ import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from alexnet.data.image_ends import GET, PNG_SIGNATURE, check_end, without_metad
 from alexnet.errors import UserError
 
 Pixels = NDArray[np.uint8]
+ResizeMethod = Literal["bicubic", "torchvision"]  # data.resize
 
 # Far more than any photograph; a small archive can claim to hold terabytes.
 MAX_IMAGE_BYTES = 1 << 28
@@ -118,6 +120,7 @@ def decode_image(
     size: int,
     channels: int,
     max_pixels: int = MAX_IMAGE_PIXELS,
+    method: ResizeMethod = "bicubic",
 ) -> Pixels:
     """Decode an image file's bytes, or take pixels uint8 (H, W, C); see `resize_and_crop`.
 
@@ -131,10 +134,10 @@ def decode_image(
             if isinstance(content, bytes):
                 if kind := name_kind(content):
                     raise ImageError(name, f"is {kind}")
-                return _decode_file(content, size, channels, max_pixels)
+                return _decode_file(content, size, channels, max_pixels, method)
             if not isinstance(content, Image.Image):
                 content = Image.fromarray(content.squeeze(2) if content.shape[2] == 1 else content)
-            return resize_and_crop(content, size, channels)
+            return resize_and_crop(content, size, channels, method)
         except ImageError:
             raise
         # On a damaged file Pillow raises exceptions of many types.
@@ -142,19 +145,21 @@ def decode_image(
             raise ImageError(name, _explain(error, content, max_pixels)) from None
 
 
-def _decode_file(content: bytes, size: int, channels: int, max_pixels: int) -> Pixels:
+def _decode_file(
+    content: bytes, size: int, channels: int, max_pixels: int, method: ResizeMethod
+) -> Pixels:
     try:
         with Image.open(io.BytesIO(content), formats=tuple(IMAGE_FORMATS)) as image:
             if image.width * image.height > max_pixels:
                 limit = _LIMIT.format(max_pixels)
                 raise UserError(f"{image.width:,} x {image.height:,} pixels; {limit}")
-            pixels = resize_and_crop(image, size, channels)
+            pixels = resize_and_crop(image, size, channels, method)
             check_end(content, image.format)
             return pixels
     except Exception:
         # Pillow refuses a PNG for a damaged or a very long text beside intact pixels.
         if content.startswith(PNG_SIGNATURE) and (less := without_metadata(content)) != content:
-            return _decode_file(less, size, channels, max_pixels)
+            return _decode_file(less, size, channels, max_pixels, method)
         raise
 
 
@@ -190,14 +195,21 @@ def _silence_libraries() -> None:
             libtiff.TIFFSetWarningHandler(None)
 
 
-def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
+def resize_and_crop(
+    image: Image.Image, size: int, channels: int, method: ResizeMethod = "bicubic"
+) -> Pixels:
     """`image` as uint8 (size, size, channels), grey for 1 channel and RGB for 3.
 
     The EXIF orientation is applied, transparent parts are laid over white, and 16-bit
-    grey is divided by 257, so that white stays white. The middle square is resized with
-    an antialiased bicubic filter: the result of resizing the short side and then cropping
-    the centre, without computing what the crop drops. An image of that size keeps its
-    pixels. Raises UserError for pixels whose white is not defined, or that Pillow misreads.
+    grey is divided by 257, so that white stays white. The short side is resized, with an
+    antialiased filter, and the centre cropped, without computing what the crop drops. An image
+    of that size keeps its pixels.
+
+    method: bicubic, of the middle square. Or torchvision: as its Resize(size) and
+    CenterCrop(size) do (bilinear; the long side and the place of the crop are whole pixels), to
+    1 of 255. The centre of `size` - 4n pixels is then that of its CenterCrop(`size` - 4n).
+
+    Raises UserError for pixels whose white is not defined, or that Pillow misreads.
     """
     refuse_misread(image)
     fix_transparency(image)
@@ -213,7 +225,11 @@ def resize_and_crop(image: Image.Image, size: int, channels: int) -> Pixels:
     if orientation is not None:
         image = image.transpose(orientation)
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC, _middle_square(*image.size))
+        if method == "bicubic":
+            resampling, box = Image.Resampling.BICUBIC, _middle_square(*image.size)
+        else:
+            resampling, box = Image.Resampling.BILINEAR, _torchvision_square(*image.size, size)
+        image = image.resize((size, size), resampling, box)
     return np.array(image).reshape(size, size, channels)
 
 
@@ -231,3 +247,11 @@ def _middle_square(width: int, height: int) -> tuple[float, float, float, float]
     side = min(width, height)
     left, upper = (width - side) / 2, (height - side) / 2
     return left, upper, left + side, upper + side
+
+
+def _torchvision_square(width: int, height: int, size: int) -> tuple[float, float, float, float]:
+    """The part of the image that Resize(size) and CenterCrop(size) keep; edges as above."""
+    resized = [(side, size * side // min(width, height)) for side in (width, height)]
+    left, upper = (round((new - size) / 2) * side / new for side, new in resized)  # half to even
+    right, lower = ((round((new - size) / 2) + size) * side / new for side, new in resized)
+    return left, upper, right, lower

@@ -70,6 +70,7 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
             classes=index.classes,
             image_size=data.image_size,
             channels=data.channels,
+            resize=data.resize,
             mean=mean,
             std=std,
             counts=counts,
@@ -135,7 +136,7 @@ def _write_splits(
     num_done = 0
     failures: list[Failure] = []
     with progress("decode", len(index)) as advance:
-        decoded = decode_items(index.items(), len(index), size, channels, num_workers)
+        decoded = decode_items(index.items(), len(index), size, channels, num_workers, data.resize)
         for indices, chunk, failed in decoded:
             for split in SPLITS:
                 in_split = splits[indices] == split

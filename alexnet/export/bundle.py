@@ -10,6 +10,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alexnet import config
+from alexnet.data.images import ResizeMethod
 from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
@@ -51,6 +52,7 @@ def export_bundle(
     images: torch.Tensor,
     labels: torch.Tensor,
     *,
+    resize: ResizeMethod,
     calibration_images: torch.Tensor,
     metrics: dict[str, Any],
     predictions: Predictions,
@@ -61,10 +63,10 @@ def export_bundle(
     """Export the model, check it against PyTorch on all test images, and write the folder.
 
     images: test images, uint8 (N, H, W, C) as stored; the network takes their centre.
-    labels: int64 (N). calibration_images: training images as stored, of which
-    `params.num_calibration_images` calibrate int8. metrics, predictions: of the evaluate
-    stage, which may have run on another device. data: name, kind, counts and duplicates of
-    the data set.
+    labels: int64 (N). resize: data.resize, by which they were stored. calibration_images:
+    training images as stored, of which `params.num_calibration_images` calibrate int8.
+    metrics, predictions: of the evaluate stage, which may have run on another device. data:
+    name, kind, counts and duplicates of the data set.
 
     Returns the results of the checks. A precision that costs more accuracy than `params`
     allows has a `rejected_reason` and is not in the folder. Raises UserError if the exported
@@ -75,7 +77,7 @@ def export_bundle(
     cropped = centre_crop(images, size)
     logits = logits_of(model, metadata, cropped, torch.device("cpu"), BATCH_SIZE).numpy()
     reference = AccuracyReference(cropped.numpy(), labels.numpy(), logits)
-    preprocessing = graph.preprocessing_of(metadata, images.shape[1])
+    preprocessing = graph.preprocessing_of(metadata, images.shape[1], resize)
 
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
         full = new / MODEL_FILENAMES["fp32"]

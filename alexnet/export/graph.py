@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet import __version__
+from alexnet.data.images import ResizeMethod
 from alexnet.errors import UserError
 from alexnet.export.agreement import beyond, differing_labels
 from alexnet.export.layer_names import name_by_layer
-from alexnet.inference.predictor import Preprocessing
+from alexnet.inference.predictor import STATED, Preprocessing
 from alexnet.inference.session import open_session
 from alexnet.network.collapse import collapse_for_inference
 from alexnet.network.model import AlexNet
@@ -129,10 +130,14 @@ def min_ir_version(opset: int) -> int:
     return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]))
 
 
-def preprocessing_of(metadata: ModelMetadata, stored_size: int) -> dict[str, Any]:
+def preprocessing_of(
+    metadata: ModelMetadata, stored_size: int, method: ResizeMethod
+) -> dict[str, Any]:
     """How a receiver has to prepare an image: as preprocessing and training did. In pixels."""
     channels: Literal[1, 3] = 1 if metadata.channels == 1 else 3
-    return asdict(Preprocessing(stored_size, metadata.image_size, channels))
+    region, kernel = STATED[method]
+    size = metadata.image_size
+    return asdict(Preprocessing(stored_size, size, channels, region=region, filter=kernel))
 
 
 def properties_of(

@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
-from alexnet.data.images import MAX_IMAGE_PIXELS, decode_image
+from alexnet.data.images import MAX_IMAGE_PIXELS, ResizeMethod, decode_image
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
 from alexnet.inference.arguments import (
@@ -36,6 +36,17 @@ BATCH_SIZE = 64
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
+Region = Literal[
+    "centre square",
+    "centre square of the image resized to a short side of `resize` pixels, the long side rounded "
+    "down; the square's offset rounded half to even",
+]
+Filter = Literal["bicubic", "bilinear"]
+# How the manifest states each value of data.resize.
+STATED: dict[ResizeMethod, tuple[Region, Filter]] = {
+    "bicubic": (get_args(Region)[0], "bicubic"),
+    "torchvision": (get_args(Region)[1], "bilinear"),
+}
 # Threads of one run: more than there are cores are slower, and thousands take minutes to start.
 MAX_THREADS = max(64, os.cpu_count() or 1)
 
@@ -53,8 +64,8 @@ class Preprocessing:
     )
     background: Literal["white"] = field(default="white", kw_only=True)  # of transparent parts
     orientation: Literal["EXIF"] = field(default="EXIF", kw_only=True)
-    region: Literal["centre square"] = field(default="centre square", kw_only=True)
-    filter: Literal["bicubic"] = field(default="bicubic", kw_only=True)
+    region: Region = field(default="centre square", kw_only=True)
+    filter: Filter = field(default="bicubic", kw_only=True)
     antialias: Literal[True] = field(default=True, kw_only=True)
     resize: Pixels
     crop: Pixels  # the centre
@@ -63,6 +74,13 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.crop > self.resize:
             raise ValueError("crop: is larger than resize")
+        if (self.region, self.filter) not in STATED.values():
+            raise ValueError("filter: does not go with region")
+
+    @property
+    def method(self) -> ResizeMethod:
+        """data.resize of the training."""
+        return next(k for k, stated in STATED.items() if stated == (self.region, self.filter))
 
 
 @dataclass(frozen=True)
@@ -149,7 +167,7 @@ class Predictor:
         if is_model and precision not in (None, self.precision):
             raise UserError(f"{model} is in {self.precision}, not in {precision}; give its folder")
         self.resize, self.crop, self.channels = prepared.resize, prepared.crop, prepared.channels
-        self.model, self.max_pixels = model, max_pixels
+        self.method, self.model, self.max_pixels = prepared.method, model, max_pixels
 
     def prepare(self, image: ImageInput, name: str = "image") -> NDArray[np.uint8]:
         """An image of any size and mode as uint8 (crop, crop, channels), as in training.
@@ -158,7 +176,9 @@ class Predictor:
         is missing or is not an image.
         """
         content, name = read_input(image, name)
-        pixels = decode_image(content, name, self.resize, self.channels, self.max_pixels)
+        pixels = decode_image(
+            content, name, self.resize, self.channels, self.max_pixels, self.method
+        )
         start = (self.resize - self.crop) // 2
         return pixels[start : start + self.crop, start : start + self.crop]
 

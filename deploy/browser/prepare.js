@@ -6,30 +6,46 @@ const STEPS = {
   bit_depth: "8; 16-bit grey divided by 257, rounded",
   background: "white",
   orientation: "EXIF",
-  region: "centre square",
-  filter: "bicubic",
   antialias: true,
+};
+// Of each filter: the region that goes with it, as the manifest states it, its part of a side of
+// the image, and the kernel with its support in pixels.
+const FILTERS = {
+  bicubic: { region: "centre square", span: centreSpan, kernel: bicubic, support: 2 },
+  bilinear: {
+    region:
+      "centre square of the image resized to a short side of `resize` pixels, the long side " +
+      "rounded down; the square's offset rounded half to even",
+    span: resizedSpan,
+    kernel: bilinear,
+    support: 1,
+  },
 };
 const MAX_PIXELS = 2 ** 27; // as in alexnet/data/images.py
 
 /** Throw an error for a step that the manifest asks for and that is not what this page does. */
 export function checkSteps(preprocessing) {
-  for (const [step, here] of Object.entries(STEPS)) {
-    const asked = preprocessing[step] ?? here; // the manifest of an older export has no steps
-    if (asked !== here) {
-      throw new Error(`The manifest asks for ${step}: ${asked}, and this page does ${here}`);
+  // The manifest of an older export has no steps.
+  const { filter = "bicubic", region = FILTERS.bicubic.region } = preprocessing;
+  const asked = { ...STEPS, ...preprocessing, filter, region };
+  const known = FILTERS[filter] ? filter : Object.keys(FILTERS).join(" or ");
+  const done = { ...STEPS, filter: known, region: FILTERS[filter]?.region };
+  for (const [step, here] of Object.entries(done)) {
+    if (asked[step] !== here) {
+      throw new Error(`The manifest asks for ${step}: ${asked[step]}, and this page does ${here}`);
     }
   }
 }
 
 /**
  * @param {Blob} file an image in any format that the browser reads
- * @param {{resize: number, crop: number, channels: number}} preprocessing of manifest.json
+ * @param {{resize: number, crop: number, channels: number, filter?: string}} preprocessing of
+ *   manifest.json
  * @returns {Promise<Uint8Array>} crop x crop x channels
  */
-export async function prepare(file, { resize, crop, channels }) {
+export async function prepare(file, { resize, crop, channels, filter = "bicubic" }) {
   const whole = reduce(await decode(file), channels);
-  return centreCrop(fit(whole, resize), crop);
+  return centreCrop(fit(whole, resize, filter), crop);
 }
 
 /** RGBA pixels over white, rotated by the EXIF orientation, without colour conversion. */
@@ -79,13 +95,14 @@ function reduce({ data, width, height }, channels) {
   return { values, width, height, channels };
 }
 
-/** The centre square, resized to `size` pixels; an image of that size stays as it is. */
-function fit(image, size) {
+/** The filter's region, resized to `size` pixels; an image of that size stays as it is. */
+export function fit(image, size, filter) {
   const { width, height } = image;
   if (width === size && height === size) return image;
-  const side = Math.min(width, height);
-  const across = filters(width, (width - side) / 2, side, size);
-  const down = filters(height, (height - side) / 2, side, size);
+  const { span, ...kernel } = FILTERS[filter];
+  const short = Math.min(width, height);
+  const across = filters(width, span(width, short, size), size, kernel);
+  const down = filters(height, span(height, short, size), size, kernel);
   const resampleDown = (image) => transpose(resample(transpose(image), down));
   // Each pass rounds to 8 bits, so their order matters. This is Pillow's since version 13;
   // the older ones always begin across.
@@ -93,18 +110,32 @@ function fit(image, size) {
   return downFirst ? resample(resampleDown(image), across) : resampleDown(resample(image, across));
 }
 
+/** From where to where, in pixels of a side of the image: its middle. */
+function centreSpan(side, short) {
+  return [(side - short) / 2, (side + short) / 2];
+}
+
+/** The same as torchvision's Resize and CenterCrop have it, in whole pixels once resized. */
+function resizedSpan(side, short, size) {
+  const resized = Math.floor((size * side) / short);
+  const half = (resized - size) / 2;
+  const start = half % 2 === 0.5 ? Math.floor(half) : Math.round(half); // halves to even
+  return [start, start + size].map((edge) => (edge * side) / resized);
+}
+
 const BITS = 22; // of a weight, after the point
 
 /** For each of `size` output pixels: the first input pixel it depends on, and the weights. */
-function filters(length, start, side, size) {
-  const scale = side / size;
+function filters(length, span, size, { kernel, support }) {
+  const [start, stop] = span.map(Math.fround); // Pillow takes floats of 32 bits
+  const scale = Math.fround(stop - start) / size;
   const stretch = Math.max(scale, 1); // antialiasing: the kernel widens when the image shrinks
   return Array.from({ length: size }, (_, index) => {
     const centre = start + (index + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - 2 * stretch + 0.5));
-    const last = Math.min(length, Math.trunc(centre + 2 * stretch + 0.5));
+    const first = Math.max(0, Math.trunc(centre - support * stretch + 0.5));
+    const last = Math.min(length, Math.trunc(centre + support * stretch + 0.5));
     const weights = Array.from({ length: last - first }, (_, k) =>
-      bicubic((first + k - centre + 0.5) * (1 / stretch)),
+      kernel((first + k - centre + 0.5) * (1 / stretch)),
     );
     const sum = weights.reduce((total, weight) => total + weight, 0);
     const round = (weight) => Math.trunc(weight * 2 ** BITS + (weight < 0 ? -0.5 : 0.5));
@@ -118,6 +149,10 @@ function bicubic(x) {
   if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
   if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
   return 0;
+}
+
+function bilinear(x) {
+  return Math.max(0, 1 - Math.abs(x));
 }
 
 /** Resample each row, rounding to 8 bits. */

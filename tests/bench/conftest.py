@@ -34,9 +34,10 @@ def folder(digits, tmp_path_factory) -> Path:
         numbers = torch.bincount(labels, minlength=10).tolist()
         counts[split] = dict(zip(CLASSES, numbers, strict=True))
     mean_and_std = ((0.5, 0.5, 0.5), (0.4, 0.4, 0.4))
-    save_meta(
-        folder, Meta("digits", CLASSES, 32, 3, *mean_and_std, counts, {}, (), "here", "0" * 64)
+    meta = Meta(
+        *("digits", CLASSES, 32, 3, "bicubic", *mean_and_std, counts, {}, (), "here", "0" * 64)
     )
+    save_meta(folder, meta)
     return folder
 
 

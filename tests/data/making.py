@@ -27,6 +27,7 @@ def make_config(**changes):
         "sha256": None,
         "image_size": 8,
         "channels": 1,
+        "resize": "bicubic",
         "val_fraction": 0.25,
         "test_fraction": 0.25,
         "split_seed": 0,

@@ -21,7 +21,7 @@ from alexnet.errors import UserError
 from .making import digits
 
 META = Meta(
-    *("digits", tuple("0123456789"), 8, 1, (0.3,), (0.4,)),
+    *("digits", tuple("0123456789"), 8, 1, "bicubic", (0.3,), (0.4,)),
     counts={"val": dict.fromkeys("0123456789", 7)},
     duplicates={"train-val": 0},
     skipped=(SkippedImage("cat/7.jpg", "is empty"),),

@@ -92,7 +92,7 @@ def test_meta_has_mean_and_std_of_train_alone(tmp_path):
     assert load_meta(tmp_path / "processed") == meta
     written = json.loads((tmp_path / "processed/meta.json").read_text())
     assert list(written) == [
-        *("name", "classes", "image_size", "channels", "mean", "std", "counts"),
+        *("name", "classes", "image_size", "channels", "resize", "mean", "std", "counts"),
         *("duplicates", "skipped", "source", "source_sha256"),
     ]
 

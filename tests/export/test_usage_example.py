@@ -26,12 +26,12 @@ def lines_of(folder):
     return code
 
 
-@pytest.fixture(scope="module", params=[3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[3, "torchvision", pytest.param(1, marks=pytest.mark.slow)])
 def folder(request, tmp_path_factory):
-    """A model for the centre of larger images in colour, or for grey ones."""
+    """A model for the centre of larger images in colour (in either way), or for grey ones."""
     folder = tmp_path_factory.mktemp("card") / "artifacts"
-    if request.param == 3:
-        return export_small(folder, stored_size=48)
+    if request.param != 1:
+        return export_small(folder, 48, "bicubic" if request.param == 3 else request.param)
     torch.manual_seed(0)
     metadata = ModelMetadata("cifar", CLASSES, 32, (0.5,), (0.25,))
     images = real_digits()[0][:8, :, :, :1].contiguous()
@@ -92,7 +92,7 @@ def test_they_give_the_pixels_and_the_label_of_predict(folder, run_lines, zoo, r
 
 def test_they_are_few_and_print_the_label_of_the_first_sample(folder, run_lines):
     code = lines_of(folder)
-    assert len(code.splitlines()) <= 86
+    assert len(code.splitlines()) <= 89
     assert "alexnet" not in code
     (label, _), _ = run_lines("samples/00.png")
     assert label == json.loads((folder / "samples" / "expected.json").read_text())[0]["label"]

@@ -211,7 +211,7 @@ def damaged(site):
     seal(site.copy("bare"), precisions=None)
     yield "bare", "manifest.json is damaged: it has no precisions"
     seal(site.copy("lanczos"), preprocessing={"filter": "lanczos"})
-    yield "lanczos", "The manifest asks for filter: lanczos, and this page does bicubic"
+    yield "lanczos", "The manifest asks for filter: lanczos, and this page does bicubic or bilinear"
     folder = site.copy("outside")
     rows = site.expected()
     rows[0]["file"] = "../../secret.png"

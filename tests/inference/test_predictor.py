@@ -28,6 +28,7 @@ from tests.data.odd_images import exact_inputs, refused_inputs
 from tests.photos import PHOTO, write_photos
 
 EXACT, REFUSED = exact_inputs(), refused_inputs()
+SIZES = {"resize": 32, "crop": 32, "channels": 3}  # all that an older export states
 # Damaged metadata, for which `Image.open` itself raises an exception.
 PILLOW_REFUSES = {"PNG, a damaged text", "PNG, a long text, orientation", "PNG, a cut gamma"}
 
@@ -249,6 +250,11 @@ def test_preprocessing_comes_from_the_model_file(tmp_path):
     np.testing.assert_array_equal(predictor.prepare(tmp_path / "photo.png"), expected)
 
 
+def test_the_steps_of_an_older_export_are_those_it_did_not_state(artifact, tmp_path):
+    older = with_metadata(artifact, tmp_path / "model.onnx", preprocessing=json.dumps(SIZES))
+    assert Predictor(older).method == "bicubic"
+
+
 def test_no_model_or_another_one(artifact, tmp_path):
     with pytest.raises(UserError, match=r"model.onnx does not exist"):
         Predictor(tmp_path)
@@ -272,6 +278,7 @@ def test_no_model_or_another_one(artifact, tmp_path):
         {"classes": json.dumps(["\x1b[2J", *"bcdefghij"])},
         {"preprocessing": json.dumps({"resize": 10**9, "crop": 32, "channels": 3})},
         {"preprocessing": json.dumps({"resize": 16, "crop": 32, "channels": 3})},
+        {"preprocessing": json.dumps(SIZES | {"filter": "bilinear"})},  # of the centre square
         {"preprocessing": "[]"},
     ],
 )

@@ -150,7 +150,7 @@ def test_the_page_holds_each_picture_once_and_loads_nothing(write, drawn):
 
 def test_images_left_out_are_counted_and_the_first_named(write):
     meta = Meta(
-        *("folder", ("a", "b"), 8, 1, (0.5,), (0.5,), {}, {}),
+        *("folder", ("a", "b"), 8, 1, "bicubic", (0.5,), (0.5,), {}, {}),
         skipped=tuple(SkippedImage(f"a/{n}<i>.jpg", "is empty") for n in range(5)),
         source="mine",
         source_sha256="0" * 64,

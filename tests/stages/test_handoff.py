@@ -33,7 +33,7 @@ def write_data(folder, images, labels, source):
         save_file({"images": images, "labels": labels}, processed / f"{split}.safetensors")
     counts = {name: int((labels == k).sum()) for k, name in enumerate(CLASSES)}
     meta = Meta(
-        "digits", CLASSES, 32, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
+        "digits", CLASSES, 32, 3, "torchvision", (0.5, 0.4, 0.3), (0.25, 0.2, 0.3),
         {"train": counts, "test": counts}, {}, (), source, "0" * 64,
     )  # fmt: skip
     save_meta(processed, meta)
@@ -102,6 +102,11 @@ def test_the_manifest_has_the_provenance(exported):
         *("data_source", "test_images", "train_images", "requirements", "weights"),
     }
     assert {"data", "model", "train", "evaluate"} == set(origin["params"])
+
+
+def test_the_manifest_states_how_the_images_were_resized(exported):
+    manifest = json.loads((exported[0] / "artifacts/manifest.json").read_text())
+    assert manifest["preprocessing"]["filter"] == "bilinear"
 
 
 def test_the_base_install_verifies_and_predicts(exported, tmp_path):
