@@ -101,8 +101,8 @@ def export_small(
     if stored_size != 32:
         images = images.repeat_interleave(2, 1).repeat_interleave(2, 2)
         images = images[:, :stored_size, :stored_size].contiguous()
-    export = {"num_samples": 4} | export
-    export_model(folder, model, METADATA, images, {"resize": resize}, **export)
+    given = {"resize": resize} | export.pop("given", {})
+    export_model(folder, model, METADATA, images, given, **{"num_samples": 4} | export)
     return folder
 
 
