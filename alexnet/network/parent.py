@@ -36,6 +36,23 @@ class ParentNetwork(NamedTuple):
     metadata: ModelMetadata
 
 
+def require_fit(parent: ModelMetadata, variant: str, channels: int, image_size: int) -> None:
+    """Raises UserError unless the parent's weights are of such a network.
+
+    image_size: the side of its input, in pixels.
+    """
+    for what, key, own, other in (
+        ("variant", "model.variant", variant, parent.variant),
+        ("channels", "data.channels", channels, parent.channels),
+        ("image size", "train.crop_size", image_size, parent.image_size),
+    ):
+        if own != other:
+            raise UserError(
+                f"model.start_from: its {what} is {other}, and this network's {own}; set {key} to "
+                f"{other}, or start from other weights"
+            )
+
+
 def save_parent(weights: Path, record: Path, network: ParentNetwork | None) -> None:
     """Write both files; None: without a parent, when the weights are an empty file."""
     if network is None:
