@@ -39,7 +39,7 @@ def environment() -> None:
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
-    _repro("--pull", "preprocess")
+    _repro("--pull", "pretrained", "preprocess")
     before = read_lock()["stages"]["train"].get("outs", [])
     _repro("--force", "--single-item", "train")
     lock = read_lock()

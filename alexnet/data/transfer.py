@@ -119,8 +119,9 @@ def fetch(
     """Download `url` to `partial`, resuming from the bytes that are already there.
 
     num_bytes: the published size; the download stops at MAX_RATIO times that. The caller
-    verifies the file. key: the parameter that can name another source. Raises NotFoundError for HTTP 404 or 410, and UserError for a URL, a
-    certificate or a response that is not accepted, or after NUM_ATTEMPTS failures.
+    verifies the file. key: the parameter that can name another source. Raises NotFoundError for
+    HTTP 404 or 410, and UserError for a URL, a certificate or a response that is not accepted, or
+    after NUM_ATTEMPTS failures.
     """
     check_url(url)
     partial.parent.mkdir(parents=True, exist_ok=True)

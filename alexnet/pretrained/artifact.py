@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from alexnet.errors import UserError
-from alexnet.files import parse_record, sha256
+from alexnet.files import parse_record, sha256, shorten
 from alexnet.inference.predictor import MODEL_FILENAMES, Predictor
 from alexnet.inference.verification import MAX_DIFFERENCE, verify
 from alexnet.network.collapse import expand_collapsed
@@ -39,9 +39,8 @@ def read_artifact(folder: Path) -> ParentNetwork:
     try:
         model.load_state_dict(_state_of(tensors, model))
     except RuntimeError as error:
-        raise UserError(
-            f"{path} lacks a weight of the variant {metadata.variant}: {error}"
-        ) from None
+        reason = shorten(" ".join(str(error).split()), 200)
+        raise UserError(f"{path} is not of the variant {metadata.variant}: {reason}") from None
     _check_samples(folder, model, metadata)
     return ParentNetwork(Parent("artifact", sha256(path)), model, metadata)
 

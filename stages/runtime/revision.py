@@ -1,7 +1,7 @@
 """REVISION:FILE in model.start_from: a file of another revision of git, as DVC has it.
 
-The stage that reads it may run in a container, without git and DVC. So the runner fetches it before,
-into a folder of the project, from DVC's cache or else its remote, and removes it afterwards.
+The stage that reads it may run in a container, without git and DVC. So the runner fetches it
+before, into a folder of the project, from DVC's cache or else its remote, and removes it after.
 """
 
 import functools
