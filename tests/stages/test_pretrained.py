@@ -16,7 +16,7 @@ from stages.runtime.revision import FOLDER, fetched, place_of
 from stages.runtime.stage import run_stage
 from tests.conftest import METADATA, write_params
 from tests.runs import flip_a_bit, narrow
-from tests.stages.projects import call, commit, copy_code
+from tests.stages.projects import call, commit, copy_code, executed
 from tests.stages.test_runner import calls
 
 OUTPUTS = ("models/pretrained.json", "models/pretrained.safetensors")
