@@ -17,6 +17,7 @@ from alexnet.errors import UserError
 from stages.runtime.dvc_files import LOCK, dvc_command, md5_of, outs_of, parse_lock
 
 FOLDER = Path(".pretrained")
+PROJECT = "DVC_ROOT"  # of an experiment in a folder of its own, whose git knows no branch or tag
 
 
 def split_revision(start_from: str | None) -> tuple[str, str] | None:
@@ -69,7 +70,7 @@ def fetched(start_from: str | None) -> Iterator[None]:
 
 def _commit_of(start_from: str, revision: str) -> str:
     options = ("--verify", "--quiet", "--end-of-options")
-    done = _run("git", "rev-parse", *options, f"{revision}^{{commit}}")
+    done = _git("rev-parse", *options, f"{revision}^{{commit}}")
     if done.returncode:
         reason = done.stderr.strip() or f"git has no revision {revision} here"
         raise _error(start_from, f"{reason}; `git fetch` it, or name another, or a path")
@@ -78,7 +79,7 @@ def _commit_of(start_from: str, revision: str) -> str:
 
 def _fetch(start_from: str, commit: str, file: PurePosixPath, place: Path) -> None:
     get = functools.partial(_run, *dvc_command(), "get", f"--rev={commit}", f"--out={place}", "--")
-    done = get(".", str(file))
+    done = get(_project(), str(file))
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         reason = " ".join(lines).removeprefix("ERROR: ") or f"exit code {done.returncode}"
@@ -87,12 +88,20 @@ def _fetch(start_from: str, commit: str, file: PurePosixPath, place: Path) -> No
             f"DVC has no {file} of the commit {commit[:12]} in its cache or its remote ({reason}); "
             "`dvc push` it from where it is",
         )
-    lock = _run("git", "show", f"{commit}:./{LOCK}")
+    lock = _git("show", f"{commit}:./{LOCK}")
     stages = parse_lock(lock.stdout) if lock.returncode == 0 else {}
     for out in (out for name, stage in stages.items() for out in outs_of(name, stage)):
         # DVC takes a file in its cache that is read-only for an intact one.
         if out.path == Path(file) and md5_of(place) != out.md5:
             raise _error(start_from, f"DVC's copy is damaged: it does not have the MD5 {out.md5}")
+
+
+def _git(*command: str) -> "subprocess.CompletedProcess[str]":
+    return _run("git", "-C", _project(), *command)
+
+
+def _project() -> str:
+    return os.environ.get(PROJECT, ".")
 
 
 def _run(*command: str) -> "subprocess.CompletedProcess[str]":

@@ -127,7 +127,10 @@ def test_without_results_there_is_nothing_to_decide(results, capsys):
 
 def test_why_a_training_failed_is_seen(project, capfd):
     command = "echo 'error: out of memory' >&2; exit 1"
-    dump(project / "dvc.yaml", {"stages": dict.fromkeys(("pretrained", "preprocess"), {"cmd": command})})
+    dump(
+        project / "dvc.yaml",
+        {"stages": {key: {"cmd": command} for key in ("pretrained", "preprocess")}},
+    )
     dump(project / "dvc.lock", lock("a" * 32, "b" * 32))
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--message=results")

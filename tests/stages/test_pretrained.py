@@ -164,6 +164,15 @@ def test_a_file_of_another_revision_is_there_while_the_stage_runs(project):
         assert (place_of("v1:artifacts") / "model.onnx").read_text() == "1\n"
 
 
+def test_an_experiment_in_a_folder_of_its_own_asks_the_project(
+    project, tmp_path_factory, monkeypatch
+):
+    monkeypatch.chdir(tmp_path_factory.mktemp("experiment"))
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    with fetched("v1:models/w"):
+        assert place_of("v1:models/w").read_text() == "1\n"
+
+
 def test_what_git_or_dvc_lacks_is_one_message(project):
     for name, message in (
         (
@@ -222,6 +231,10 @@ def test_a_repro_starts_from_the_weights_of_another_revision(tmp_path):
     assert sha256(project / OUTPUTS[1]) == digest
     assert not (project / FOLDER).exists()
     assert call(project, "git", "status", "--porcelain").stdout == "?? dvc.lock\n"
+    changed = ("-S", "train.crop_size=32")  # the same in other words
+    temp = call(project, "dvc", "exp", "run", "--temp", *changed, "pretrained")
+    assert executed(temp.stdout) == ["pretrained"]
+    assert "Ran experiment" in temp.stdout
     write_params(project, model__start_from=f"v2:{own}")
     failed = call(project, "dvc", "repro", "pretrained", check=False)
     assert failed.returncode != 0
