@@ -24,6 +24,8 @@ def pretrained(params: ParamsFile = PARAMS) -> None:
     from alexnet.network.parent import require_fit, save_parent
 
     check_writable(paths.PRETRAINED.parent)  # before the work, not after it
+    for output in (paths.PRETRAINED, paths.PRETRAINED_RECORD):
+        output.unlink(missing_ok=True)  # no earlier weights pass for those of a stage that fails
     network = _read(values.model)
     if network:
         fits = values.model.variant, values.data.channels, values.crop_size

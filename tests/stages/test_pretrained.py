@@ -17,7 +17,7 @@ from stages.runtime.stage import run_stage
 from tests.conftest import METADATA, write_params
 from tests.runs import flip_a_bit, narrow
 from tests.stages.projects import call, commit, copy_code, executed
-from tests.stages.test_runner import calls
+from tests.stages.test_runner import calls, run_container
 
 OUTPUTS = ("models/pretrained.json", "models/pretrained.safetensors")
 
@@ -50,12 +50,14 @@ def test_weights_of_another_network_are_refused_before_any_work(
         weights, "build", lambda metadata, dropout: narrow(channels=metadata.channels)
     )
     save_weights(tmp_path / "my.safetensors", narrow(channels=metadata.channels), metadata)
+    write_params(tmp_path)
+    assert run("pretrained").returncode == 0
     write_params(tmp_path, model__start_from="my.safetensors")
     done = run("pretrained")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: model.start_from: {message}")
     assert done.stderr.count("\n") == 1
-    assert not list((tmp_path / "models").iterdir())
+    assert not list((tmp_path / "models").iterdir()), "no earlier weights pass for these"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,14 @@ def test_what_is_in_the_project_is_not_mounted_again(install, tmp_path, monkeypa
     name = "models/weights.safetensors"
     line = started(install, tmp_path, monkeypatch, model__start_from=name)
     assert not [option for option in line if name in option]
+
+
+def test_the_one_container_of_all_stages_has_it_as_well(install, tmp_path):
+    log, folder = install("podman"), tmp_path.parent / "theirs"
+    folder.mkdir(exist_ok=True)
+    write_params(tmp_path, model__start_from="../theirs")
+    assert run_container(tmp_path).returncode == 0
+    assert f"--mount=type=bind,source={folder},target=/theirs,readonly" in calls(log)[-1]
 
 
 # REVISION:FILE
