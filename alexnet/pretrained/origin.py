@@ -36,7 +36,10 @@ def read_parent(start_from: str, path: Path | None = None) -> ParentNetwork:
             raise UserError(f"{start_from} is an address; download it and name the path")
         return _read(path or local_path(start_from))
     except UserError as error:
-        message = str(error).replace(str(path), start_from) if path else str(error)
+        message = str(error)
+        if path:  # or its folder, of a model
+            message = message.replace(str(path), start_from)
+            message = message.replace(str(path.parent), start_from.rpartition("/")[0])
         raise UserError(f"{KEY}: {message}") from None
 
 
