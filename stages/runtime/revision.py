@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -78,6 +79,7 @@ def _commit_of(start_from: str, revision: str) -> str:
 
 
 def _fetch(start_from: str, commit: str, file: PurePosixPath, place: Path) -> None:
+    print(f"pretrained: {file} of the commit {commit[:12]}", file=sys.stderr, flush=True)
     get = functools.partial(_run, *dvc_command(), "get", f"--rev={commit}", f"--out={place}", "--")
     done = get(_project(), str(file))
     if done.returncode:

@@ -79,6 +79,10 @@ def test_anything_else_is_named(saved, artifact, name, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_message_names_what_was_asked_for(saved):
+def test_a_message_names_what_was_asked_for(saved, artifact):
+    fetched = shutil.copytree(artifact, saved.with_name("fetched")) / "model.onnx"
+    fetched.write_bytes(b"")
+    with pytest.raises(UserError, match=r"^model\.start_from: main:artifacts differs from what it"):
+        read_parent("main:artifacts/model.onnx", fetched)
     with pytest.raises(UserError, match=r"^model\.start_from: main:my does not exist; "):
-        read_parent("main:my", saved.with_name("fetched"))
+        read_parent("main:my", saved.with_name("nothing"))
