@@ -14,7 +14,7 @@ from stages import params
 from stages.runtime.dvc_files import md5_of
 from stages.runtime.revision import FOLDER, fetched, place_of
 from stages.runtime.stage import run_stage
-from tests.conftest import METADATA, write_params
+from tests.conftest import METADATA, ROOT, write_params
 from tests.runs import flip_a_bit, narrow
 from tests.stages.projects import call, commit, copy_code, executed
 from tests.stages.test_runner import calls, run_container
@@ -129,7 +129,9 @@ def test_what_is_in_the_project_is_not_mounted_again(install, tmp_path, monkeypa
 def test_the_one_container_of_all_stages_has_it_as_well(install, tmp_path):
     log, folder = install("podman"), tmp_path.parent / "theirs"
     folder.mkdir(exist_ok=True)
-    write_params(tmp_path, model__start_from="../theirs")
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count("start_from: null") == 1
+    (tmp_path / "params.yaml").write_text(text.replace("from: null", "from: ../theirs"))
     assert run_container(tmp_path).returncode == 0
     assert f"--mount=type=bind,source={folder},target=/theirs,readonly" in calls(log)[-1]
 
