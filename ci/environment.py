@@ -37,7 +37,7 @@ def environment() -> None:
         return
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
-    repro("--pull", "preprocess")
+    repro("--pull", "pretrained", "preprocess")
     before = read_lock()["stages"]["train"].get("outs", [])
     repro("--force", "--single-item", "train")
     lock = read_lock()

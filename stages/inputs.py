@@ -5,6 +5,7 @@ parameter names one of them as an input.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from alexnet import config
@@ -13,17 +14,25 @@ from stages import paths
 
 # All that a stage writes lies in these. (`tests/stages/test_inputs.py` compares dvc.yaml.)
 OUTPUTS = (paths.RAW, paths.PROCESSED, paths.WEIGHTS.parent, Path("reports"), paths.ARTIFACTS)
+START_OUTPUTS = (paths.PRETRAINED, paths.PRETRAINED_RECORD)
 
 
 def check_inputs(params: Path, values: config.Params) -> None:
-    """Raises UserError if the file `params` or a path in data.source is among the outputs."""
+    """Raises UserError if the file `params`, or a path that it names, is among the outputs.
+
+    model.start_from may be another stage's: pretrained has copied it before that stage runs.
+    """
     _require_apart("--params", params)
     for source in values.data.local_sources:
         _require_apart(f"{params}: data.source", source)
+    for key, outputs in (("start_from", START_OUTPUTS), ("start_source", OUTPUTS)):
+        origin = getattr(values.model, key)
+        if origin is not None and "://" not in origin:
+            _require_apart(f"{params}: model.{key}", Path(os.path.expanduser(origin)), outputs)
 
 
-def _require_apart(what: str, given: Path) -> None:
-    for output in OUTPUTS:
+def _require_apart(what: str, given: Path, outputs: Sequence[Path] = OUTPUTS) -> None:
+    for output in outputs:
         if _overlap(given, output):
             raise UserError(
                 f"{what}: {given} is not apart from {output}, where the pipeline replaces what it "

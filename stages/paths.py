@@ -17,7 +17,7 @@ PROCESSED = Path("data/processed")
 
 PREPROCESS_PARAMS = Path("reports/preprocess/params.json")
 
-PRETRAINED = Path("models/pretrained.safetensors")  # empty where nothing is started from
+PRETRAINED = Path("models/pretrained.safetensors")  # none where nothing is started from
 PRETRAINED_RECORD = Path("models/pretrained.json")
 
 WEIGHTS = Path("models/weights.safetensors")

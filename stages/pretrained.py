@@ -1,18 +1,51 @@
 """pretrained: the weights to start from, verified."""
 
+import logging
+from typing import TYPE_CHECKING
+
+from alexnet import config
 from alexnet.cli.app import run
 from stages import paths
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
+from stages.runtime.revision import place_of, split_revision
+
+if TYPE_CHECKING:
+    from alexnet.network.parent import ParentNetwork
+
+logger = logging.getLogger("stages.pretrained")
 
 
 def pretrained(params: ParamsFile = PARAMS) -> None:
-    """Fetch and check the weights that model.start_from names; none: an empty file."""
-    load(params)
+    """Fetch and check the weights that model.start_from names; none: a file without any."""
+    values = load(params)
 
-    from alexnet.network.parent import save_parent
+    from alexnet.files import check_writable
+    from alexnet.network.parent import require_fit, save_parent
 
-    save_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD, None)
+    check_writable(paths.PRETRAINED.parent)  # before the work, not after it
+    for output in (paths.PRETRAINED, paths.PRETRAINED_RECORD):
+        output.unlink(missing_ok=True)  # no earlier weights pass for those of a stage that fails
+    network = _read(values.model)
+    if network:
+        fits = values.model.variant, values.data.channels, values.crop_size
+        require_fit(network.metadata, *fits)
+    save_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD, network)
+    if network:
+        parent = network.parent
+        logger.info(f"{paths.PRETRAINED}: of {parent.kind}, SHA-256 {parent.sha256}")
+
+
+def _read(values: config.Model) -> "ParentNetwork | None":
+    from alexnet.pretrained.origin import read_parent
+    from alexnet.pretrained.published import read_imagenet
+
+    if values.start_from is None:
+        return None
+    if values.start_from == "imagenet":
+        return read_imagenet(values.start_source, paths.PRETRAINED.parent / ".partial")
+    is_fetched = split_revision(values.start_from) is not None
+    return read_parent(values.start_from, place_of(values.start_from) if is_fetched else None)
 
 
 if __name__ == "__main__":

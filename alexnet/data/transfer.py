@@ -114,12 +114,14 @@ def fetch(
     partial: Path,
     num_bytes: int | None = None,
     sleep: Callable[[float], object] = time.sleep,
+    key: str = "data.source",
 ) -> None:
     """Download `url` to `partial`, resuming from the bytes that are already there.
 
     num_bytes: the published size; the download stops at MAX_RATIO times that. The caller
-    verifies the file. Raises NotFoundError for HTTP 404 or 410, and UserError for a URL, a
-    certificate or a response that is not accepted, or after NUM_ATTEMPTS failures.
+    verifies the file. key: the parameter that can name another source. Raises NotFoundError for
+    HTTP 404 or 410, and UserError for a URL, a certificate or a response that is not accepted, or
+    after NUM_ATTEMPTS failures.
     """
     check_url(url)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ def fetch(
             sleep(wait)
     raise UserError(
         f"{url}: failed {NUM_ATTEMPTS} times, last with: {reason}. The part received is kept; "
-        "run again to resume, or name a mirror or a local copy in data.source"
+        f"run again to resume, or name a mirror or a local copy in {key}"
     )
 
 

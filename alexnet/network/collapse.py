@@ -98,6 +98,16 @@ def expand_pool_copies(collapsed: AlexNet, model: AlexNet) -> None:
     weight += (mean - weight.mean(dim=2))[:, :, None]
 
 
+def expand_collapsed(weight: Tensor, in_features: int) -> Tensor:
+    """A weight (4096, in_features) of fc1 that `collapse_for_inference` makes (4096, 256) of.
+
+    weight: (4096, 256). Each of a value's copies gets the same share: the same logits, up to
+    rounding.
+    """
+    copies = in_features // weight.shape[1]
+    return weight.repeat_interleave(copies, dim=1) / copies
+
+
 def _by_value(model: AlexNet) -> Tensor:
     """fc1's weight as (4096, 256, 36), a view: the last axis runs over a value's copies."""
     size: int | tuple[int, int] = model.get_submodule("avgpool").output_size  # type: ignore[assignment]

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from safetensors.torch import save_file
+
 from alexnet.errors import UserError
-from alexnet.files import Sha256, read_record, write_json, write_text
+from alexnet.files import Sha256, atomic_write, read_record, require_file, write_json
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata, load_weights, save_weights
 
 ADVICE = "run the stage pretrained again"
+EMPTY_BYTES = 16  # at most, of a file without tensors: the length of its header, and {}
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,28 @@ class ParentNetwork(NamedTuple):
     metadata: ModelMetadata
 
 
+def require_fit(parent: ModelMetadata, variant: str, channels: int, image_size: int) -> None:
+    """Raises UserError unless the parent's weights are of such a network.
+
+    image_size: the side of its input, in pixels.
+    """
+    for what, key, own, other in (
+        ("variant", "model.variant", variant, parent.variant),
+        ("channels", "data.channels", channels, parent.channels),
+        ("image size", "train.crop_size", image_size, parent.image_size),
+    ):
+        if own != other:
+            raise UserError(
+                f"model.start_from: its {what} is {other}, and this network's {own}; set {key} to "
+                f"{other}, or start from other weights"
+            )
+
+
 def save_parent(weights: Path, record: Path, network: ParentNetwork | None) -> None:
-    """Write both files; None: without a parent, when the weights are an empty file."""
+    """Write both files; None: without a parent, when the weights are a file of no tensors."""
     if network is None:
-        write_text(weights, "")
+        with atomic_write(weights) as temporary:
+            save_file({}, temporary)
         write_json(record, None)
     else:
         save_weights(weights, network.model, network.metadata)
@@ -50,7 +71,7 @@ def load_parent(weights: Path, record: Path) -> ParentNetwork | None:
     """Raises UserError if a file is missing or damaged, or if the two do not belong together."""
     parent = read_record(record, Parent | None, ADVICE)  # type: ignore[arg-type]
     if parent is None:
-        if not weights.exists() or weights.stat().st_size:
-            raise UserError(f"{weights}: is not empty, where {record} has no parent; {ADVICE}")
+        if require_file(weights).stat().st_size > EMPTY_BYTES:
+            raise UserError(f"{weights}: has weights, where {record} has no parent; {ADVICE}")
         return None
     return ParentNetwork(parent, *load_weights(weights))

@@ -12,7 +12,7 @@ import torch
 from alexnet.errors import UserError
 from alexnet.files import abbreviate
 from alexnet.network.model import AlexNet
-from alexnet.network.parent import Parent, ParentNetwork
+from alexnet.network.parent import Parent, ParentNetwork, require_fit
 from alexnet.network.weights import ModelMetadata
 
 
@@ -55,16 +55,7 @@ def start_from(
     size, or if none of its classes is among the model's.
     """
     parent, theirs, their_metadata = network
-    for what, key, own, other in (
-        ("variant", "model.variant", metadata.variant, their_metadata.variant),
-        ("channels", "data.channels", metadata.channels, their_metadata.channels),
-        ("image size", "train.crop_size", metadata.image_size, their_metadata.image_size),
-    ):
-        if own != other:
-            raise UserError(
-                f"model.start_from: its {what} is {other}, and this network's {own}; set {key} to "
-                f"{other}, or start from other weights"
-            )
+    require_fit(their_metadata, metadata.variant, metadata.channels, metadata.image_size)
     fresh_weight, fresh_bias = model.fc3.weight.clone(), model.fc3.bias.clone()
     weights = theirs.state_dict()
     fc3_weight, fc3_bias = weights.pop("fc3.weight"), weights.pop("fc3.bias")

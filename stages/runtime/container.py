@@ -26,7 +26,7 @@ from stages.runtime.resolve import resolve_runtime
 from stages.runtime.supervise import supervise
 
 PARAMS = Path("params.yaml")
-NO_SOURCE = re.compile(r"^ +source: *(null|~) *(#|$)", re.MULTILINE)  # the default, in params.yaml
+KEYS = ("source", "start_from")  # that may name files of this machine, in params.yaml
 
 
 def container(command: list[str]) -> int:
@@ -50,8 +50,10 @@ def container(command: list[str]) -> int:
 
 
 def _sources(engine: Engine) -> list[str]:
-    """What data.source names, as the image reads it. Exits with its code if it cannot."""
-    if not PARAMS.exists() or NO_SOURCE.search(PARAMS.read_text(errors="replace")):
+    """What params.yaml names, as the image reads it. Exits with its code if it cannot."""
+    text = PARAMS.read_text(errors="replace") if PARAMS.exists() else None
+    unset = (rf"(?m)^ +{key}: *(null|~) *(#|$)" for key in KEYS)  # the default
+    if text is None or all(re.search(pattern, text) for pattern in unset):
         return []
     name = _new_name()
     line = engine.command(["python", "-m", "stages.runtime.sources"], name)

@@ -183,12 +183,19 @@ def cache_folder() -> Path:
     return _cache_folder_of(Path.cwd())
 
 
+def dvc_command() -> list[str]:
+    return [sys.executable, "-m", "dvc"] if find_spec("dvc") else ["dvc"]  # pipx has its own Python
+
+
 @functools.cache
 def _cache_folder_of(project: Path) -> Path:
-    dvc = [sys.executable, "-m", "dvc"] if find_spec("dvc") else ["dvc"]  # pipx has its own Python
     try:
         done = subprocess.run(
-            [*dvc, "cache", "dir"], cwd=project, capture_output=True, text=True, check=True
+            [*dvc_command(), "cache", "dir"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise UserError(

@@ -53,7 +53,7 @@ def mounted(text: str, base: Path = PROJECT, writable: bool = False) -> Iterator
 
 
 def source_mounts(sources: Iterable[str]) -> list[Mount]:
-    """The files and folders of this machine among these, which are data.source.
+    """The files and folders of this machine among these, but what the container has as it is.
 
     A relative path is relative to the project, here and in the container.
     """
@@ -63,7 +63,9 @@ def source_mounts(sources: Iterable[str]) -> list[Mount]:
         if "://" not in source and here.exists():
             there = HOME / source[2:] if source.startswith("~/") else PROJECT / source
             mounts.append(Mount(here.resolve(), Path(os.path.normpath(there))))
-    return mounts
+    # A mount in the project could not be replaced, as models/weights.safetensors is.
+    project = Path.cwd()
+    return [it for it in mounts if it.source != project / os.path.relpath(it.target, PROJECT)]
 
 
 def unique(mounts: Iterable[Mount]) -> list[Mount]:

@@ -31,7 +31,9 @@ from stages.runtime.engine import (
 from stages.runtime.killed import count_oom_kills, explain_kill
 from stages.runtime.mounts import CHECKPOINTS, PROJECT, Mount, source_mounts
 from stages.runtime.resolve import resolve_runtime
+from stages.runtime.revision import fetched
 from stages.runtime.snapshot import Inputs
+from stages.runtime.sources import start_origins
 from stages.runtime.supervise import supervise
 
 logger = logging.getLogger("stages.runtime.stage")
@@ -65,10 +67,11 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
         os.environ[PARAMS_SHA256] = inputs.params_sha256
     look = inputs.warn_of_changes if inputs else None
     oom_kills = count_oom_kills()
-    if engine is None:
-        code = supervise([sys.executable, "-m", f"stages.{stage}"], dvc, look)
-    else:
-        code = _run_in_container(engine, stage, dvc, look)
+    with fetched(load(paths.PARAMS).model.start_from if stage == "pretrained" else None):
+        if engine is None:
+            code = supervise([sys.executable, "-m", f"stages.{stage}"], dvc, look)
+        else:
+            code = _run_in_container(engine, stage, dvc, look)
     if code == KILLED:
         logger.error(explain_kill(stage, oom_kills))
     if code == 0 and inputs:
@@ -91,10 +94,10 @@ def _run_in_container(
 ) -> int:
     check_writable(Path.cwd())
     warn_of_unloaded_gpu()
-    downloads = stage == "download"
+    has_network, mounts = _reach_of(stage)
     name = f"alexnet-{stage}-{uuid.uuid4().hex[:8]}"
     command = ["python", "-m", f"stages.{stage}"]
-    line = engine.command(command, name, downloads, local_sources() if downloads else ())
+    line = engine.command(command, name, has_network, mounts)
     code = supervise(line, dvc, look)
     if code:  # its client may have been killed, and not the container
         engine.remove(name)
@@ -102,6 +105,14 @@ def _run_in_container(
     return code
 
 
+def _reach_of(stage: str) -> tuple[bool, list[Mount]]:
+    """Whether a stage has the network, and the files and folders of this machine that it reads."""
+    if stage == "pretrained":
+        model = load(paths.PARAMS).model
+        return model.start_from == "imagenet", source_mounts(start_origins(model))
+    return (True, local_sources()) if stage == "download" else (False, [])
+
+
 def local_sources() -> list[Mount]:
-    """The files and folders of this machine that params.yaml names."""
+    """The files and folders of this machine that data.source names."""
     return source_mounts(load(paths.PARAMS).data.sources)

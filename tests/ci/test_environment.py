@@ -70,7 +70,7 @@ def test_only_a_change_of_the_image_trains(has_manifest, results, capsys):
     assert "Dockerfile, train.lock, ci/image are those of " in capsys.readouterr().out
     change(project, "train.lock")
     environment()
-    assert called == [("repro", "--pull", "preprocess"), TRAIN, CHECKOUT]
+    assert called == [("repro", "--pull", "pretrained", "preprocess"), TRAIN, CHECKOUT]
     assert ": train.lock; train runs again\n" in capsys.readouterr().out
 
 
@@ -127,11 +127,14 @@ def test_without_results_there_is_nothing_to_decide(results, capsys):
 
 def test_why_a_training_failed_is_seen(project, capfd):
     command = "echo 'error: out of memory' >&2; exit 1"
-    dump(project / "dvc.yaml", {"stages": {"preprocess": {"cmd": command}}})
+    dump(
+        project / "dvc.yaml",
+        {"stages": {key: {"cmd": command} for key in ("pretrained", "preprocess")}},
+    )
     dump(project / "dvc.lock", lock("a" * 32, "b" * 32))
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--message=results")
     change(project, "Dockerfile")
-    with pytest.raises(UserError, match=r"^`dvc repro --pull preprocess` failed; the reason is ab"):
+    with pytest.raises(UserError, match=r"^`dvc repro --pull pretrained preprocess` failed; the"):
         environment()
     assert "error: out of memory" in capfd.readouterr().err

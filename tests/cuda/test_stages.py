@@ -27,7 +27,7 @@ def processed(tmp_path):
         params["train"].update(epochs=3)
         params["repeat"].update(seeds=[1])
         yaml.dump(params, tmp_path / "params.yaml")
-        for stage in ("download", "preprocess"):  # neither uses the device
+        for stage in ("pretrained", "download", "preprocess"):  # none uses the device
             command = [sys.executable, "-m", f"stages.{stage}"]
             variables = os.environ | {"PYTHONPATH": str(ROOT)}
             subprocess.run(command, cwd=tmp_path, env=variables, check=True, capture_output=True)

@@ -15,10 +15,10 @@ from tests.stages.projects import call
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
-    """A folder with the preprocessed digits in data/."""
+    """A folder with what train reads: the preprocessed digits, and no weights to start from."""
     folder = tmp_path_factory.mktemp("data")
     write_params(folder, **SMALL)
-    for name in ("download", "preprocess"):
+    for name in ("pretrained", "download", "preprocess"):
         call(folder, sys.executable, "-m", f"stages.{name}")
     return folder
 
@@ -26,7 +26,8 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture
 def project(data, tmp_path, monkeypatch) -> Path:
     """The same in a folder of the test's own, which is also the current one."""
-    shutil.copytree(data / "data", tmp_path / "data")
+    for name in ("data", "models"):
+        shutil.copytree(data / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ALEXNET_CHECKPOINTS", str(CHECKPOINTS))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -75,7 +75,8 @@ def full_disk() -> None:
 def damaged(data, tmp_path_factory) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("damaged")
-        shutil.copytree(data / "data", folder / "data")
+        for name in ("data", "models"):
+            shutil.copytree(data / name, folder / name)
         patch.chdir(folder)
         patch.setenv("ALEXNET_CHECKPOINTS", str(CHECKPOINTS))
         patch.setenv("PYTHONPATH", str(ROOT))

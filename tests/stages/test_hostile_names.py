@@ -25,6 +25,7 @@ from stages.export import export
 from stages.gate import gate
 from stages.plot import plot
 from stages.preprocess import preprocess
+from stages.pretrained import pretrained
 from stages.profile import profile
 from stages.repeat import repeat
 from stages.train import train
@@ -33,7 +34,7 @@ from tests.names import NASTY, REFUSED, Html, Markdown, is_unsafe, normal, unsaf
 from tests.stages.attempts import Narrow, in_forks
 
 IMAGES = Path("<b>images|`")  # the folder's name is the data set's title
-STAGES = (download, preprocess, train, profile, evaluate, gate, repeat, plot, export)
+STAGES = (pretrained, download, preprocess, train, profile, evaluate, gate, repeat, plot, export)
 CHANGES = {"data__name": "folder", "data__source": str(IMAGES), "data__image_size": 32}
 CHANGES |= {"data__val_fraction": 0.2, "data__test_fraction": 0.3, "gate__min_accuracy": 0.0}
 CHANGES |= {"gate__min_class_recall": 0.0, "train__epochs": 2}
