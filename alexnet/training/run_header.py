@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from alexnet.network.freezing import frozen_layers
 from alexnet.network.summary import num_parameters, summarize, totals, training_flops
 from alexnet.progress import in_bytes
@@ -57,21 +59,22 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         f"{totals(layers)['flops'] / 1e6:.2f} MFLOP an image forward, "
         f"{training_flops(layers) / 1e6:.2f} forward and backward"
     )
-    if trainer.networks.collapses:
+    frozen = frozen_layers(trainer.networks.frozen or nn.Sequential())
+    if trainer.networks.collapses and "fc1" not in frozen:
         collapsed = num_parameters(trainer.networks.whole)
-        yield f"fc1 trains without its copies: {collapsed:,} trainable parameters"
+        yield f"fc1 trains without its copies: {collapsed:,} parameters"
     if trainer.warm_start:
         yield trainer.warm_start.describe()
     elif params.init == "whitened":
         yield "conv1 starts as filters that whiten the patches of the training images"
-    if frozen := trainer.networks.frozen:
-        names, trainable = frozen_layers(frozen), num_parameters(trainer.measured)
-        outputs = "computed in each step"
+    if frozen:
+        outputs = "is computed in each step"
         if trainer.keeps_outputs:
             num_bytes = trainer.train.images.nbytes + trainer.val.images.nbytes
-            outputs = f"computed once, and kept ({in_bytes(num_bytes)})"
-        yield f"frozen: {', '.join(names)}; {trainable:,} trainable parameters behind them"
-        yield f"what the frozen layers give is {outputs}"
+            outputs = f"was computed once ({in_bytes(num_bytes)})"
+        trainable = num_parameters(trainer.measured)
+        yield f"frozen: {', '.join(frozen)}; {trainable:,} parameters train"
+        yield f"what the frozen layers give {outputs}"
     if trainer.networks.normalised:
         yield "batch normalisation after each layer but the last, folded into it at the end"
     yield (
