@@ -187,6 +187,7 @@ class Gate(Section):
 
 class Repeat(Section):
     seeds: Annotated[list[Seed], Field(max_length=1000)]
+    from_nothing: bool
 
 
 class Plot(Section):
@@ -271,6 +272,11 @@ class Params(Section):
                         f"train.{key}: needs weights to start from (model.start_from); without "
                         f"any, set it to {plain}"
                     )
+            if self.repeat.from_nothing:
+                raise ValueError(
+                    "repeat.from_nothing: compares with weights to start from "
+                    "(model.start_from); without any, set it to false"
+                )
         return self
 
     @model_validator(mode="after")
