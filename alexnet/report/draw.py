@@ -103,7 +103,7 @@ def _parent_neighbours(run: Run, start: Start) -> Figure:
         start.neighbour_labels,
         run.classes,
         probes.hidden_layer,
-        probes.num_compared,
+        start.num_compared,
         float((probes.neighbour_labels == labels[:, None]).mean()),
     )
 

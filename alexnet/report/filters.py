@@ -85,8 +85,8 @@ def parent_filters(
         )
     return _stacked(
         {f"before training: {owner} {size}": before, AFTER: after},
-        f"Filters of conv1: after training their median cosine similarity with {owner} is "
-        f"{np.median(cosine_similarity(before, after)):.2f}",
+        f"Filters of conv1: their median cosine similarity with {owner} is "
+        f"{np.median(cosine_similarity(before, after)):.3f}",
         f"{SCALE} The cosine similarity compares a filter before and after training, whatever its "
         "scale: 1 for the same pattern, 0 for two that have nothing in common, as two random ones "
         f"have.{grey}",

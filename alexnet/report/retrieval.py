@@ -120,9 +120,8 @@ def _neighbour_words(
         f"Nearest neighbours before training: {percent(share, 0)} are of the test image's class; "
         f"after training, in {layer}, {percent(share_after, 0)}",
         f"At the left the same test images, beside each the {k} of {num_compared:,} training "
-        "images for which what the parent's convolutions give has the smallest Euclidean distance "
-        "to its own. These features do not know the classes: images are alike in them by shapes "
-        f"and colours that the parent has learned to tell apart.{framed}",
+        "images whose features before training have the smallest Euclidean distance to its own. "
+        f"The features are what the parent's convolutions give.{framed}",
     )
 
 

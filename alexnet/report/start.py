@@ -45,6 +45,7 @@ class Start:
     is_conv1_frozen: bool
     neighbours: NDArray[np.uint8]
     neighbour_labels: Ints
+    num_compared: int  # training images
     probe_accuracy: float
     accuracy: float
     from_nothing: History
@@ -64,9 +65,9 @@ class Start:
     def probe_note(self) -> str:
         """For the caption of curves, in which the probe has no place: they are of other images."""
         return (
-            " Not drawn, since they are of the test images: a linear probe of the parent's "
-            f"features is right for {percent(self.probe_accuracy, 2)} of them, the trained network "
-            f"for {percent(self.accuracy, 2)}."
+            " Of the test images, of which no curve is drawn, the trained network predicts "
+            f"{percent(self.accuracy, 2)} correctly, and a linear probe of the parent's features "
+            f"{percent(self.probe_accuracy, 2)}."
         )
 
     @property
@@ -124,6 +125,7 @@ def compare_start(
         is_conv1_frozen=np.array_equal(run.initial_conv1, run.weights["conv1"]),
         neighbours=gallery[torch.from_numpy(nearest)].numpy(),
         neighbour_labels=labels[compared].numpy()[nearest],
+        num_compared=len(gallery),
         probe_accuracy=metrics.linear_probe_accuracy,
         accuracy=metrics.accuracy,
         from_nothing=[asdict(row) for row in other.history] if other else [],

@@ -145,7 +145,7 @@ def test_what_training_started_from_is_in_manifest_statement_and_card(exported, 
         cards[kind] = (tmp_path / kind / "MODEL_CARD.md").read_text()
         assert "ab" * 32 in cards[kind]
         assert "frozen in training: the convolutions" in cards[kind]
-        assert "62.50 % of the test images, this model for 50.00 %" in cards[kind]
+        assert "62.50 % of the test images correctly, this model 50.00 %" in cards[kind]
     for text in ("AlexNet_Weights.IMAGENET1K_V1", "BSD-3-Clause", "not commercial", "Russakovsky"):
         assert text in cards["imagenet"]
         assert text not in cards["artifact"]

@@ -89,7 +89,7 @@ def test_metrics_page_and_manifest_name_the_parent(found):
     plain = json.loads(metrics)
     del plain["linear_probe_accuracy"]
     assert plain == json.loads(found["without"][0])
-    assert f"is right for {100 * probe:.2f} %" in page
+    assert f"classifies {100 * probe:.2f} % correctly" in page
     for text in ("2 of 3, by name", "abababababab", "<dd>the convolutions", "<dd>ten"):
         assert text in page
         assert text not in found["without"][1]
