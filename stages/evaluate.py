@@ -27,9 +27,10 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     from alexnet.network.parent import load_parent
     from alexnet.training.device import describe_device, resolve_device
 
+    parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
     metrics, predictions, metadata = measure(paths.WEIGHTS, values.evaluate)
     probed = ""
-    if parent := load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD):
+    if parent:
         metrics["linear_probe_accuracy"] = _probe(parent, values.evaluate)
         probed = f" (linear probe {metrics['linear_probe_accuracy']:.2%})"
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
