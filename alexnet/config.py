@@ -184,6 +184,7 @@ class Gate(Section):
 
 class Repeat(Section):
     seeds: Annotated[list[Seed], Field(max_length=1000)]
+    from_nothing: bool
 
 
 class Plot(Section):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # What torchvision's weights of ImageNet go with; alexnet/pretrained/published.py has their file.
 IMAGENET_SETTINGS = {"model.variant": "one-weird-trick", "data.channels": 3}
 IMAGENET_SETTINGS |= {"data.image_size": 256, "data.resize": "torchvision", "train.crop_size": 224}
+# What has a meaning with weights to start from alone, and its value without.
+WITHOUT_PARENT = {"train.freeze": "none", "train.pretrained_lr_scale": 1.0}
+WITHOUT_PARENT |= {"repeat.from_nothing": False}
 
 
 def augmentation_fits_image(params: "Params") -> None:
@@ -58,12 +61,15 @@ def images_fit_imagenet(params: "Params") -> None:
         )
 
 
-def nothing_is_frozen_without_a_parent(params: "Params") -> None:
-    for key, plain in (("freeze", "none"), ("pretrained_lr_scale", 1.0)):
-        if params.model.start_from is None and getattr(params.train, key) != plain:
+def nothing_needs_a_parent_without_one(params: "Params") -> None:
+    if params.model.start_from is not None:
+        return
+    values = dict(dotted_keys(params.model_dump()))
+    for key, plain in WITHOUT_PARENT.items():
+        if values[key] != plain:
             raise ValueError(
-                f"train.{key}: needs weights to start from (model.start_from); without any, set "
-                f"it to {plain}"
+                f"{key}: needs weights to start from (model.start_from); without any, set it to "
+                f"{str(plain).lower()}"
             )
 
 
@@ -85,7 +91,7 @@ CHECKS: tuple[Callable[["Params"], None], ...] = (
     augmentation_fits_image,
     torchvisions_crop_is_the_centre,
     images_fit_imagenet,
-    nothing_is_frozen_without_a_parent,
+    nothing_needs_a_parent_without_one,
     each_seed_once,
     reference_computes_in_fp32,
 )

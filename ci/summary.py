@@ -24,6 +24,7 @@ TITLES = {  # of evaluate's metrics
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "top5_accuracy": "top-5 accuracy",
+    "linear_probe_accuracy": "linear probe's accuracy",
     "loss": "loss",
     "calibration_error": "calibration error",
     "n": "test images",

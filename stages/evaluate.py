@@ -12,6 +12,7 @@ from stages.paths import PARAMS, ParamsFile
 
 if TYPE_CHECKING:
     from alexnet.evaluation.evaluate import Predictions
+    from alexnet.network.parent import ParentNetwork
     from alexnet.network.weights import ModelMetadata
 
 logger = logging.getLogger("stages.evaluate")
@@ -23,9 +24,15 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
 
     from alexnet.evaluation.evaluate import write_predictions
     from alexnet.files import abbreviate, sha256, write_json
+    from alexnet.network.parent import load_parent
     from alexnet.training.device import describe_device, resolve_device
 
+    parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
     metrics, predictions, metadata = measure(paths.WEIGHTS, values.evaluate)
+    probed = ""
+    if parent:
+        metrics["linear_probe_accuracy"] = _probe(parent, values.evaluate)
+        probed = f" (linear probe {metrics['linear_probe_accuracy']:.2%})"
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     record(paths.EVALUATE_PARAMS, values)
     write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})
@@ -35,7 +42,7 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
             "balanced accuracy"
         )
     logger.info(
-        f"accuracy {metrics['accuracy']:.2%} on {metrics['n']:,} test images, "
+        f"accuracy {metrics['accuracy']:.2%}{probed} on {metrics['n']:,} test images, "
         f"loss {metrics['loss']:.4f}, calibration error {metrics['calibration_error']:.4f} "
         f"({describe_device(resolve_device(values.evaluate.device))})"
     )
@@ -69,6 +76,17 @@ def measure(
             [logits_of(model, metadata, view, device, values.batch_size) for view in views], labels
         )
     return metrics, predictions, metadata
+
+
+def _probe(parent: "ParentNetwork", values: config.Evaluate) -> float:
+    """The accuracy of a linear probe of the parent: what its features are worth as they are."""
+    from alexnet.data.dataset import load_split
+    from alexnet.evaluation.linear_probe import linear_probe_accuracy
+    from alexnet.training.device import resolve_device
+
+    train, test = (load_split(paths.PROCESSED, split) for split in ("train", "test"))
+    device = resolve_device(values.device)
+    return linear_probe_accuracy(parent, train, test, device, values.batch_size)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """export: the model as ONNX, with its manifest, card and samples."""
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def export(params: ParamsFile = PARAMS) -> None:
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.evaluation.evaluate import read_predictions
+    from alexnet.evaluation.warm_start import read_warm_start
     from alexnet.export.bundle import WRITTEN, export_bundle
     from alexnet.export.provenance import installed_lock, provenance
     from alexnet.network.weights import load_weights
@@ -37,6 +39,7 @@ def export(params: ParamsFile = PARAMS) -> None:
     images, labels = load_split(paths.PROCESSED, "test")
     calibration_images, _ = load_split(paths.PROCESSED, "train")
     meta = load_meta(paths.PROCESSED)
+    start = read_warm_start(paths.WARM_START)
     origin = provenance(
         Path(),
         {
@@ -44,6 +47,7 @@ def export(params: ParamsFile = PARAMS) -> None:
             "test_images": sha256(paths.PROCESSED / "test.safetensors"),
             "requirements": installed_lock(paths.LOCK),
             "weights": digest,
+            **({"pretrained": start.parent.sha256} if start else {}),
             **_calibration(values),
         },
     )
@@ -67,6 +71,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         data=data,
         provenance=origin,
         params=values,
+        warm_start=asdict(start) if start else None,
     )
     write_json(paths.EXPORT_METRICS, results)
     for row in results["precisions"].values():

@@ -14,12 +14,16 @@ def plot(params: ParamsFile = PARAMS) -> None:
     """Draw the training, the results and the inside of the network; write the page."""
     parameters = load(params)
 
+    from alexnet.data.dataset import load_split
     from alexnet.evaluation.repeats import read_repeats
     from alexnet.evaluation.results import read_metrics
+    from alexnet.evaluation.warm_start import read_warm_start
     from alexnet.files import atomic_directory, remove_directory
+    from alexnet.network.parent import load_parent
     from alexnet.report.draw import WRITTEN, draw_all
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
+    from alexnet.report.start import compare_start
     from alexnet.training.device import configure_torch
 
     # DVC leaves this folder to us. If the stage fails, no earlier run's pictures are left.
@@ -37,9 +41,15 @@ def plot(params: ParamsFile = PARAMS) -> None:
         predictions=paths.PREDICTIONS,
     )
     metrics, repeats = read_metrics(paths.METRICS), read_repeats(paths.REPEAT)
-    data = read_run(files, values)
+    parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
+    data, start = read_run(files, values, parent), None
+    if parent:
+        warm_start, train = read_warm_start(paths.WARM_START), load_split(paths.PROCESSED, "train")
+        start = compare_start(
+            data, parent, warm_start, train, metrics, repeats, values.evaluate.device
+        )
     with atomic_directory(paths.FIGURES, WRITTEN.fullmatch) as folder:
-        names = draw_all(folder, data)
+        names = draw_all(folder, data, start)
     write_report(
         paths.REPORT,
         title=data.title,
@@ -53,6 +63,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
         input_shape=data.input_shape,
         history=data.history,
         figures=paths.FIGURES,
+        start=start,
     )
     logger.info(f"{len(names)} pictures in {paths.FIGURES}, the page in {paths.REPORT}")
 

@@ -1,4 +1,4 @@
-"""repeat: the same training from further seeds, and the accuracy of all."""
+"""repeat: the same training from further seeds or from nothing, and the accuracy of all."""
 
 import gc
 import logging
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alexnet import config
 from alexnet.cli.app import run
-from alexnet.evaluation.repeats import Repeats, SeedResult, seed_result
+from alexnet.evaluation.repeats import Repeats, SeedResult, TrainingResult, seed_result
 from alexnet.evaluation.results import read_metrics
 from alexnet.files import read_record, sha256, write_json
 from alexnet.training.history import Epoch
@@ -31,7 +31,7 @@ def repeat(params: ParamsFile = PARAMS) -> None:
     require_recorded(values)
     last_epoch = read_record(paths.TRAIN_METRICS, Epoch, "run the stage train again")
     first = seed_result(values.train.seed, last_epoch, read_metrics(paths.METRICS).as_dict())
-    if values.repeat.seeds:
+    if values.repeat.seeds or values.repeat.from_nothing:
         run_distributed("repeat", params, values, partial(_repeat, first))
     else:
         _write([first])
@@ -50,16 +50,28 @@ def _repeat(
             logger.info(f"seed {seed}, number {number} of {len(values.repeat.seeds)}")
         train = values.train.model_copy(update={"seed": seed})
         of_seed = values.model_copy(update={"train": train})
-        if result := _result_of(of_seed, device_config, distributed):
-            results.append(result)
+        if training := _train(of_seed, device_config, distributed):
+            results.append(training.result)
+    from_nothing = None
+    if values.repeat.from_nothing:
+        if distributed.is_main_process:
+            logger.info("without model.start_from")
+        from_nothing = _train(_without_parent(values), device_config, distributed)
     if distributed.is_main_process:
-        _write(results)
+        _write(results, from_nothing)
 
 
-def _result_of(
+def _without_parent(values: config.Params) -> config.Params:
+    """The same recipe without the weights to start from."""
+    model = values.model.model_copy(update={"start_from": None, "start_source": None})
+    train = values.train.model_copy(update={"freeze": "none", "pretrained_lr_scale": 1.0})
+    return values.model_copy(update={"model": model, "train": train})
+
+
+def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
-) -> SeedResult | None:
-    """The result of train.seed, stored or trained for; None in all processes but the main one."""
+) -> TrainingResult | None:
+    """The training of train.seed, stored or done now; None in all processes but the main one."""
     from alexnet.network.weights import save_weights
     from alexnet.training.device import configure_torch
 
@@ -84,14 +96,16 @@ def _result_of(
                     metrics, *_ = measure(weights, values.evaluate)
                 finally:
                     weights.unlink(missing_ok=True)
-                result = seed_result(values.train.seed, trainer.state.rows[-1], metrics)
-                write_json(path, result.as_dict())
+                rows = tuple(trainer.state.rows)
+                result = seed_result(values.train.seed, rows[-1], metrics)
+                write_json(path, TrainingResult(result, rows).as_dict())
                 checkpoints.remove()
     if not path:
         return None
-    result = read_record(path, SeedResult, "remove the file, and run the stage repeat again")
-    logger.info(f"seed {result.seed}: {_accuracies(result)}{' (stored)' if is_stored else ''}")
-    return result
+    found = read_record(path, TrainingResult, "remove the file, and run the stage repeat again")
+    result, stored = found.result, " (stored)" if is_stored else ""
+    logger.info(f"seed {result.seed}: {_accuracies(result)}{stored}")
+    return found
 
 
 def _stored_result(
@@ -112,14 +126,17 @@ def _stored_result(
     return paths.SEED_RESULTS / f"{folder_name(key)}.json"
 
 
-def _write(results: list[SeedResult]) -> None:
-    repeats = Repeats(tuple(results))
+def _write(results: list[SeedResult], from_nothing: TrainingResult | None = None) -> None:
+    repeats = Repeats(tuple(results), from_nothing)
     write_json(paths.REPEAT, repeats.as_dict())
     accuracy, std = repeats.mean("test_accuracy"), repeats.std("test_accuracy")
     if std is None:
         logger.info("one seed; repeat.seeds names further ones")
     else:
         logger.info(f"{len(results)} seeds: test accuracy {accuracy:.2%} ± {std:.2%}")
+    if from_nothing:
+        theirs, ours = from_nothing.result.test_accuracy, results[0].test_accuracy
+        logger.info(f"test accuracy {ours:.2%}, without model.start_from {theirs:.2%}")
 
 
 def _accuracies(result: SeedResult) -> str:

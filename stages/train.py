@@ -277,13 +277,13 @@ def run_key(
 
     library = Path(config.__file__).parent
     modules = [module for room in CODE for module in (library / room).rglob("*.py")]
-    models = paths.PRETRAINED.parent
+    models = [paths.PRETRAINED, paths.PRETRAINED_RECORD] if values.model.start_from else []
     names = ("meta.json", "train.safetensors", "val.safetensors")
     return {
         "model": values.model.model_dump(exclude=ORIGIN_ONLY),
         "train": values.train.model_dump(exclude=EXECUTION_ONLY),
         "data": file_digests([paths.PROCESSED / name for name in names], paths.PROCESSED),
-        "pretrained": file_digests([paths.PRETRAINED, paths.PRETRAINED_RECORD], models),
+        "pretrained": file_digests(models, paths.PRETRAINED.parent),
         "code": file_digests([library / "seeding.py", *modules], library),
         "hardware": hardware_fingerprint(device_config.device, distributed.world_size),
         "dtype": str(device_config.dtype),  # as `auto` has resolved it

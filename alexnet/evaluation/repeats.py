@@ -31,10 +31,28 @@ class SeedResult:
 
 
 @dataclass(frozen=True)
+class TrainingResult:
+    """One training: its result and its history."""
+
+    result: SeedResult
+    history: Annotated[tuple[Epoch, ...], Field(min_length=1)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in a file."""
+        history = [asdict(row) for row in self.history]
+        return {"result": self.result.as_dict(), "history": history}
+
+
+@dataclass(frozen=True)
 class Repeats:
-    """The contents of reports/repeat.json: the run of train.seed, then those of repeat.seeds."""
+    """The contents of reports/repeat.json: the run of train.seed, then those of repeat.seeds.
+
+    from_nothing: the training of train.seed without the weights to start from
+    (repeat.from_nothing). It is not one of the runs, and in no mean.
+    """
 
     runs: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
+    from_nothing: TrainingResult | None = None
 
     def mean(self, key: str) -> float:
         """Of a field of SeedResult over all runs."""
@@ -52,6 +70,7 @@ class Repeats:
             "mean": {key: self.mean(key) for key in keys},
             "std": {key: self.std(key) for key in keys},
             "runs": [run.as_dict() for run in self.runs],
+            **({"from_nothing": self.from_nothing.as_dict()} if self.from_nothing else {}),
         }
 
     def _values(self, key: str) -> list[float]:

@@ -40,6 +40,7 @@ class Metrics:
     accuracy_mirrored: Share | None = None  # evaluate.views
     accuracy_shifted: Share | None = None
     accuracy_ten_crop: Share | None = None
+    linear_probe_accuracy: Share | None = None  # of a parent's features (model.start_from)
     weights_sha256: Sha256
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from alexnet.data.images import ResizeMethod
 from alexnet.data.imbalance import imbalance_of
 from alexnet.escape import for_markdown
 from alexnet.evaluation.evaluate import Predictions, logits_of
+from alexnet.evaluation.warm_start import FROZEN
 from alexnet.export import graph, runtimes
 from alexnet.export.agreement import check_against_evaluation, describe
 from alexnet.export.attestation import write_statement
@@ -59,6 +60,7 @@ def export_bundle(
     data: dict[str, Any],
     provenance: dict[str, Any],
     params: config.Export,
+    warm_start: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Export the model, check it against PyTorch on all test images, and write the folder.
 
@@ -66,7 +68,8 @@ def export_bundle(
     labels: int64 (N). resize: data.resize, by which they were stored. calibration_images:
     training images as stored, of which `params.num_calibration_images` calibrate int8.
     metrics, predictions: of the evaluate stage, which may have run on another device. data:
-    name, kind, counts and duplicates of the data set.
+    name, kind, counts and duplicates of the data set. warm_start: what train has recorded of the
+    weights that it started from, if any.
 
     Returns the results of the checks. A precision that costs more accuracy than `params`
     allows has a `rejected_reason` and is not in the folder. Raises UserError if the exported
@@ -130,6 +133,8 @@ def export_bundle(
             "verification": verification,
             "provenance": provenance,
         }
+        if warm_start is not None:
+            manifest["warm_start"] = warm_start
         write_text(new / "MODEL_CARD.md", model_card(metadata, manifest))
         write_triton_configs(new, manifest)
         write_statement(new, provenance)
@@ -179,7 +184,7 @@ def write_triton_configs(folder: Path, manifest: dict[str, Any]) -> None:
 
 def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
     """The text of MODEL_CARD.md."""
-    preprocessing = manifest["preprocessing"]
+    preprocessing, start = manifest["preprocessing"], manifest.get("warm_start")
     return render(
         "MODEL_CARD.md.j2",
         metadata=metadata,
@@ -187,6 +192,7 @@ def model_card(metadata: ModelMetadata, manifest: dict[str, Any]) -> str:
         dataset_card=DATASET_CARDS[manifest["data"]["kind"]],
         start=(preprocessing["resize"] - preprocessing["crop"]) // 2,
         runtimes=runtimes.as_markdown(runtimes.measured()),
+        frozen=FROZEN[start["freeze"]] if start else None,
         **manifest,
     )
 

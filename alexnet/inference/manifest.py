@@ -1,8 +1,8 @@
 """What an exported artifact says of itself: manifest.json.
 
 Everything that a manifest of this schema may say is listed here; another key is an error. `data`,
-`metrics`, `verification` and the figures of a precision are its sender's measurements, which
-nobody can repeat without the data. All else is compared with the files.
+`metrics`, `verification`, `warm_start` and the figures of a precision are what its sender has
+measured or recorded; nobody can repeat it without the data. All else is compared with the files.
 """
 
 import json
@@ -105,6 +105,7 @@ class Manifest(Strict):
     verification: Json
     provenance: Json
     files: Annotated[dict[FileName, FileEntry], Field(max_length=1000)]
+    warm_start: Json | None = None  # what training started from, if not from nothing
 
     def __post_init__(self) -> None:
         if self.outputs.keys() != {"logits", "probabilities"}:

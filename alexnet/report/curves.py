@@ -1,12 +1,14 @@
 """Training curves: loss, accuracy and learning rate over the epochs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from alexnet.report.canvas import MARGIN, Canvas
+from alexnet.report.stability import spread_apart
 from alexnet.report.style import (
     DPI,
     FAINT,
@@ -27,53 +29,63 @@ History = Sequence[Mapping[str, float]]
 
 HEIGHT = 3.1
 LEFT, RIGHT, BOTTOM = 0.72, 1.45, 0.44  # inches around the axes; labels stand at the right
+LONG_RIGHT = 2.45
 FEW_EPOCHS = 20  # up to here each epoch gets a marker
+SPLITS = {"train": "training", "val": "validation"}
+COLOURS = {"training": TRAINING, "validation": VALIDATION, "final": INK}
+FROM_NOTHING, DASHES = ", from nothing", (0, (4, 2))
 
 TRAINING_NOTE = (
     "Training figures are means over the epoch, while the weights change, with any augmentation "
     "and dropout. Validation follows each epoch, without them. Training may therefore look worse "
     "than validation. Ring: the best validation epoch."
 )
+DASHED = " Dashed: the same training from nothing, without the weights that this one started from."
 LOSS_NOTE = TRAINING_NOTE + (" Label smoothing, if any, is part of the training loss only.")
 
 
 @applied()
-def loss_curves(history: History) -> Figure:
-    """Training and validation loss over the epochs; the lowest validation loss is ringed."""
+def loss_curves(history: History, from_nothing: History = (), note: str = "") -> Figure:
+    """Training and validation loss over the epochs; the lowest validation loss is ringed.
+
+    from_nothing: of the same training without the weights that it started from, drawn dashed.
+    note: the end of the caption.
+    """
     best = min(_checked(history), key=lambda row: row["val_loss"])
     title = f"Loss: lowest validation loss {best['val_loss']:.3f} in epoch {int(best['epoch'])}"
-    canvas = Canvas(HEIGHT, title, LOSS_NOTE)
-    axes = _axes(canvas, history, "loss (cross-entropy)")
-    ends = [
-        _line(axes, history, "train_loss", TRAINING),
-        _line(axes, history, "val_loss", VALIDATION),
-    ]
+    if from_nothing:
+        title += f"; from nothing {min(row['val_loss'] for row in from_nothing):.3f}"
+    canvas = Canvas(HEIGHT, title, LOSS_NOTE + (DASHED if from_nothing else "") + note)
+    axes = _axes(canvas, history, "loss (cross-entropy)", LONG_RIGHT if from_nothing else RIGHT)
+    ends = _lines(axes, history, from_nothing, "loss")
     _ring(axes, best["epoch"], best["val_loss"])
     axes.margins(y=0.08)
-    _label_ends(axes, [f"training {ends[0]:.3f}", f"validation {ends[1]:.3f}"], ends)
+    _label_ends(axes, {name: f"{name} {value:.3f}" for name, value in ends.items()}, ends)
     return canvas.figure
 
 
 @applied()
-def accuracy_curves(history: History) -> Figure:
-    """Training and validation accuracy over the epochs; the best validation epoch is ringed."""
+def accuracy_curves(history: History, from_nothing: History = (), note: str = "") -> Figure:
+    """Training and validation accuracy over the epochs; the best validation epoch is ringed.
+
+    from_nothing, note: as in `loss_curves`.
+    """
     best = max(_checked(history), key=lambda row: row["val_accuracy"])
     title = (
         f"Accuracy: best validation accuracy {percent(best['val_accuracy'], 2)} in epoch "
         f"{int(best['epoch'])}"
     )
-    canvas = Canvas(HEIGHT, title, TRAINING_NOTE)
-    axes = _axes(canvas, history, "accuracy")
-    ends = [
-        _line(axes, history, "train_accuracy", TRAINING),
-        _line(axes, history, "val_accuracy", VALIDATION),
-    ]
+    if from_nothing:
+        title += f"; from nothing {percent(max(row['val_accuracy'] for row in from_nothing), 2)}"
+    canvas = Canvas(HEIGHT, title, TRAINING_NOTE + (DASHED if from_nothing else "") + note)
+    axes = _axes(canvas, history, "accuracy", LONG_RIGHT if from_nothing else RIGHT)
+    ends = _lines(axes, history, from_nothing, "accuracy")
     _ring(axes, best["epoch"], best["val_accuracy"])
     axes.margins(y=0.08)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 1.02))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-    _label_ends(axes, [f"training {percent(ends[0])}", f"validation {percent(ends[1])}"], ends)
+    _label_ends(axes, {name: f"{name} {percent(value)}" for name, value in ends.items()}, ends)
     return canvas.figure
 
 
@@ -91,7 +103,7 @@ def learning_rate(history: History) -> Figure:
     epochs = [row["epoch"] for row in history]
     axes.fill_between(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=0)
     axes.set_ylim(0, peak["learning_rate"] * 1.1 or 1.0)
-    _label_ends(axes, [f"final {end:.2g}"], [end])
+    _label_ends(axes, {"final": f"final {end:.2g}"}, {"final": end})
     return canvas.figure
 
 
@@ -101,8 +113,9 @@ def _checked(history: History) -> History:
     return history
 
 
-def _axes(canvas: Canvas, history: History, label: str) -> Axes:
-    axes = canvas.axes(LEFT, 0.05, WIDTH - LEFT - RIGHT, canvas.height - 0.05 - BOTTOM)
+def _axes(canvas: Canvas, history: History, label: str, right: float = RIGHT) -> Axes:
+    width = WIDTH - LEFT - right
+    axes = canvas.axes(LEFT, 0.05, width, canvas.height - 0.05 - BOTTOM)
     first, last = history[0]["epoch"], history[-1]["epoch"]
     room = 0.03 * (last - first) or 0.5
     axes.set_xlim(first - min(room, 0.5), last + room)  # there is no epoch 0
@@ -110,18 +123,31 @@ def _axes(canvas: Canvas, history: History, label: str) -> Axes:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
-    axes.yaxis.set_label_coords((MARGIN + 0.08 - LEFT) / (WIDTH - LEFT - RIGHT), 0.5)
+    axes.yaxis.set_label_coords((MARGIN + 0.08 - LEFT) / width, 0.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.grid(visible=True, axis="y")
     axes.tick_params(length=0, axis="y")
     return axes
 
 
-def _line(axes: Axes, history: History, key: str, colour: str) -> float:
+def _lines(axes: Axes, history: History, from_nothing: History, what: str) -> dict[str, float]:
+    """Draw the curves of training and validation, and return their last values by name."""
+    ends = {
+        name: _line(axes, history, f"{split}_{what}", COLOURS[name])
+        for split, name in SPLITS.items()
+    }
+    for split, name in SPLITS.items() if from_nothing else ():
+        key, longer = f"{split}_{what}", f"{name}{FROM_NOTHING}"
+        ends[longer] = _line(axes, from_nothing, key, COLOURS[name], linestyle=DASHES)
+    return ends
+
+
+def _line(axes: Axes, history: History, key: str, colour: str, **style: Any) -> float:
     """Draw `key` over the epochs and return its last value."""
     values = [row[key] for row in history]
     marker = "o" if len(history) <= FEW_EPOCHS else ""
-    axes.plot([row["epoch"] for row in history], values, color=colour, marker=marker, markersize=4)
+    epochs = [row["epoch"] for row in history]
+    axes.plot(epochs, values, color=colour, marker=marker, markersize=4, **style)
     return values[-1]
 
 
@@ -133,23 +159,22 @@ def _ring(axes: Axes, x: float, y: float) -> None:
     axes.axvline(x, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
 
 
-def _label_ends(axes: Axes, labels: Sequence[str], values: Sequence[float]) -> None:
+def _label_ends(axes: Axes, labels: Mapping[str, str], ends: Mapping[str, float]) -> None:
     """Write each label at the end of its line, moved apart where labels would overlap."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)  # no autoscaling from here on
     line_height = TEXT * 1.3 / 72 / (axes.bbox.height / DPI)
-    heights = [(value - low) / (high - low) for value in values]
-    for label, height, colour in zip(
-        labels, _apart(heights, line_height), _colours(len(labels)), strict=True
-    ):
+    heights = {name: (value - low) / (high - low) for name, value in ends.items()}
+    if len(heights) > 2:
+        heights = spread_apart(heights, line_height)
+    else:
+        heights = dict(zip(heights, _apart(list(heights.values()), line_height), strict=True))
+    for name, height in heights.items():
         axes.text(
-            1.02, height, label, transform=axes.transAxes, color=colour,
+            1.02, height, labels[name], transform=axes.transAxes,
+            color=COLOURS[name.removesuffix(FROM_NOTHING)],
             verticalalignment="center", fontweight="bold",
         )  # fmt: skip
-
-
-def _colours(number: int) -> tuple[str, ...]:
-    return (TRAINING, VALIDATION) if number == 2 else (INK,)
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:

@@ -14,7 +14,12 @@ from alexnet.report.confusion import confusion_matrix, recall_by_class
 from alexnet.report.costs import costs
 from alexnet.report.curves import accuracy_curves, learning_rate, loss_curves
 from alexnet.report.diagram import architecture
-from alexnet.report.filters import conv1_filters, layer_filters, weight_histogram
+from alexnet.report.filters import (
+    conv1_filters,
+    layer_filters,
+    parent_filters,
+    weight_histogram,
+)
 from alexnet.report.interpretability import activation_layer, convolutions
 from alexnet.report.maps import feature_maps, layer_maps
 from alexnet.report.probe import evenly_spaced
@@ -23,8 +28,9 @@ from alexnet.report.retrieval import activating_patches, nearest_neighbours
 from alexnet.report.run import Ints, Run
 from alexnet.report.saliency import saliency
 from alexnet.report.samples import mistakes, training_samples
-from alexnet.report.sections import PICTURES
+from alexnet.report.sections import PARENT_NEIGHBOURS, PICTURES
 from alexnet.report.stability import stability
+from alexnet.report.start import Start
 from alexnet.report.style import save, save_file
 from alexnet.report.volumes import volumes
 
@@ -33,19 +39,21 @@ NUM_IMAGES = 4  # in the picture of a single layer
 
 # The files that `draw_all` writes.
 WRITTEN = re.compile(
-    rf"({'|'.join(picture.name for picture in PICTURES)})\.(png|svg)|layers/\w+_(weights|maps)\.svg"
+    rf"({'|'.join(each.name for each in (*PICTURES, PARENT_NEIGHBOURS))})\.(png|svg)"
+    r"|layers/\w+_(weights|maps)\.svg"
 )
 
 logger = logging.getLogger(__name__)
 
 
-def draw_all(folder: Path, run: Run) -> list[str]:
+def draw_all(folder: Path, run: Run, start: Start | None = None) -> list[str]:
     """Draw every picture into `folder` as PNG and SVG and return their names.
 
-    Pictures of single layers are written to `folder`/layers, as SVG alone.
+    Pictures of single layers are written to `folder`/layers, as SVG alone. start: of a run that
+    started from other weights.
     """
     names = []
-    for name, figure in _pictures(run):
+    for name, figure in _pictures(run, start):
         save(figure, folder, name)
         logger.info(name)
         names.append(name)
@@ -55,7 +63,7 @@ def draw_all(folder: Path, run: Run) -> list[str]:
     return names
 
 
-def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
+def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
     """One after the other, so that only one is in memory."""
     matrix = confusion(run.actual, run.predicted, len(run.classes))
     yield "architecture", architecture(run.layers, run.variant, run.input_shape)
@@ -63,20 +71,41 @@ def _pictures(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "costs", costs(run.trained_layers, run.times, run.profiled_on, run.is_folded)
     samples = run.samples, run.augmented, run.sample_labels
     yield "training_samples", training_samples(*samples, run.classes, run.augmentation)
-    yield "loss", loss_curves(run.history)
-    yield "accuracy", accuracy_curves(run.history)
+    from_nothing = start.from_nothing if start else ()
+    yield "loss", loss_curves(run.history, from_nothing)
+    note = start.probe_note if start else ""
+    yield "accuracy", accuracy_curves(run.history, from_nothing, note)
     yield "learning_rate", learning_rate(run.history)
-    yield "stability", stability(run.layer_rows, run.is_folded)
+    trained = {row["layer"] for row in run.layer_rows}
+    frozen = [name for name in run.weights if name not in trained] if start else []
+    yield "stability", stability(run.layer_rows, run.is_folded, frozen)
     yield "confusion_matrix", confusion_matrix(matrix, run.classes)
     yield "recall_by_class", recall_by_class(matrix, run.classes)
     correct = run.actual == run.predicted
     yield "reliability", reliability_diagram(correct, run.confidence, run.calibration_bins)
     yield "mistakes", _mistakes(run)
-    yield (
-        "conv1_filters",
-        conv1_filters(run.initial_conv1, run.weights["conv1"], run.num_whitened, run.is_grey),
-    )
+    filters = run.initial_conv1, run.weights["conv1"]
+    if start:
+        yield "conv1_filters", parent_filters(*filters, start.owner, run.is_grey)
+    else:
+        yield "conv1_filters", conv1_filters(*filters, run.num_whitened, run.is_grey)
     yield from _probes(run)
+    if start:
+        yield "parent_neighbours", _parent_neighbours(run, start)
+
+
+def _parent_neighbours(run: Run, start: Start) -> Figure:
+    labels, probes = run.actual[run.probes.queries], run.probes
+    return nearest_neighbours(
+        run.test_images[probes.queries],
+        labels.tolist(),
+        start.neighbours,
+        start.neighbour_labels,
+        run.classes,
+        probes.hidden_layer,
+        start.num_compared,
+        float((probes.neighbour_labels == labels[:, None]).mean()),
+    )
 
 
 def _mistakes(run: Run) -> Figure:

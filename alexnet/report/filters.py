@@ -1,5 +1,7 @@
 """Weights as pictures: filters of the convolutions, distributions of the fully connected layers."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ GREY = 0.5
 GAP = 1  # pixels between filters
 COLUMNS = 16
 ABOVE = 0.26  # inches over each mosaic, for its name
+BETWEEN = 0.12
+AFTER = "after training, in the same order"
 MAX_FILTERS, LAYER_COLUMNS = 96, 24  # of a single layer's picture
 HISTOGRAM = 1.3  # inches
 SCALE = "Mid-grey is zero; each filter is scaled by its largest absolute weight."
@@ -43,18 +47,13 @@ def conv1_filters(
     in three.
     """
     number, channels, height, width = after.shape
-    inches = WIDTH - 2 * MARGIN
-    pictures = [mosaic(as_images(weight), min(COLUMNS, number)) for weight in (before, after)]
-    tall = inches * pictures[0].shape[0] / pictures[0].shape[1]
     random_caption = CAPTION.replace("{blobs}", "blobs" if is_grey else "colour blobs")
     caption = _whitened_caption(num_whitened, number) if num_whitened else random_caption
     which = f"{num_whitened} of {number}" if num_whitened < number else f"all {number}"
-    canvas = Canvas(
-        2 * (tall + ABOVE) + 0.12,
+    title = (
         f"Filters of conv1: {which} start from patches of the training images"
         if num_whitened
-        else _title(before, after),
-        caption + (GREY_IMAGES if is_grey and channels > 1 else ""),
+        else _title(before, after)
     )
     num_random = number - num_whitened
     source = f"{num_whitened} computed from the training images, {num_random} random"
@@ -62,16 +61,36 @@ def conv1_filters(
         source = "randomly initialised"
     elif not num_random:
         source = "computed from the training images"
-    names = (
-        f"before training: {number} filters of {height}×{width} pixels, {source}",
-        "after training, in the same order",
+    before_name = f"before training: {number} filters of {height}×{width} pixels, {source}"
+    weights = {before_name: before, AFTER: after}
+    return _stacked(weights, title, caption + (GREY_IMAGES if is_grey and channels > 1 else ""))
+
+
+@applied()
+def parent_filters(
+    before: NDArray[np.floating], after: NDArray[np.floating], owner: str, is_grey: bool = False
+) -> Figure:
+    """As `conv1_filters`, of a run that started from a parent's weights: those, and the trained.
+
+    owner: whose they are ("ImageNet's"). If conv1 was frozen, both are the same, drawn once.
+    """
+    number, channels, height, width = after.shape
+    grey = GREY_IMAGES if is_grey and channels > 1 else ""
+    size = f"{number} filters of {height}×{width} pixels"
+    if np.array_equal(before, after):
+        return _stacked(
+            {f"before and after training: {owner} {size}": after},
+            f"Filters of conv1: {owner}, which training has left as they were",
+            f"{SCALE} conv1 was frozen (train.freeze).{grey}",
+        )
+    return _stacked(
+        {f"before training: {owner} {size}": before, AFTER: after},
+        f"Filters of conv1: their median cosine similarity with {owner} is "
+        f"{np.median(cosine_similarity(before, after)):.3f}",
+        f"{SCALE} The cosine similarity compares a filter before and after training, whatever its "
+        "scale: 1 for the same pattern, 0 for two that have nothing in common, as two random ones "
+        f"have.{grey}",
     )
-    body = canvas.body()
-    for place, (picture, name) in enumerate(zip(pictures, names, strict=True)):
-        top = place * (tall + ABOVE + 0.12)
-        body.text(MARGIN, top + ABOVE / 2, name, fontsize=TEXT, va="center", color=MUTED)
-        _draw(canvas, top + ABOVE, tall, picture)
-    return canvas.figure
 
 
 @applied()
@@ -116,6 +135,15 @@ def weight_histogram(weight: NDArray[np.floating]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.set_xlim(-most, most)
     return canvas.figure
+
+
+def cosine_similarity(
+    before: NDArray[np.floating], after: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """(filters): of each filter (filters, C, K, K) with itself, in [-1, 1]; 0 for one of zeros."""
+    one, two = (np.asarray(w, dtype=np.float64).reshape(len(w), -1) for w in (before, after))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    return np.divide((one * two).sum(axis=1), norms, where=norms > 0, out=np.zeros(len(one)))
 
 
 def spectral_flatness(weight: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -178,6 +206,23 @@ def _whitened_caption(num_whitened: int, number: int) -> str:
 
 def _some(shown: int, number: int) -> str:
     return f"{shown} of its {number}" if shown < number else f"Its {number}"
+
+
+def _stacked(weights: Mapping[str, NDArray[np.floating]], title: str, caption: str) -> Figure:
+    """Filters (filters, C, K, K) by the line above them, one mosaic below the other."""
+    pictures = {
+        name: mosaic(as_images(weight), min(COLUMNS, len(weight)))
+        for name, weight in weights.items()
+    }
+    rows, columns = next(iter(pictures.values())).shape[:2]
+    tall = (WIDTH - 2 * MARGIN) * rows / columns
+    canvas = Canvas(len(pictures) * (tall + ABOVE) + BETWEEN * (len(pictures) - 1), title, caption)
+    body = canvas.body()
+    for place, (name, picture) in enumerate(pictures.items()):
+        top = place * (tall + ABOVE + BETWEEN)
+        body.text(MARGIN, top + ABOVE / 2, name, fontsize=TEXT, va="center", color=MUTED)
+        _draw(canvas, top + ABOVE, tall, picture)
+    return canvas.figure
 
 
 def _draw(canvas: Canvas, top: float, height: float, picture: NDArray[np.float64]) -> None:

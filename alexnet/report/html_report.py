@@ -18,7 +18,8 @@ from alexnet.report.arithmetic import layer_arithmetic
 from alexnet.report.curves import History
 from alexnet.report.layers import kind_colour, operation
 from alexnet.report.names import LEFT_TO_RIGHT_MARK
-from alexnet.report.sections import SECTIONS
+from alexnet.report.sections import SECTIONS, warm_start_sections
+from alexnet.report.start import Start
 from alexnet.report.style import percent
 from alexnet.report.svg import data_uri
 
@@ -45,13 +46,15 @@ def write_report(
     input_shape: tuple[int, int, int],
     history: History,
     figures: Path,
+    start: Start | None = None,
 ) -> None:
-    """Write the page to `path`, with every picture of `SECTIONS` from the folder `figures` in it.
+    """Write the page to `path`, with every picture of its sections from the folder `figures` in it.
 
     `conditions` of the run: data set, variant, device. `counts`: images of each class, for each
     split; all splits are shown if they are unbalanced. `classes`: their names in the pictures.
     `settings`: the run's nested parameters.
-    `repeats`: the same training from other seeds, shown if there are any.
+    `repeats`: the same training from other seeds, shown if there are any. `start`: of a run that
+    started from other weights.
     Raises UserError if a picture is missing, ValueError for a layer of a kind that the report
     does not know.
     """
@@ -75,7 +78,8 @@ def write_report(
     }
     page = environment.get_template("report.html.j2").render(
         title=title,
-        conditions=conditions,
+        conditions={**conditions, **(start.conditions if start else {})},
+        start=start,
         imbalance=imbalance_of(counts),
         rows=rows,
         is_renamed=any(name != row["drawn"] for name, row in rows.items()),
@@ -87,7 +91,7 @@ def write_report(
         totals=totals(layers),
         history=history,
         best=max(history, key=lambda row: row["val_accuracy"]),
-        sections=SECTIONS,
+        sections=warm_start_sections(start.is_conv1_frozen) if start else SECTIONS,
         arithmetic=layer_arithmetic(layers, input_shape),
         layer_pictures={path.stem for path in (figures / "layers").glob("*.svg")},
     )

@@ -123,14 +123,14 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def nearest(
-        self, queries: Tensor, gallery: Tensor, number: int, advance: Advance
+        self, queries: Tensor, gallery: Tensor, number: int, advance: Advance, source: str = ""
     ) -> NDArray[np.int64]:
         """(Q, number): indices of each query's nearest neighbours in the gallery.
 
-        The distance is Euclidean between the activations of the last hidden layer (the 2012
-        paper, section 6.1).
+        The distance is Euclidean between the outputs of the layer `source`, or the activations of
+        the last hidden layer (the 2012 paper, section 6.1).
         """
-        source = activation_layer(self.layers, last_hidden_layer(self.layers))
+        source = source or activation_layer(self.layers, last_hidden_layer(self.layers))
         with capture_outputs(self.model, [source]) as outputs, self.device_config.autocast():
             self.model(self.prepare(queries))
             features = outputs[source].flatten(1).float()

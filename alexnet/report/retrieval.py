@@ -66,10 +66,13 @@ def nearest_neighbours(
     classes: Sequence[str],
     layer: str,
     num_compared: int,
+    share_after: float | None = None,
 ) -> Figure:
     """Test images (Q, H, W, C) at the left, their nearest training images (Q, k, H, W, C) beside.
 
     After figure 4 of the 2012 paper: nearest by Euclidean distance between activations of `layer`.
+    share_after: the distance is between what the parent's convolutions give, before training;
+    after it, in `layer`, so many of the neighbours are of the test image's class.
     """
     number, k = neighbours.shape[:2]
     size = (WIDTH - 2 * MARGIN - QUERY_GAP - NEIGHBOUR_GAP * k) / (k + 1)
@@ -78,12 +81,7 @@ def nearest_neighbours(
     same = neighbour_labels == np.asarray(labels)[:, None]
     canvas = Canvas(
         ABOVE + number * row - NEIGHBOUR_GAP,
-        f"Nearest neighbours in {layer}: {percent(float(same.mean()), 0)} are of the test "
-        "image's class",
-        f"At the left a test image, beside it the {k} of {num_compared:,} training images whose "
-        f"activations in {layer}, the last hidden layer, have the smallest Euclidean distance to "
-        "its own. They resemble it in the features that decide its class, not pixel by pixel."
-        + ("" if same.all() else " Framed: images of another class."),
+        *_neighbour_words(layer, k, num_compared, float(same.mean()), share_after),
     )
     body = canvas.body()
     first = MARGIN + size + QUERY_GAP
@@ -103,6 +101,28 @@ def nearest_neighbours(
             name = names[neighbour_labels[index, place]]
             _name(body, left, top + size, size, name, MUTED if same[index, place] else WRONG)
     return canvas.figure
+
+
+def _neighbour_words(
+    layer: str, k: int, num_compared: int, share: float, share_after: float | None
+) -> tuple[str, str]:
+    """Title and caption."""
+    framed = "" if share == 1 else " Framed: images of another class."
+    if share_after is None:
+        return (
+            f"Nearest neighbours in {layer}: {percent(share, 0)} are of the test image's class",
+            f"At the left a test image, beside it the {k} of {num_compared:,} training images "
+            f"whose activations in {layer}, the last hidden layer, have the smallest Euclidean "
+            "distance to its own. They resemble it in the features that decide its class, not "
+            f"pixel by pixel.{framed}",
+        )
+    return (
+        f"Nearest neighbours before training: {percent(share, 0)} are of the test image's class; "
+        f"after training, in {layer}, {percent(share_after, 0)}",
+        f"At the left the same test images, beside each the {k} of {num_compared:,} training "
+        "images whose features before training have the smallest Euclidean distance to its own. "
+        f"The features are what the parent's convolutions give.{framed}",
+    )
 
 
 def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[str, str]:

@@ -20,8 +20,9 @@ from alexnet.evaluation.results import ADVICE
 from alexnet.files import abbreviate, read_record, read_rows
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
+from alexnet.network.parent import ParentNetwork
 from alexnet.network.summary import Layer, summarize
-from alexnet.network.weights import build, load_weights
+from alexnet.network.weights import ModelMetadata, build, load_weights
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.names import for_figure
@@ -105,8 +106,8 @@ class Run:
     probes: ProbeResults
 
 
-def read_run(files: Files, params: config.Params) -> Run:
-    """Read a run and probe its network.
+def read_run(files: Files, params: config.Params, parent: ParentNetwork | None = None) -> Run:
+    """Read a run, which started from the parent, if any, and probe its network.
 
     Raises UserError if a file is missing, damaged or of another run.
     """
@@ -130,12 +131,7 @@ def read_run(files: Files, params: config.Params) -> Run:
     test_images = centre_crop(test_images, size)
     if not np.array_equal(predictions.actual, test_labels):
         raise UserError(f"{files.predictions}: is of other images than the test split; {ADVICE}")
-    torch.manual_seed(params.train.seed)
-    initial = build(metadata, params.model.dropout)  # the weights before training
-    random = initial.conv1.weight.detach().clone()
-    if params.train.init == "whitened":
-        whiten_first_layer(initial, images, metadata)
-    num_whitened = int((initial.conv1.weight != random).flatten(1).any(dim=1).sum())
+    initial_conv1, num_whitened = _initial_conv1(params, metadata, images, parent)
     collapses = params.train.collapse_fc1 == "auto" and can_collapse(model, size)
 
     # Evenly spaced over the split, so that the samples are of several classes.
@@ -175,7 +171,7 @@ def read_run(files: Files, params: config.Params) -> Run:
             for name, layer in model.named_children()
             if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
         },
-        initial_conv1=initial.conv1.weight.detach().numpy(),
+        initial_conv1=initial_conv1.numpy(),
         num_whitened=num_whitened,
         is_folded=params.train.batch_norm == "folded",
         is_grey=is_grey(images),
@@ -191,6 +187,21 @@ def read_run(files: Files, params: config.Params) -> Run:
         num_mistakes=params.plot.num_mistakes,
         probes=probes,
     )
+
+
+def _initial_conv1(
+    params: config.Params, metadata: ModelMetadata, images: Tensor, parent: ParentNetwork | None
+) -> tuple[Tensor, int]:
+    """conv1's weights before training, and how many of its filters were whitened."""
+    if parent:
+        return parent.model.conv1.weight.detach(), 0
+    torch.manual_seed(params.train.seed)
+    initial = build(metadata, params.model.dropout)
+    random = initial.conv1.weight.detach().clone()
+    if params.train.init == "whitened":
+        whiten_first_layer(initial, images, metadata)
+    num_whitened = int((initial.conv1.weight != random).flatten(1).any(dim=1).sum())
+    return initial.conv1.weight.detach(), num_whitened
 
 
 def is_grey(images: Tensor) -> bool:

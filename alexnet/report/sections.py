@@ -1,6 +1,6 @@
 """The sections of the page: each picture with its heading and a sentence on how to read it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,17 @@ INTERPRETABILITY = Section(
         ),
     ),
 )
+# Of a run that started from other weights.
+PARENT_NEIGHBOURS = Picture(
+    "parent_neighbours",
+    "Nearest neighbours before training",
+    "The same test images in the features that the training started from. What lies close together "
+    "here already, training did not have to learn.",
+)
+FROZEN_FILTERS = (
+    "Each square is one filter, drawn as the image patch that activates it most. conv1 was frozen: "
+    "training has left its filters as they were."
+)
 ARCHITECTURE = Section(
     "architecture",
     "Architecture",
@@ -149,3 +160,15 @@ ARCHITECTURE = Section(
 )
 SECTIONS = (EVALUATION, TRAINING, INTERPRETABILITY, ARCHITECTURE)
 PICTURES = tuple(picture for section in SECTIONS for picture in section.pictures)
+
+
+def warm_start_sections(is_conv1_frozen: bool) -> tuple[Section, ...]:
+    """The sections of a run that started from other weights."""
+    pictures = [*INTERPRETABILITY.pictures, PARENT_NEIGHBOURS]
+    if is_conv1_frozen:
+        pictures = [
+            replace(each, sentence=FROZEN_FILTERS) if each.name == "conv1_filters" else each
+            for each in pictures
+        ]
+    probed = replace(INTERPRETABILITY, pictures=tuple(pictures))
+    return tuple(probed if section is INTERPRETABILITY else section for section in SECTIONS)

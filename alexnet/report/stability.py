@@ -37,10 +37,11 @@ PANELS = (
 
 
 @applied()
-def stability(rows: Rows, is_folded: bool = False) -> Figure:
+def stability(rows: Rows, is_folded: bool = False, frozen: Sequence[str] = ()) -> Figure:
     """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer.
 
     is_folded: batch normalisation trained along, and was folded at the end (`train.batch_norm`).
+    frozen: layers that did not train, of which there are no rows.
     """
     if not rows:
         raise ValueError("the table of layers has no row: there is nothing to draw")
@@ -57,7 +58,8 @@ def stability(rows: Rows, is_folded: bool = False) -> Figure:
             if is_folded
             else ""
         )
-        + "A ReLU is dead if its output is 0 for every validation image.",
+        + "A ReLU is dead if its output is 0 for every validation image."
+        + (f" Frozen, and so without a curve: {', '.join(frozen)}." if frozen else ""),
     )
     width = (WIDTH - 2 * (LEFT + NAMES) - BETWEEN) / 2
     for number, panel in enumerate(PANELS):
@@ -77,6 +79,8 @@ def _title(rows: Rows) -> str:
     dead = {row["layer"]: row["dead_relus"] for row in rows if row["epoch"] == last}
     worst = max((share or 0.0, name) for name, share in dead.items())
     ratios = [row["gradient_norm"] for row in rows if row["epoch"] == last]
+    if len(ratios) == 1:
+        return f"Training stability: only {worst[1]} trains; final gradient norm {ratios[0]:.2g}"
     spread = max(ratios) / max(min(ratios), 1e-12)
     most = f"most dead ReLUs in {worst[1]}, {percent(worst[0])}" if worst[0] else "no dead ReLUs"
     return f"Training stability: final gradient norms differ by a factor of {spread:,.0f}; {most}"
@@ -95,6 +99,8 @@ def _draw(axes: Axes, rows: Rows, panel: Panel) -> None:
         xs, ys = zip(*values, strict=True)
         axes.plot(xs, ys, color=colours[layer], linewidth=1.4, marker=marker, markersize=2.5)
         ends[layer] = ys[-1]
+    if not ends:
+        axes.text(0.5, 0.5, "no ReLU follows", transform=axes.transAxes, ha="center", color=INK)
     _scale(axes, panel)
     room = 0.03 * (epochs[-1] - epochs[0]) or 0.5
     axes.set_xlim(epochs[0] - min(room, 0.5), epochs[-1] + room)

@@ -40,6 +40,12 @@ def test_the_page_has_gate_comparison_metrics_and_curves(page):
     assert lines.count("```mermaid") == 2
 
 
+def test_a_linear_probe_is_shown_beside_the_accuracy(page):
+    probed = METRICS | {"linear_probe_accuracy": 0.5625}
+    assert "| linear probe's accuracy | 0.5625 |  |" in page(metrics=probed, comparison=COMPARISON)
+    assert not any("probe" in line for line in page(metrics=METRICS))
+
+
 def test_without_metrics_the_page_refers_to_the_log(page):
     assert page() == ["# Retraining", "", "No model was evaluated; the log says why.", ""]
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from alexnet.evaluation.repeats import Repeats, SeedResult, read_repeats
+from alexnet.evaluation.repeats import Repeats, SeedResult, TrainingResult, read_repeats
+from alexnet.training.history import Epoch
 
 ACCURACIES = (0.8412, 0.8475, 0.8391, 0.8433)
 
@@ -33,3 +34,15 @@ def test_the_file_has_the_statistics_and_can_be_read_again(tmp_path):
         assert values["mean"].keys() == values["std"].keys() == values["runs"][0].keys() - {"seed"}
     assert values["mean"]["test_accuracy"] == 0.5
     assert values["std"]["test_accuracy"] is None, "a single run has no deviation"
+
+
+def test_a_training_from_nothing_is_in_no_mean(tmp_path):
+    plain = results(*ACCURACIES)
+    other = TrainingResult(results(0.1).runs[0], (Epoch(1, 0.1, 2.0, 0.25, 1.5, 0.5),))
+    both = Repeats(plain.runs, other)
+    assert "from_nothing" not in plain.as_dict()
+    values = both.as_dict()
+    assert values.pop("from_nothing")["history"][0]["val_accuracy"] == 0.5
+    assert values == plain.as_dict()
+    (tmp_path / "repeat.json").write_text(json.dumps(both.as_dict()))
+    assert read_repeats(tmp_path / "repeat.json") == both

@@ -20,7 +20,14 @@ from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.network.model import VARIANTS, AlexNet
 from alexnet.network.weights import ModelMetadata
-from tests.artifacts import LAX, METADATA, confident_model, export_model
+from tests.artifacts import (
+    LAX,
+    METADATA,
+    METRICS,
+    PROVENANCE,
+    confident_model,
+    export_model,
+)
 from tests.conftest import CLASSES
 from tests.runs import CPU, narrow
 
@@ -116,6 +123,37 @@ def test_model_card_has_metrics_limitations_terms_and_citations(exported):
         assert f"- {part}\n" in card
     assert "{{" not in card
     assert "{%" not in card
+
+
+def test_what_training_started_from_is_in_manifest_statement_and_card(exported, tmp_path, digits):
+    """Of ImageNet's weights their source and terms, too; without any, no word of it."""
+    model = narrow().eval()
+    cards = {}
+    for kind, matched in (("imagenet", ()), ("artifact", ("zero", "a|b"))):
+        start = {"parent": {"kind": kind, "sha256": "ab" * 32}, "matched": list(matched)}
+        start |= {"new": ["nine"], "dropped": ["ten", "x"], "freeze": "features"}
+        given = {
+            "warm_start": start,
+            "provenance": PROVENANCE | {"sha256": {"pretrained": "ab" * 32}},
+        }
+        given |= {"metrics": METRICS | {"n": 40, "linear_probe_accuracy": 0.625}}
+        export_model(tmp_path / kind, model, METADATA, digits[0][:40], given, num_samples=4)
+        assert manifest_of(tmp_path / kind)["warm_start"] == start
+        statement = json.loads((tmp_path / kind / "provenance.intoto.json").read_text())
+        inputs = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        assert {"name": "pretrained", "digest": {"sha256": "ab" * 32}} in inputs
+        cards[kind] = (tmp_path / kind / "MODEL_CARD.md").read_text()
+        assert "ab" * 32 in cards[kind]
+        assert "frozen in training: the convolutions" in cards[kind]
+        assert "62.50 % of the test images correctly, this model 50.00 %" in cards[kind]
+    for text in ("AlexNet_Weights.IMAGENET1K_V1", "BSD-3-Clause", "not commercial", "Russakovsky"):
+        assert text in cards["imagenet"]
+        assert text not in cards["artifact"]
+    for text in ("by name: zero, a&#124;b.", "New classes: nine.", "no longer has: ten, x."):
+        assert text in cards["artifact"]
+        assert text not in cards["imagenet"]
+    assert "warm_start" not in manifest_of(exported[0])
+    assert "tarted from" not in (exported[0] / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.parametrize("name", get_args(config.Data.model_fields["name"].annotation))

@@ -7,8 +7,10 @@ import torch
 from alexnet.report.filters import (
     as_images,
     conv1_filters,
+    cosine_similarity,
     layer_filters,
     mosaic,
+    parent_filters,
     spectral_flatness,
     weight_histogram,
 )
@@ -66,6 +68,26 @@ def test_structured_filters_differ_from_noise():
     assert_legible(whitened)
     assert "start at random" not in all_text(conv1_filters(noise, mixed, num_whitened=40))
     assert spectral_flatness(np.zeros((1, 3, 11, 11)))[0] == 1
+
+
+def test_filters_are_compared_with_the_parents():
+    before = RNG.normal(size=(4, 3, 11, 11))
+    after = np.stack([3 * before[0], -before[1], np.zeros_like(before[2]), before[3].copy()])
+    after[3, 0], before[3, 1] = 0, 0
+    before[3, 0], after[3, 1] = before[3, 2], before[3, 2]
+    expected = [1, -1, 0, 0.5]
+    assert cosine_similarity(before, after) == pytest.approx(expected, abs=1e-12)
+    figure = parent_filters(before, after, "ImageNet's")
+    assert_legible(figure)
+    assert len([image for axes in figure.axes for image in axes.images]) == 2
+    text = all_text(figure)
+    assert "median cosine similarity with ImageNet's is 0.250" in text
+    assert "before training: ImageNet's 4 filters of 11×11 pixels" in text
+    frozen = parent_filters(before, before.copy(), "the parent's", is_grey=True)
+    assert_legible(frozen)
+    assert len([image for axes in frozen.axes for image in axes.images]) == 1
+    assert "conv1 was frozen" in all_text(frozen)
+    assert "after training, in the same order" not in all_text(frozen)
 
 
 def test_zero_is_mid_grey_and_each_filter_reaches_one_end():
@@ -152,6 +174,17 @@ def test_neighbours_of_the_same_class_are_counted():
     text = all_text(figure)
     assert "Nearest neighbours in fc7: 75 % are of the test image's class" in text
     assert "the 4 of 500 training images" in text
+
+
+def test_neighbours_before_training_are_compared_with_those_after_it():
+    near, labels = images(4).reshape(1, 4, 8, 8, 3), np.array([[0, 1, 0, 1]])
+    figure = nearest_neighbours(images(1), [0], near, labels, ["cat", "dog"], "fc2", 500, 0.75)
+    assert_legible(figure)
+    text = " ".join(all_text(figure).split())
+    assert (
+        "before training: 50 % are of the test image's class; after training, in fc2, 75 %" in text
+    )
+    assert "what the parent's convolutions give" in text
 
 
 @pytest.mark.parametrize("shape", [(96, 3, 5, 5), (256, 40, 3, 3)])

@@ -77,3 +77,36 @@ def test_stability_is_legible_and_names_the_dead_relus(num_epochs):
 def test_labels_keep_their_order_and_their_distance():
     placed = spread_apart({"a": 0.99, "b": 0.98, "c": 0.5, "d": 0.0}, 0.1)
     assert placed == pytest.approx({"a": 1.0, "b": 0.9, "c": 0.5, "d": 0.0})
+
+
+@pytest.mark.parametrize("draw", [loss_curves, accuracy_curves])
+def test_both_starts_are_in_one_figure(draw):
+    """Each curve with its own values and name; the warm start's best epoch is ringed."""
+    history, other = make_history(6), make_history(6)
+    for row in other:
+        row |= {key: value * 0.9 for key, value in row.items() if key != "epoch"}
+    figure = draw(history, other, " A note.")
+    assert_legible(figure)
+    lines, what = figure.axes[0].lines, draw.__name__.split("_")[0]
+    drawn = [(rows, f"{split}_{what}") for rows in (history, other) for split in ("train", "val")]
+    for line, (rows, key) in zip(lines, drawn, strict=False):
+        np.testing.assert_array_equal(line.get_ydata(), [row[key] for row in rows])
+    assert [line.is_dashed() for line in lines[:4]] == [False, False, True, True]
+    best = (min if what == "loss" else max)(row[f"val_{what}"] for row in history)
+    assert lines[4].get_ydata() == [best]
+    text = all_text(figure)
+    for name in ("training, from nothing", "validation, from nothing", "A note.", "Dashed"):
+        assert name in text
+    assert "nothing" not in all_text(draw(history))
+
+
+def test_stability_without_the_frozen_layers():
+    rows = make_layer_rows(3)
+    some = stability([row for row in rows if row["layer"] in ("fc2", "fc3")], False, ["conv1"])
+    assert_legible(some)
+    assert "differ by a factor of 10; most dead ReLUs in fc2" in all_text(some)
+    assert "Frozen, and so without a curve: conv1." in all_text(some)
+    one = stability([row for row in rows if row["layer"] == "fc3"], False, ["fc2"])
+    assert_legible(one)
+    assert "only fc3 trains; final gradient norm 3.3e-08" in all_text(one)
+    assert "no ReLU follows" in all_text(one)

@@ -11,6 +11,8 @@ import pytest
 
 from alexnet import config
 from alexnet.errors import UserError
+from alexnet.files import write_json
+from alexnet.network.parent import save_parent
 from stages import paths
 from stages.evaluate import evaluate
 from stages.params import record
@@ -111,6 +113,30 @@ def test_each_seed_is_trained_once_and_ends_as_train_and_evaluate_would(project)
     assert found["one_more"] == STEPS, "of seed 8 alone"
     assert found["left"] == [], "no checkpoint of a result that is stored"
     assert found["stored"] == [".json"] * 3
+
+
+def from_nothing() -> dict:
+    """The first run starts from weights; repeat trains the same from nothing."""
+    save_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD, None)
+    expected = alone(0)
+    shutil.copy(paths.WEIGHTS, paths.PRETRAINED)
+    write_json(paths.PRETRAINED_RECORD, {"kind": "weights", "sha256": "0" * 64})
+    started = {"model__start_from": "w.safetensors", "repeat__from_nothing": True}
+    write_params(Path(), **ONE_EPOCH | NEVER | started)
+    succeed()
+    succeed(evaluate)
+    log, _ = succeed(repeat)
+    return {"expected": expected, "log": log, **json.loads(paths.REPEAT.read_text())}
+
+
+@pytest.mark.slow
+def test_the_same_is_trained_from_nothing_on_request(project):
+    found = in_forks(from_nothing)
+    assert found["from_nothing"]["result"] == found["expected"], "bit for bit"
+    assert [row["epoch"] for row in found["from_nothing"]["history"]] == [1]
+    assert found["num_runs"] == 1
+    assert found["mean"]["test_loss"] == found["runs"][0]["test_loss"]
+    assert "without model.start_from" in found["log"]
 
 
 def in_two_processes() -> dict:

@@ -1,0 +1,22 @@
+"""What train has recorded of the weights that it started from, and how texts name it."""
+
+from pathlib import Path
+
+from alexnet.files import read_record
+from alexnet.training.warm_start import WarmStart
+
+NAMES = {  # of a parent, by its kind: with an article, and as an owner
+    "imagenet": ("ImageNet's weights", "ImageNet's"),
+    "weights": ("the weights of another training", "the parent's"),
+    "artifact": ("an exported model", "the parent's"),
+}
+FROZEN = {  # by train.freeze
+    "none": "none",
+    "features": "the convolutions",
+    "all_but_last": "all but fc3",
+}
+
+
+def read_warm_start(path: Path) -> WarmStart | None:
+    """None: it started from nothing. Raises UserError if the file is missing or damaged."""
+    return read_record(path, WarmStart | None, "run the stage train again")  # type: ignore[arg-type]
