@@ -21,11 +21,13 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help demo repro repro-container image test test-slow test-containers mutations check bench tour format \
+.PHONY: help venv demo repro repro-container image test test-slow test-containers mutations check bench tour format \
     lock lock-cpu clean
 
 help: ## The targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+venv: $(READY) ## The environment alone, in .venv
 
 demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute on 2 cores)
 	@demo/run

@@ -118,10 +118,6 @@ def test_the_projects_own_files_are_valid():
             {"train__freeze": "features"},
             r"train\.freeze: needs weights to start from .* without any, set it to none",
         ),
-        (
-            {"train__pretrained_lr_scale": 0.1},
-            r"train\.pretrained_lr_scale: needs weights to start from .* set it to 1\.0",
-        ),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, change, message):

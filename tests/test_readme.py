@@ -30,6 +30,7 @@ LINES = [shlex.split(line, comments=True) for block in BLOCKS for line in block.
 DEEP = {"artifacts", "exp", "metrics", "plots", "remote"}  # commands of dvc that have commands
 RUN_ELSEWHERE = {
     "git",
+    "cp",
     "source",
     "torchrun",
     "openssl",

@@ -244,8 +244,7 @@ def test_preprocessing_comes_from_the_model_file(tmp_path):
     """Stored at 48 pixels, of which the network takes the centre of 32."""
     predictor = Predictor(export_small(tmp_path / "artifacts", stored_size=48))
     PHOTO.save(tmp_path / "photo.png")
-    left = (640 - 427) / 2
-    resized = PHOTO.resize((48, 48), Image.Resampling.BICUBIC, (left, 0, left + 427, 427))
+    resized = PHOTO.resize((48, 48), Image.Resampling.BICUBIC, (106.5, 0, 533.5, 427))
     expected = np.asarray(resized)[8:40, 8:40]
     np.testing.assert_array_equal(predictor.prepare(tmp_path / "photo.png"), expected)
 

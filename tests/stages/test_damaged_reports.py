@@ -183,7 +183,6 @@ def message_of(reader: str, file: str) -> str:
             "line 2: confidence: shou",
         ),
         ("train", META_FILE, without(META, "classes"), "classes: is missing"),
-        ("train", META_FILE, without(META, "resize"), "resize: is missing"),
         ("train", META_FILE, META | {"classes": "abc"}, "classes: should be a valid array"),
         ("train", META_FILE, META | {"classes": []}, "classes: should be two or more different"),
         ("train", META_FILE, META | {"classes": ["cat", "cat"]}, "classes: should be two or more"),
