@@ -27,7 +27,7 @@ def test_a_run_logs_its_device_network_and_size():
         "variant cifar: 58,322,314 parameters, 247.98 MFLOP an image forward, "
         "739.47 forward and backward",
         # 58,322,314 without 35 of fc1's 36 weights on each of 256 values
-        f"fc1 trains without its copies: {58_322_314 - 35 * 256 * 4096:,} trainable parameters",
+        f"fc1 trains without its copies: {58_322_314 - 35 * 256 * 4096:,} parameters",
         "20 images, 20 a step, 1 steps an epoch, 1 epochs",
     ]
     initial, expected = lines[-1].removeprefix("initial loss ").split(", log(10) = ")
