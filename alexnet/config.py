@@ -93,6 +93,7 @@ class Model(Section):
     ops: Literal["library", "reference"]
     start_from: SourceName | None
     start_source: SourceName | None
+    start_fc3: Literal["by_class", "anew"]
 
     @model_validator(mode="after")
     def _start_is_a_name(self) -> "Model":

@@ -163,7 +163,8 @@ def _fit(
     metadata = ModelMetadata(values.model.variant, meta.classes, values.crop_size, mean, std)
     torch.manual_seed(values.train.seed)
     model = build(metadata, values.model.dropout)
-    warm_start = parent and start_from(model, metadata, parent, values.train.freeze)
+    start_fc3, freeze = values.model.start_fc3, values.train.freeze
+    warm_start = parent and start_from(model, metadata, parent, start_fc3=start_fc3, freeze=freeze)
     if values.model.ops == "reference":
         model = with_reference_operations(model)
     writes_events = distributed.is_main_process and values.train.tensorboard

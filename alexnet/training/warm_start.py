@@ -1,8 +1,8 @@
 """A warm start: the initial weights of a network from those of another, its parent.
 
 Every layer but fc3 takes the parent's weights. fc3 has a row for each class: that of a class which
-the parent has, by its name, is the parent's; the others start anew. ImageNet's classes are its
-own, so that of its fc3 nothing is taken.
+the parent has, by its name, is the parent's; the others start anew (`model.start_fc3`: or all of
+them). ImageNet's classes are its own, so that of its fc3 nothing is taken.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class WarmStart:
     """The contents of reports/train/warm_start.json, if there is a parent.
 
     Classes by name: matched have the parent's rows of fc3, new ones start anew, dropped ones are
-    the parent's alone (none of ImageNet's is listed).
+    the parent's alone (not listed where none was to be matched).
     """
 
     parent: Parent
@@ -37,37 +37,44 @@ class WarmStart:
 
     def describe(self) -> str:
         """In one line, for the log."""
+        name = f"the weights {self.parent.sha256[:12]}"
         if self.parent.kind == "imagenet":
-            return f"starts from ImageNet's weights; fc3 starts anew for {len(self.new)} classes"
+            name = "ImageNet's weights"
+        if not self.matched:
+            return f"starts from {name}; fc3 starts anew for {len(self.new)} classes"
         parts = [f"{len(self.matched)} of {len(self.matched) + len(self.new)} classes matched"]
         parts += [f"new: {abbreviate(self.new)}"] if self.new else []
         parts += [f"dropped: {abbreviate(self.dropped)}"] if self.dropped else []
-        return f"starts from the weights {self.parent.sha256[:12]}; {'; '.join(parts)}"
+        return f"starts from {name}; {'; '.join(parts)}"
 
 
 @torch.no_grad()
 def start_from(
-    model: AlexNet, metadata: ModelMetadata, network: ParentNetwork, freeze: str
+    model: AlexNet,
+    metadata: ModelMetadata,
+    network: ParentNetwork,
+    *,
+    start_fc3: str,
+    freeze: str,
 ) -> WarmStart:
-    """Give `model` the parent's weights.
+    """Give `model` the parent's weights. start_fc3, freeze: of `model` and `train` in params.yaml.
 
     Raises UserError if the parent is of another variant, of other channels or of another image
-    size, or if none of its classes is among the model's.
+    size, or if the classes are to be matched and none of its own is among the model's.
     """
     parent, theirs, their_metadata = network
     require_fit(their_metadata, metadata.variant, metadata.channels, metadata.image_size)
     fresh_weight, fresh_bias = model.fc3.weight.clone(), model.fc3.bias.clone()
     weights = theirs.state_dict()
     fc3_weight, fc3_bias = weights.pop("fc3.weight"), weights.pop("fc3.bias")
-    rows = {name: row for row, name in enumerate(their_metadata.classes)}
-    if parent.kind == "imagenet":
-        rows = {}
+    matches = start_fc3 == "by_class" and parent.kind != "imagenet"
+    rows = {name: row for row, name in enumerate(their_metadata.classes)} if matches else {}
     matched = tuple(name for name in metadata.classes if name in rows)
-    if not matched and parent.kind != "imagenet":
+    if matches and not matched:
         raise UserError(
             "model.start_from: none of its classes is one of this data set's. Its are "
             f"{abbreviate(their_metadata.classes)}; the data set's are "
-            f"{abbreviate(metadata.classes)}"
+            f"{abbreviate(metadata.classes)}. If they are to be new, set model.start_fc3 to anew"
         )
     for row, name in enumerate(metadata.classes):
         if name in rows:

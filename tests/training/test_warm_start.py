@@ -23,12 +23,13 @@ def parent_of(kind="weights", metadata=METADATA, model=None) -> ParentNetwork:
     return ParentNetwork(Parent(kind, SHA256), model.eval(), metadata)
 
 
-def started(classes, parent, freeze="none"):
+def started(classes, parent, freeze="none", start_fc3="by_class"):
     """A network for the classes, its own initial weights, and the start from the parent's."""
     metadata = replace(METADATA, classes=tuple(classes))
     model = narrow(len(classes)).eval()
     own = {name: value.clone() for name, value in model.state_dict().items()}
-    return model, own, start_from(model, metadata, parent, freeze)
+    start = start_from(model, metadata, parent, start_fc3=start_fc3, freeze=freeze)
+    return model, own, start
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,16 @@ def test_of_imagenets_fc3_nothing_is_taken():
     assert start.describe() == "starts from ImageNet's weights; fc3 starts anew for 10 classes"
 
 
+@pytest.mark.parametrize("classes", [CLASSES, ("a", "b")])
+def test_fc3_starts_anew_for_all_classes_if_asked_to(classes):
+    parent = parent_of()
+    model, own, start = started(classes, parent, start_fc3="anew")
+    assert (start.matched, start.new, start.dropped) == ((), classes, ())
+    assert model.fc3.weight.equal(own["fc3.weight"])
+    assert model.fc2.weight.equal(parent.model.fc2.weight)
+    assert start.describe().startswith("starts from the weights abababababab; fc3 starts anew for ")
+
+
 def test_what_is_matched_is_said():
     *_, start = started(("cat", *CLASSES[2:], "one"), parent_of())
     assert start.describe() == (
@@ -76,7 +87,7 @@ def test_what_is_matched_is_said():
 
 def test_classes_that_match_none_are_refused():
     with pytest.raises(
-        UserError, match=r"none of its classes .* Its are zero, .* data set's are a"
+        UserError, match=r"none of its classes .* Its are zero, .* set model.start_fc3 to anew"
     ):
         started(("a", "b"), parent_of())
 
