@@ -76,7 +76,7 @@ class Start:
         start = self.warm_start
         total = len(start.matched) + len(start.new)
         matched = f"{len(start.matched)} of {total}, by name"
-        if start.parent.kind == "imagenet":
+        if not start.matched:
             matched = f"none of {total}: the last layer starts anew"
         values = {
             "started from": f"{self.name} (SHA-256 {start.parent.sha256[:DIGITS]}…)",
