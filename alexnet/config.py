@@ -157,7 +157,8 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _batch_norm_needs_a_batch(self) -> "Train":
-        if self.batch_norm == "folded" and self.batch_size == 1:
+        normalises = self.batch_norm == "folded" and self.freeze != "all_but_last"
+        if normalises and self.batch_size == 1:
             raise ValueError(
                 "batch_norm: with one image a step there is nothing to normalise over; set it to "
                 "none or train.batch_size above 1"

@@ -23,15 +23,17 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     values = load(params)
 
     from alexnet.evaluation.evaluate import write_predictions
+    from alexnet.evaluation.warm_start import read_warm_start, require_parent
     from alexnet.files import abbreviate, sha256, write_json
     from alexnet.network.parent import load_parent
     from alexnet.training.device import describe_device, resolve_device
 
+    start = read_warm_start(paths.WARM_START)
     parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
     metrics, predictions, metadata = measure(paths.WEIGHTS, values.evaluate)
     probed = ""
-    if parent:
-        metrics["linear_probe_accuracy"] = _probe(parent, values.evaluate)
+    if start:
+        metrics["linear_probe_accuracy"] = _probe(require_parent(parent, start), values.evaluate)
         probed = f" (linear probe {metrics['linear_probe_accuracy']:.2%})"
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     record(paths.EVALUATE_PARAMS, values)

@@ -17,7 +17,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     from alexnet.data.dataset import load_split
     from alexnet.evaluation.repeats import read_repeats
     from alexnet.evaluation.results import read_metrics
-    from alexnet.evaluation.warm_start import read_warm_start
+    from alexnet.evaluation.warm_start import read_warm_start, require_parent
     from alexnet.files import atomic_directory, remove_directory
     from alexnet.network.parent import load_parent
     from alexnet.report.draw import WRITTEN, draw_all
@@ -42,12 +42,12 @@ def plot(params: ParamsFile = PARAMS) -> None:
     )
     metrics, repeats = read_metrics(paths.METRICS), read_repeats(paths.REPEAT)
     parent = load_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD)
+    warm_start = read_warm_start(paths.WARM_START)
+    parent = require_parent(parent, warm_start) if warm_start else None
     data, start = read_run(files, values, parent), None
-    if parent:
-        warm_start, train = read_warm_start(paths.WARM_START), load_split(paths.PROCESSED, "train")
-        start = compare_start(
-            data, parent, warm_start, train, metrics, repeats, values.evaluate.device
-        )
+    if parent and warm_start:
+        train, device = load_split(paths.PROCESSED, "train"), values.evaluate.device
+        start = compare_start(data, parent, warm_start, train, metrics, repeats, device)
     with atomic_directory(paths.FIGURES, WRITTEN.fullmatch) as folder:
         names = draw_all(folder, data, start)
     write_report(

@@ -16,6 +16,7 @@ from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata, load_weights, save_weights
 
 ADVICE = "run the stage pretrained again"
+SIZE_KEYS = "train.crop_size (or, without a crop, data.image_size)"
 EMPTY_BYTES = 16  # at most, of a file without tensors: the length of its header, and {}
 
 
@@ -47,7 +48,7 @@ def require_fit(parent: ModelMetadata, variant: str, channels: int, image_size: 
     for what, key, own, other in (
         ("variant", "model.variant", variant, parent.variant),
         ("channels", "data.channels", channels, parent.channels),
-        ("image size", "train.crop_size", image_size, parent.image_size),
+        ("image size", SIZE_KEYS, image_size, parent.image_size),
     ):
         if own != other:
             raise UserError(

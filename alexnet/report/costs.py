@@ -20,6 +20,7 @@ def costs(
     times: Sequence[Mapping[str, float | str]],
     device: str,
     is_folded: bool,
+    frozen: Sequence[str] = (),
 ) -> Figure:
     """Each layer's share of the operations beside its share of the measured time.
 
@@ -49,6 +50,7 @@ def costs(
         _title(shares),
         "Forward and backward pass of one image in training"
         + (", without the batch normalisation that is folded at the end" if is_folded else "")
+        + (f". Frozen layers ({', '.join(frozen)}) as if they trained" if frozen else "")
         + ". Operations are counted; time is "
         f"measured on {device}, layer by layer, {format_seconds(all_seconds)} in total. Where a "
         "layer's share of the time exceeds its share of the operations, its limit is not "

@@ -68,7 +68,9 @@ def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
     matrix = confusion(run.actual, run.predicted, len(run.classes))
     yield "architecture", architecture(run.layers, run.variant, run.input_shape)
     yield "volumes", volumes(run.layers, run.variant, run.input_shape)
-    yield "costs", costs(run.trained_layers, run.times, run.profiled_on, run.is_folded)
+    trained = {row["layer"] for row in run.layer_rows}
+    frozen = [name for name in run.weights if name not in trained] if start else []
+    yield "costs", costs(run.trained_layers, run.times, run.profiled_on, run.is_folded, frozen)
     samples = run.samples, run.augmented, run.sample_labels
     yield "training_samples", training_samples(*samples, run.classes, run.augmentation)
     from_nothing = start.from_nothing if start else ()
@@ -76,8 +78,6 @@ def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
     note = start.probe_note if start else ""
     yield "accuracy", accuracy_curves(run.history, from_nothing, note)
     yield "learning_rate", learning_rate(run.history)
-    trained = {row["layer"] for row in run.layer_rows}
-    frozen = [name for name in run.weights if name not in trained] if start else []
     yield "stability", stability(run.layer_rows, run.is_folded, frozen)
     yield "confusion_matrix", confusion_matrix(matrix, run.classes)
     yield "recall_by_class", recall_by_class(matrix, run.classes)

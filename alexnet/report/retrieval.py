@@ -117,8 +117,8 @@ def _neighbour_words(
             f"pixel by pixel.{framed}",
         )
     return (
-        f"Nearest neighbours before training: {percent(share, 0)} are of the test image's class; "
-        f"after training, in {layer}, {percent(share_after, 0)}",
+        f"Nearest neighbours by the parent's convolutions alone: {percent(share, 0)} are of the "
+        f"test image's class (in {layer} after training, {percent(share_after, 0)})",
         f"At the left the same test images, beside each the {k} of {num_compared:,} training "
         "images whose features before training have the smallest Euclidean distance to its own. "
         f"The features are what the parent's convolutions give.{framed}",

@@ -22,7 +22,7 @@ from alexnet.progress import progress
 from alexnet.report.curves import History
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.probe import MAX_IMAGES, NUM_NEIGHBOURS, sample_indices
-from alexnet.report.run import RETRAIN, Ints, Run
+from alexnet.report.run import Ints, Run
 from alexnet.report.style import percent
 from alexnet.training.device import DeviceConfig, resolve_device, resolve_dtype
 from alexnet.training.warm_start import WarmStart
@@ -91,7 +91,7 @@ class Start:
 def compare_start(
     run: Run,
     parent: ParentNetwork,
-    warm_start: WarmStart | None,
+    warm_start: WarmStart,
     train: tuple[Tensor, Tensor],
     metrics: Metrics,
     repeats: Repeats,
@@ -100,11 +100,8 @@ def compare_start(
     """Compare a run with its parent.
 
     train: images uint8 (N, H, W, C) as stored, and labels (N). Up to 10,000 of them pass through
-    the parent once. Raises UserError if the run has started from another parent, or the metrics
-    are of a run without one.
+    the parent once. Raises UserError if the metrics are of a run without a parent.
     """
-    if warm_start is None or asdict(warm_start.parent) != asdict(parent.parent):
-        raise UserError(f"the training has started from other weights than the parent's; {RETRAIN}")
     if metrics.linear_probe_accuracy is None:
         raise UserError(f"the metrics have no linear probe; {ADVICE}")
     size = parent.metadata.image_size

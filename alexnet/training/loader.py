@@ -19,7 +19,7 @@ from alexnet.training.distributed import DistributedContext
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, H, W, C) and labels int64 (N)."""
+    """Images uint8 (N, H, W, C), or what frozen layers give for them, and labels int64 (N)."""
 
     images: Tensor
     labels: Tensor
@@ -38,7 +38,7 @@ class Batch:
     Resident, these are the rows of the whole split; streamed, of the step's images alone.
     """
 
-    images: Tensor  # uint8 (N, H, W, C)
+    images: Tensor  # uint8 (N, H, W, C), or what frozen layers give for them
     labels: Tensor  # int64 (N)
     sampled: Tensor  # float32 (N, columns): the augmentation's random numbers
     index: Tensor  # int64 (B): this process's images of the step
@@ -48,7 +48,7 @@ class Batch:
         return [self.images, self.labels, self.sampled, self.index]
 
     def gather(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The step's images uint8 (B, H, W, C), labels (B) and random numbers (B, columns)."""
+        """The step's images (B, ...), labels (B) and random numbers (B, columns)."""
         return self.images[self.index], self.labels[self.index], self.sampled[self.index]
 
 
@@ -188,17 +188,20 @@ def gather_pinned(x: Tensor, index: Tensor) -> Tensor:
 def kept_outputs(
     forward: Callable[[Tensor], Tensor], splits: Sequence[Split], batch_size: int
 ) -> list[Split] | None:
-    """What frozen layers give for the images of each split, in their place and where they are.
+    """What frozen layers give for the images of each split, in their place, on the CPU.
 
     Of images that are not augmented it is the same in each epoch. forward: of a batch of a split's
     images. None if all of it takes more than KEPT_BYTES.
     """
-    num_bytes = forward(splits[0].images[:1]).nbytes * sum(map(len, splits))
-    if num_bytes > KEPT_BYTES:
+    one = forward(splits[0].images[:1]).cpu()
+    if one.nbytes * sum(map(len, splits)) > KEPT_BYTES:
         return None
     kept = []
     for split in splits:
-        batches = split.images.split(batch_size)
-        outputs = [forward(images).to(split.images.device) for images in batches]
-        kept.append(Split(torch.cat(outputs), split.labels))
+        outputs = one.new_empty(len(split), *one.shape[1:])
+        for rows, images in zip(
+            outputs.split(batch_size), split.images.split(batch_size), strict=True
+        ):
+            rows.copy_(forward(images))
+        kept.append(Split(outputs, split.labels))
     return kept

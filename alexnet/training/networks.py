@@ -5,15 +5,23 @@ It shares all weights that they have in common, and has up to three differences:
 behind each layer but the last (`batch_norm`). At the end all three are undone.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from alexnet import config
+from alexnet.errors import UserError
 from alexnet.network.collapse import can_collapse, collapse_for_training, expand_pool_copies
-from alexnet.network.freezing import TrainedPart
+from alexnet.network.freezing import TrainedPart, frozen_layers
 from alexnet.network.model import AlexNet
-from alexnet.training.batch_norm import Normalised, with_batch_norm
+from alexnet.training.batch_norm import Normalised, match_outputs, statistics, with_batch_norm
 from alexnet.training.distributed import DistributedContext
+from alexnet.training.loader import Split, kept_outputs
+
+# Of a network, with weights in place of its own, on a batch of a split's images.
+Forward = Callable[[nn.Module, dict[str, Tensor], Tensor], Tensor]
 
 
 class Networks:
@@ -32,16 +40,34 @@ class Networks:
         device: torch.device,
         distributed: DistributedContext,
     ) -> None:
-        """Raises UserError for a layer that cannot be normalised."""
-        self.model = model
+        """Raises UserError for layers that cannot be normalised, or not be divided."""
+        self.model, self.distributed = model, distributed
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, image_size)
         self.whole = collapse_for_training(model) if self.collapses else model
         self.whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        freezes = params.freeze != "none"
-        self.measured = TrainedPart(self.whole, params.freeze) if freezes else self.whole
+        self.measured: AlexNet | TrainedPart = self.whole
+        if params.freeze != "none":
+            self.measured = self._divide(params.freeze, image_size)
+        self.keeps_outputs = False  # of the frozen layers, in the images' place
         self.training: nn.Module = self.measured
         if params.batch_norm == "folded":
             self.training = with_batch_norm(self.measured, distributed)
+
+    def _divide(self, freeze: str, image_size: int) -> TrainedPart:
+        """The part of `whole` behind its frozen layers, which compute with it what `whole` does."""
+        part = TrainedPart(self.whole, freeze)
+        for name in frozen_layers(part.frozen):
+            self.model.get_submodule(name).requires_grad_(False)
+        x = torch.linspace(-1, 1, self.model.in_channels * image_size**2)
+        x = x.view(1, -1, image_size, image_size).to(next(part.parameters()).device)
+        with torch.no_grad():
+            whole, parts = (network.eval()(x) for network in (self.whole, part))
+        if not parts.allclose(whole, rtol=1e-3, atol=1e-4):
+            raise UserError(
+                f"train.freeze: {freeze}: the variant {self.model.variant} does more than to apply "
+                "its layers in order, and so cannot be divided into two parts; set it to none"
+            )
+        return part
 
     @property
     def normalised(self) -> list[str]:
@@ -54,11 +80,31 @@ class Networks:
         """The layers before those that train; None: all train."""
         return self.measured.frozen if isinstance(self.measured, TrainedPart) else None
 
-    def take_outputs(self) -> None:
-        """From now on the input is what the frozen layers give."""
+    def keep_outputs(
+        self, forward: Forward, splits: Sequence[Split], batch_size: int
+    ) -> Sequence[Split]:
+        """What the frozen layers give, in the images' place, unless it is too much.
+
+        It is then the input of the networks. Without frozen layers, the splits stay as they are.
+        """
+        if not self.frozen:
+            return splits
+        kept = kept_outputs(partial(forward, self.frozen, {}), splits, batch_size)
+        if kept is None:
+            return splits
+        self.keeps_outputs = True
         for network in (self.measured, self.training):
             assert isinstance(network, TrainedPart)
             network.takes_outputs = True
+        return kept
+
+    def match_parent(self, forward: Forward, images: Tensor, batch_size: int) -> None:
+        """Let `training` begin with the outputs of `measured`: the normalisation is undone."""
+        layers = {name: self.measured.get_submodule(name) for name in self.normalised}
+        if layers:
+            measure = partial(forward, self.measured, {})
+            arguments = layers, measure, images, batch_size, self.distributed
+            match_outputs(self.training, statistics(self.measured, *arguments))
 
     def finish(self, weights: dict[str, Tensor]) -> None:
         """Write the result, weights of `measured`, to the model, and move it to the CPU."""

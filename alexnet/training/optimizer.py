@@ -36,7 +36,7 @@ def build_optimizer(
     products would take most of a step, and fc3 is the output. So does fc1 where it sees more than
     one position of a map, as at 224x224: its matrix is then even larger. dtype: of Muon's products.
 
-    frozen: the layers before the network's, which are none of its own. by name, those
+    frozen: the layers before the network's, which are none of its own. fresh_layers: by name, those
     whose rates `params.pretrained_lr_scale` does not scale.
     """
     layers = [*frozen, *network.modules()]

@@ -69,14 +69,19 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         yield "conv1 starts as filters that whiten the patches of the training images"
     if frozen:
         outputs = "is computed in each step"
-        if trainer.keeps_outputs:
+        if trainer.networks.keeps_outputs:
             num_bytes = trainer.train.images.nbytes + trainer.val.images.nbytes
             outputs = f"was computed once ({in_bytes(num_bytes)})"
         trainable = num_parameters(trainer.measured)
         yield f"frozen: {', '.join(frozen)}; {trainable:,} parameters train"
         yield f"what the frozen layers give {outputs}"
-    if trainer.networks.normalised:
-        yield "batch normalisation after each layer but the last, folded into it at the end"
+    if params.pretrained_lr_scale != 1 and trainer.warm_start:
+        others = ", ".join(trainer.warm_start.fresh_layers)
+        whole = f"; {others} at the whole rate" if others else ""
+        yield f"layers trained before learn at {params.pretrained_lr_scale:g} of the rates{whole}"
+    if normalised := trainer.networks.normalised:
+        layers_named = ", ".join(normalised) if frozen else "each layer but the last"
+        yield f"batch normalisation after {layers_named}, folded into it at the end"
     yield (
         f"{len(trainer.train):,} images, {params.batch_size} a step, "
         f"{trainer.steps_per_epoch} steps an epoch, {params.epochs} epochs"

@@ -28,7 +28,7 @@ from alexnet.seeding import seed_for
 from alexnet.training.augmentation import Augmentation
 from alexnet.training.autosave import Autosave
 from alexnet.training.averaging import ExponentialMovingAverage
-from alexnet.training.batch_norm import exact_statistics, fold, match_outputs, statistics
+from alexnet.training.batch_norm import exact_statistics, fold
 from alexnet.training.checkpoint import Checkpoints
 from alexnet.training.cuda_graph import CUDAGraphStep
 from alexnet.training.device import DeviceConfig, default_generator
@@ -46,7 +46,6 @@ from alexnet.training.loader import (
     Loader,
     Split,
     epoch_order,
-    kept_outputs,
     move_to_device,
 )
 from alexnet.training.loss import Criterion, cross_entropy
@@ -106,38 +105,34 @@ class Trainer:
             )
         self.model, self.metadata, self.params = model, metadata, params
         self.device_config, self.distributed = device_config, distributed
+        self.warm_start = warm_start
         self.device = device = device_config.device
         self.train = move_to_device(train, device, params.data_location)
         self.val = move_to_device(val, device, params.data_location)
         self.steps_per_epoch = math.ceil(len(train) / params.batch_size)
         self.num_steps = self.steps_per_epoch * params.epochs
 
-        self.warm_start = warm_start
         if params.init == "whitened" and warm_start is None:
             whiten_first_layer(model, train.images, metadata)
         distributed.broadcast_(model.state_dict().values())  # all start from the same weights
-        size = metadata.image_size
-        self.networks = Networks(model, size, params, device, distributed)
+        self.networks = Networks(model, metadata.image_size, params, device, distributed)
         self.network, self.measured = self.networks.training, self.networks.measured
         self.validation_batch = VALIDATION_BATCH
         if device.type == "cuda":  # few large batches: without gradients, this many fit
             self.validation_batch = max(VALIDATION_BATCH, 4 * params.batch_size)
         self.augmentation = Augmentation(train.images, metadata.mean, metadata.std, params, device)
-        self.keeps_outputs = False
-        if (frozen := self.networks.frozen) and params.augmentation == "none":
-            splits, forward = (self.train, self.val), partial(self._forward, frozen, {})
-            if kept := kept_outputs(forward, splits, self.validation_batch):
-                self.train, self.val = kept
-                self.networks.take_outputs()
-                self.keeps_outputs = True
-        if warm_start and (names := self.networks.normalised):  # and so computes the same at first
-            layers = {name: self.measured.get_submodule(name) for name in names}
-            forward = partial(self._forward, self.measured, {})
-            images = self.train.images, self.validation_batch, distributed
-            match_outputs(self.network, statistics(self.measured, layers, forward, *images))
+        if params.augmentation == "none":
+            splits = self.networks.keep_outputs(
+                self._forward, (self.train, self.val), self.validation_batch
+            )
+            self.train, self.val = (
+                move_to_device(split, device, params.data_location) for split in splits
+            )
+        if warm_start:
+            self.networks.match_parent(self._forward, self.train.images, self.validation_batch)
         self.optimizer = build_optimizer(
             self.network,
-            num_copies(model, size),
+            num_copies(model, metadata.image_size),
             params,
             device_config.dtype,
             frozen=self.networks.frozen or (),
@@ -225,7 +220,8 @@ class Trainer:
     def compute_loss(self, batch: Batch) -> Tensor:
         """The sum of the losses of a batch's images, augmented; adds it to the metrics."""
         images, labels, sampled = batch.gather()
-        x = images if self.keeps_outputs else self.augmentation(images, sampled)  # (B, C, H, W)
+        is_kept = self.networks.keeps_outputs
+        x = images if is_kept else self.augmentation(images, sampled)  # (B, C, H, W)
         with self.device_config.autocast():
             logits = self.network(x)  #            (B, num_classes)
         targets = self.augmentation.targets(labels, sampled, num_classes=logits.shape[1])
@@ -280,7 +276,7 @@ class Trainer:
 
     def _forward(self, network: nn.Module, weights: dict[str, Tensor], images: Tensor) -> Tensor:
         """What a network gives for a split's images, without augmentation: (N, ...)."""
-        if not self.keeps_outputs:
+        if not self.networks.keeps_outputs:
             images = centre_crop(images, self.metadata.image_size).to(self.device)
             images = normalise(images, self.augmentation.mean, self.augmentation.std)
         with self.device_config.autocast():

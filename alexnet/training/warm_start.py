@@ -8,6 +8,7 @@ them). ImageNet's classes are its own, so that of its fc3 nothing is taken.
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from alexnet.errors import UserError
 from alexnet.files import abbreviate
@@ -63,6 +64,10 @@ def start_from(
     size, or if the classes are to be matched and none of its own is among the model's.
     """
     parent, theirs, their_metadata = network
+    if not isinstance(getattr(model, "fc3", None), nn.Linear):
+        raise UserError(
+            f"model.start_from: the variant {metadata.variant} has no layer fc3; set it to null"
+        )
     require_fit(their_metadata, metadata.variant, metadata.channels, metadata.image_size)
     fresh_weight, fresh_bias = model.fc3.weight.clone(), model.fc3.bias.clone()
     weights = theirs.state_dict()

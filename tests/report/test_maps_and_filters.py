@@ -181,9 +181,7 @@ def test_neighbours_before_training_are_compared_with_those_after_it():
     figure = nearest_neighbours(images(1), [0], near, labels, ["cat", "dog"], "fc2", 500, 0.75)
     assert_legible(figure)
     text = " ".join(all_text(figure).split())
-    assert (
-        "before training: 50 % are of the test image's class; after training, in fc2, 75 %" in text
-    )
+    assert "alone: 50 % are of the test image's class (in fc2 after training, 75 %)" in text
     assert "what the parent's convolutions give" in text
 
 

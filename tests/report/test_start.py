@@ -8,6 +8,7 @@ import torch
 
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import TrainingResult
+from alexnet.evaluation.warm_start import require_parent
 from alexnet.network.parent import Parent, ParentNetwork
 from alexnet.report.draw import WRITTEN, draw_all
 from alexnet.report.sections import FROZEN_FILTERS, PARENT_NEIGHBOURS, PICTURES
@@ -100,14 +101,10 @@ def test_a_frozen_conv1_and_imagenets_classes_are_told(compare, run, parent):
     }
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"start": None}, "from other weights than the parent's; run the stage train again"),
-        ({"start": replace(START, parent=Parent("weights", "0" * 64))}, "other weights"),
-        ({"metrics": METRICS}, "no linear probe; run the stage evaluate again"),
-    ],
-)
-def test_files_of_another_start_are_refused(compare, changes, message):
-    with pytest.raises(UserError, match=message):
-        compare(**changes)
+def test_files_of_another_start_are_refused(compare, parent):
+    with pytest.raises(UserError, match="no linear probe; run the stage evaluate again"):
+        compare(metrics=METRICS)
+    assert require_parent(parent, START) is parent
+    for found in (None, parent._replace(parent=Parent("weights", "0" * 64))):
+        with pytest.raises(UserError, match=r"other weights than the parent's; run the stage"):
+            require_parent(found, START)

@@ -1,12 +1,16 @@
 """Frozen layers: their bytes stay, they cost no backward, and what they give can be kept."""
 
+import re
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from alexnet.errors import UserError
 from alexnet.network.collapse import collapse_for_training
 from alexnet.network.freezing import TrainedPart, frozen_layers
-from alexnet.network.model import VARIANTS
+from alexnet.network.model import VARIANTS, AlexNetCifar
 from alexnet.training import loader
 from tests.conftest import METADATA, real_digits
 from tests.runs import CPU, EVERYTHING, MUON, narrow, seeded, settings, train, trainer_of
@@ -37,7 +41,7 @@ def test_frozen_layers_keep_every_bit_and_the_others_train(case, freeze):
     names = {name for name in before if name.split(".")[0] in FROZEN[freeze]}
     assert kept == names
     trainer = run.trainer
-    assert trainer.keeps_outputs == (case == "kept")
+    assert trainer.networks.keeps_outputs == (case == "kept")
     for part in ("optimizer", "average", "monitor", "network"):
         assert not [key for key in trainer.state.tensors() if key.startswith(f"{part}.conv")]
     trained = {id(each) for group in trainer.optimizer.param_groups for each in group["params"]}
@@ -81,7 +85,10 @@ def test_kept_outputs_give_the_same_bytes_as_computing_them_in_each_step(
     kept = train(seeded(dropout=0.5), params)
     monkeypatch.setattr(loader, "KEPT_BYTES", 0)
     computed = train(seeded(dropout=0.5), params)
-    assert (kept.trainer.keeps_outputs, computed.trainer.keeps_outputs) == (True, False)
+    assert (kept.trainer.networks.keeps_outputs, computed.trainer.networks.keeps_outputs) == (
+        True,
+        False,
+    )
     assert kept.results == computed.results
     assert kept.losses == computed.losses
     line = "what the frozen layers give "
@@ -131,13 +138,13 @@ def test_too_many_outputs_are_computed_in_each_step(monkeypatch):
     for limit, kept in ((num_bytes, True), (num_bytes - 1, False)):
         monkeypatch.setattr(loader, "KEPT_BYTES", limit)
         params = settings(**SMALL | {"freeze": "features"})
-        assert trainer_of(seeded(), params).keeps_outputs == kept
+        assert trainer_of(seeded(), params).networks.keeps_outputs == kept
 
 
 @pytest.mark.parametrize("freeze", ["features", "all_but_last"])
 def test_with_augmentation_outputs_are_not_kept(freeze):
     params = settings(**EVERYTHING | {"freeze": freeze})
-    assert not trainer_of(seeded(), params).keeps_outputs
+    assert not trainer_of(seeded(), params).networks.keeps_outputs
 
 
 def test_bf16_keeps_outputs_in_that_type():
@@ -146,3 +153,34 @@ def test_bf16_keeps_outputs_in_that_type():
     params = settings(**SMALL | {"freeze": "features"})
     trainer = trainer_of(seeded(), params, device_config=DeviceConfig(CPU, torch.bfloat16))
     assert trainer.train.images.dtype == torch.bfloat16
+
+
+class AlexNetWithSkip(AlexNetCifar):
+    """Does more than to apply its layers in order."""
+
+    variant = "skip"
+
+    def forward(self, x):
+        for name, layer in self.named_children():
+            x = x + layer(x) if name == "conv4" else layer(x)
+        return x
+
+
+def test_a_network_that_is_more_than_its_layers_in_order_is_not_divided():
+    params = settings(**SMALL | {"freeze": "features"})
+    model = seeded(make=partial(narrow, variant=AlexNetWithSkip))
+    with pytest.raises(UserError, match=r"train.freeze: features: the variant skip does more than"):
+        trainer_of(model, params)
+    trainer_of(model, params.model_copy(update={"freeze": "none"}))
+
+
+def test_the_header_says_what_trains_and_what_that_costs():
+    """With a fc1 that is frozen without its copies, whose operations are forward alone."""
+    params = settings(**SMALL | {"freeze": "all_but_last", "batch_norm": "folded"})
+    lines = train(seeded(), params).lines
+    forward, both = re.search(r"([\d.]+) MFLOP .* ([\d.]+) forward and back", lines[1]).groups()
+    assert float(both) - float(forward) < 0.02
+    assert not any("batch normalisation" in line or "copies" in line for line in lines)
+    params = settings(**SMALL | {"freeze": "features", "batch_norm": "folded"})
+    lines = train(seeded(), params).lines
+    assert "batch normalisation after fc1, fc2, folded into it at the end" in lines
