@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from alexnet import config
 from alexnet.cli.app import run
+from alexnet.errors import UserError
 from stages import paths
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
@@ -24,6 +25,7 @@ def pretrained(params: ParamsFile = PARAMS) -> None:
     from alexnet.network.parent import require_fit, save_parent
 
     check_writable(paths.PRETRAINED.parent)  # before the work, not after it
+    before = _digest_before()
     for output in (paths.PRETRAINED, paths.PRETRAINED_RECORD):
         output.unlink(missing_ok=True)  # no earlier weights pass for those of a stage that fails
     network = _read(values.model)
@@ -34,6 +36,23 @@ def pretrained(params: ParamsFile = PARAMS) -> None:
     if network:
         parent = network.parent
         logger.info(f"{paths.PRETRAINED}: of {parent.kind}, SHA-256 {parent.sha256}")
+        if before not in (None, parent.sha256):
+            logger.warning(
+                f"the weights to start from are others than before (SHA-256 {before}); training "
+                "starts anew from these"
+            )
+
+
+def _digest_before() -> str | None:
+    """Of the weights that the last run of this stage has read, if any."""
+    from alexnet.files import read_record
+    from alexnet.network.parent import ADVICE, Parent
+
+    try:
+        parent = read_record(paths.PRETRAINED_RECORD, Parent | None, ADVICE)  # type: ignore[arg-type]
+    except UserError:  # missing or damaged: it is written anew
+        return None
+    return None if parent is None else parent.sha256
 
 
 def _read(values: config.Model) -> "ParentNetwork | None":

@@ -104,7 +104,8 @@ def _train(
         return None
     found = read_record(path, TrainingResult, "remove the file, and run the stage repeat again")
     result, stored = found.result, " (stored)" if is_stored else ""
-    logger.info(f"seed {result.seed}: {_accuracies(result)}{stored}")
+    start = "" if values.model.start_from or not values.repeat.from_nothing else ", from nothing"
+    logger.info(f"seed {result.seed}{start}: {_accuracies(result)}{stored}")
     return found
 
 

@@ -66,8 +66,8 @@ class Start:
         """For the caption of curves, in which the probe has no place: they are of other images."""
         return (
             " Of the test images, of which no curve is drawn, the trained network predicts "
-            f"{percent(self.accuracy, 2)} correctly, and a linear probe of the parent's features "
-            f"{percent(self.probe_accuracy, 2)}."
+            f"{percent(self.accuracy, 2)} correctly, and a linear probe of the parent's features, "
+            f"fitted to up to 5,000 training images, {percent(self.probe_accuracy, 2)}."
         )
 
     @property

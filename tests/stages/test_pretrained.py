@@ -42,7 +42,10 @@ def test_without_weights_to_start_from_the_files_say_so(tmp_path, run):
             {"mean": (0.5,), "std": (0.2,)},
             "its channels is 1, and this network's 3; set data.channels to 1",
         ),
-        ({"image_size": 28}, "its image size is 28, and this network's 32; set train.crop_size to"),
+        (
+            {"image_size": 28},
+            "its image size is 28, and this network's 32; set train.crop_size (or",
+        ),
     ],
 )
 def test_weights_of_another_network_are_refused_before_any_work(
