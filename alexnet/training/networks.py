@@ -44,10 +44,10 @@ class Networks:
         self.model, self.distributed = model, distributed
         self.collapses = params.collapse_fc1 == "auto" and can_collapse(model, image_size)
         self.whole = collapse_for_training(model) if self.collapses else model
-        self.whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.measured: AlexNet | TrainedPart = self.whole
         if params.freeze != "none":
             self.measured = self._divide(params.freeze, image_size)
+        self.whole.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.keeps_outputs = False  # of the frozen layers, in the images' place
         self.training: nn.Module = self.measured
         if params.batch_norm == "folded":
