@@ -4,6 +4,7 @@ dvc.yaml does not have them as dependencies: whoever runs it elsewhere trains wi
 their own. CI's results should come from the environment that the repository describes.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from alexnet.files import read_json
 from ci.git import git
 from ci.lock import read_lock, write_lock
 from ci.remote import dvc, repro
+from ci.start import RETRAIN_FROM
 from stages import paths
 from stages.runtime.dvc_files import LOCK, parse_lock
 
@@ -38,6 +40,8 @@ def environment() -> None:
     what = changed.replace("\n", ", ") if changed else "unknown, git has no such commit"
     print(f"environment: changed since {revision[:12]}: {what}; train runs again", flush=True)
     repro("--pull", "pretrained", "preprocess")
+    if os.environ.get(RETRAIN_FROM):
+        repro("--force", "--single-item", "pretrained")
     before = read_lock()["stages"]["train"].get("outs", [])
     repro("--force", "--single-item", "train")
     lock = read_lock()

@@ -12,9 +12,11 @@ import sys
 
 from alexnet.cli.app import run
 from alexnet.errors import UserError
+from ci.git import git
 from ci.remote import repro
 from stages import paths
 from stages.params import load
+from stages.runtime.dvc_files import LOCK, LockedStage, parse_lock
 
 RETRAIN_FROM = "RETRAIN_FROM"  # a branch of origin; empty: nothing is done
 
@@ -35,6 +37,12 @@ def start() -> None:
             f"{RETRAIN_FROM} is {branch}, but model.start_from in {paths.PARAMS} is {found}; set "
             f"it to {wanted}, or {RETRAIN_FROM} to nothing"
         )
+    lock = git("show", f"origin/{branch}:./{LOCK}") or ""
+    if not parse_lock(lock).get("train", LockedStage()).outs:
+        raise UserError(
+            f"origin/{branch} has no weights yet to start from; train first with "
+            f"model.start_from: null and without {RETRAIN_FROM}"
+        )
     repro("--pull", "preprocess")
     if not _is_due():
         print("start: train is up to date")
@@ -44,14 +52,16 @@ def start() -> None:
 
 
 def _is_due() -> bool:
-    """Whether what train reads is not what it has read, or it has not run."""
+    """Whether train, or pretrained before it, would run: by another input, command or code."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json", "train"], stdout=subprocess.PIPE
+        [sys.executable, "-m", "dvc", "status", "--json", "pretrained", "train"],
+        stdout=subprocess.PIPE,
     )
     if done.returncode:
         raise UserError("`dvc status train` failed; the reason is above")
-    changes = [change for entry in json.loads(done.stdout).get("train", []) for change in entry]
-    return bool({"changed deps", "changed command"} & set(changes))
+    changes = [entry for entries in json.loads(done.stdout).values() for entry in entries]
+    # A changed command is a text of its own, what else has changed a key: {"changed deps": ...}.
+    return any(entry == "changed command" or "changed deps" in entry for entry in changes)
 
 
 if __name__ == "__main__":

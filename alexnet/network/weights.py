@@ -16,7 +16,15 @@ from safetensors.torch import save_file
 
 from alexnet.errors import UserError
 from alexnet.escape import ClassName
-from alexnet.files import Count, Share, atomic_write, parse_record, require_file
+from alexnet.files import (
+    Count,
+    Share,
+    abbreviate,
+    atomic_write,
+    parse_record,
+    require_file,
+    shorten,
+)
 from alexnet.network.model import VARIANTS, AlexNet
 
 
@@ -98,15 +106,25 @@ def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
     try:
         with safe_open(path, framework="pt") as file:
             card = (file.metadata() or {})["card"].encode()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = parse_record(card, ModelMetadata, "its header", "train again")
+            metadata = parse_record(card, ModelMetadata, "its header", "train again")
+            with torch.device("meta"):  # its shapes: a small file may claim a network of gigabytes
+                expected = build(metadata, dropout=0.0).state_dict()
+            names = list(file.keys())
+            found = {(name, *file.get_slice(name).get_shape()) for name in names}
+            if others := found ^ {(name, *value.shape) for name, value in expected.items()}:
+                wrong = sorted({name for name, *_ in others})
+                raise KeyError(f"other layers or sizes: {abbreviate(wrong)}")
+            tensors = {name: file.get_tensor(name) for name in names}
+        if wrong := [name for name in tensors if tensors[name].dtype != expected[name].dtype]:
+            raise KeyError(f"another type of numbers: {abbreviate(wrong)}")
         model = build(metadata, dropout=0.0)
         model.load_state_dict(tensors)
     except UserError as error:  # of the header, or of `build`
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {shorten(' '.join(str(error).split()), 300)}") from None
     except (SafetensorError, KeyError, RuntimeError) as error:
+        reason = shorten(" ".join(str(error).split()), 200)
         raise UserError(
-            f"{path} does not hold weights of this project's networks ({error}); train again"
+            f"{path} does not hold weights of this project's networks ({reason}); train again"
         ) from None
     non_finite = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if non_finite:

@@ -32,13 +32,14 @@ def read_artifact(folder: Path) -> ParentNetwork:
     properties = {entry.key: entry.value for entry in exported.metadata_props}
     metadata = _metadata_of(path, properties)
     model = build(metadata, dropout=0.0).eval()
-    tensors = {
-        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        for tensor in exported.graph.initializer
-    }
     try:
+        tensors = {
+            tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+            for tensor in exported.graph.initializer
+            if tensor.name in model.state_dict() and tensor.data_type == onnx.TensorProto.FLOAT
+        }
         model.load_state_dict(_state_of(tensors, model))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         reason = shorten(" ".join(str(error).split()), 200)
         raise UserError(f"{path} is not of the variant {metadata.variant}: {reason}") from None
     _check_samples(folder, model, metadata)
@@ -50,7 +51,7 @@ def _metadata_of(path: Path, properties: dict[str, str]) -> ModelMetadata:
         values = {key: json.loads(properties[key]) for key in ("classes", "mean", "std")}
         values["image_size"] = json.loads(properties["preprocessing"])["crop"]
         values["variant"] = properties["variant"]
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError(f"{path}: its metadata lacks the mean and the deviation") from None
     record = json.dumps(values).encode()
     return parse_record(record, ModelMetadata, f"{path}: its metadata", "export it again")
@@ -66,7 +67,8 @@ def _state_of(tensors: dict[str, Tensor], model: AlexNet) -> dict[str, Tensor]:
         value = tensors.get(name, torch.zeros_like(own) if name.endswith(".bias") else None)
         if value is None:
             continue
-        if name == "fc1.weight" and value.dim() == 2 and own.shape[1] % value.shape[1] == 0:
+        is_matrix = value.dim() == 2 and value.numel() > 0
+        if name == "fc1.weight" and is_matrix and own.shape[1] % value.shape[1] == 0:
             value = expand_collapsed(value, own.shape[1])
         state[name] = value
     return state

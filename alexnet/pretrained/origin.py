@@ -1,5 +1,6 @@
 """What model.start_from names: published weights, a file of weights, or an exported artifact."""
 
+import re
 from pathlib import Path
 
 from alexnet.data.locate import local_path
@@ -18,10 +19,10 @@ ACCEPTED = (
 )
 # How a file begins that is none of these, and what it is.
 KINDS = {
-    b"": "is empty",
-    b"PK\x03\x04": "is a zip archive, as torch.save writes one: a pickle, which may run code",
-    b"\x80": "is a pickle, which may run code",
-    b"\x89HDF": "is an HDF5 file",
+    rb"\Z": "is empty",
+    rb"PK\x03\x04": "is a zip archive, as torch.save writes one: a pickle, which may run code",
+    rb"\x80[\x02-\x05](?!\x00\x00)": "is a pickle, which may run code",
+    rb"\x89HDF": "is an HDF5 file",
 }
 
 
@@ -66,8 +67,8 @@ def _read(path: Path) -> ParentNetwork:
         return ParentNetwork(Parent("weights", digest), *load_weights(path))
     except UserError as error:
         # Only now: a file of weights begins with the length of its header, which is any number.
-        for magic, kind in KINDS.items():
-            if start == magic or (magic and start.startswith(magic)):
-                raise UserError(f"{path} {kind}; {ACCEPTED}") from None
+        kind = next((KINDS[magic] for magic in KINDS if re.match(magic, start)), None)
+        if kind:
+            raise UserError(f"{path} {kind}; {ACCEPTED}") from None
         message = str(error).removesuffix("; train again")
         raise UserError(f"{message}; start from other weights: {ACCEPTED}") from None

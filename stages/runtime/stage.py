@@ -31,7 +31,7 @@ from stages.runtime.engine import (
 from stages.runtime.killed import count_oom_kills, explain_kill
 from stages.runtime.mounts import CHECKPOINTS, PROJECT, Mount, source_mounts
 from stages.runtime.resolve import resolve_runtime
-from stages.runtime.revision import fetched
+from stages.runtime.revision import fetched, split_revision
 from stages.runtime.snapshot import Inputs
 from stages.runtime.sources import start_origins
 from stages.runtime.supervise import supervise
@@ -67,7 +67,7 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
         os.environ[PARAMS_SHA256] = inputs.params_sha256
     look = inputs.warn_of_changes if inputs else None
     oom_kills = count_oom_kills()
-    with fetched(load(paths.PARAMS).model.start_from if stage == "pretrained" else None):
+    with fetched(_start_from(stage)):
         if engine is None:
             code = supervise([sys.executable, "-m", f"stages.{stage}"], dvc, look)
         else:
@@ -77,6 +77,16 @@ def run_stage(stage: str, dvc: DvcProcess | None) -> int:
     if code == 0 and inputs:
         inputs.require_unchanged()
     return code
+
+
+def _start_from(stage: str) -> str | None:
+    """What has to be fetched for the stage, if that is REVISION:FILE."""
+    if stage != "pretrained":
+        return None
+    start_from = load(paths.PARAMS).model.start_from
+    if split_revision(start_from):  # if it cannot be had, no earlier weights pass for it
+        paths.PRETRAINED.unlink(missing_ok=True)
+    return start_from
 
 
 def _clear_checkpoints(engine: Engine | None) -> None:

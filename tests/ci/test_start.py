@@ -14,6 +14,7 @@ PRETRAINED = ("--force", "--single-item", "pretrained")
 PIPELINE = {
     "stages": {
         "preprocess": {"cmd": "true", "deps": ["images"], "outs": ["data/images"]},
+        "pretrained": {"cmd": "true", "deps": ["code"], "outs": ["models/pretrained.json"]},
         "train": {"cmd": "true", "deps": ["data/images"], "outs": ["models/weights.safetensors"]},
     }
 }
@@ -24,12 +25,16 @@ def ran(project, monkeypatch):
     """A project whose training is up to date; what DVC is asked to run."""
     write_params(project, model__start_from=FROM_MAIN)
     dump(project / "dvc.yaml", PIPELINE)
-    for name in ("images", "data/images", "models/weights.safetensors"):
+    outs = ("data/images", "models/pretrained.json", "models/weights.safetensors")
+    for name in ("images", "code", *outs):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("1")
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--message=pipeline")
     subprocess.run(["dvc", "commit", "--quiet", "--force"], check=True)
+    git(project, "add", "dvc.lock")
+    git(project, "commit", "--quiet", "--message=results")
+    git(project, "update-ref", "refs/remotes/origin/main", "HEAD")
     monkeypatch.setenv("RETRAIN_FROM", "main")
     ran = []
     monkeypatch.setattr(start, "repro", lambda *arguments: ran.append(arguments))
@@ -45,16 +50,29 @@ def test_a_training_that_is_up_to_date_stays_so(ran, project, capsys):
     assert PRETRAINED not in ran
 
 
-@pytest.mark.parametrize("due", ["images", "first"])
+@pytest.mark.parametrize("due", ["images", "code", "command", "first"])
 def test_one_that_is_due_reads_mains_weights_again(ran, project, capsys, due):
-    if due == "images":
-        (project / "data/images").write_text("2")
+    if due == "command":
+        pipeline = (project / "dvc.yaml").read_text()
+        before, train = pipeline.split("train:")
+        (project / "dvc.yaml").write_text(f"{before}train:{train.replace('true', 'true 2')}")
+    elif due != "first":
+        (project / {"images": "data/images", "code": "code"}[due]).write_text("2")
     else:
         (project / "dvc.lock").unlink()
     start.start()
     assert ran == [("--pull", "preprocess"), PRETRAINED]
     line = "start: training starts from the weights of origin/main\n"
     assert capsys.readouterr().out.endswith(line)
+
+
+def test_main_without_weights_is_an_error(ran, project):
+    git(project, "update-ref", "refs/remotes/origin/main", "HEAD~")
+    with pytest.raises(
+        UserError, match="origin/main has no weights yet to start from; train first"
+    ):
+        start.start()
+    assert ran == []
 
 
 def test_without_the_variable_nothing_runs(ran, monkeypatch):

@@ -1,6 +1,7 @@
 """Weights on disk."""
 
 import json
+import resource
 from dataclasses import asdict, replace
 
 import pytest
@@ -108,3 +109,32 @@ def test_a_full_disk_is_an_error_of_the_system(path, metadata, monkeypatch):
         save_weights(path, narrow(), metadata)
     assert path.read_text() == "before"
     assert list(path.parent.iterdir()) == [path], "nothing temporary is left"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fc3.bias": torch.zeros(3)}, "other layers or sizes: fc3.bias"),
+        ({"fc4.bias": torch.zeros(3)}, "other layers or sizes: fc4.bias"),
+        ({"fc3.bias": torch.zeros(10, dtype=torch.float64)}, "another type of numbers: fc3.bias"),
+        ({"fc3.bias": torch.zeros(10).to(torch.float8_e4m3fn)}, "another type of numbers: fc3.b"),
+    ],
+)
+def test_tensors_of_another_network(path, saved, metadata, change, message):
+    tensors = load_file(path) | change
+    save_file(tensors, path, {"card": json.dumps(asdict(metadata))})
+    with pytest.raises(UserError) as error:
+        load_weights(path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_small_file_does_not_make_gigabytes(path, metadata):
+    """One whose header claims 300,000 classes: a network of 5 GB."""
+    classes = tuple(f"class {number}" for number in range(300_000))
+    path.parent.mkdir()
+    save_file({}, path, {"card": json.dumps(asdict(replace(metadata, classes=classes)))})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="other layers or sizes: conv1.bias"):
+        load_weights(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # KiB
