@@ -53,7 +53,7 @@ def write_imagenet_params(folder, source):
     )
 
 
-@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("is_zip", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_stage_gives_torchvisions_logits_bit_for_bit(tmp_path, run, save, is_zip):
     torch.manual_seed(0)
     theirs = torchvision.models.alexnet(weights=None).eval()

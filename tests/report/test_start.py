@@ -64,6 +64,7 @@ def test_neighbours_are_those_of_the_parents_features(compare, run, parent, digi
         np.testing.assert_array_equal(start.neighbours[row, 0], images[query].numpy())
 
 
+@pytest.mark.slow
 def test_pictures_and_page_name_the_parent(compare, run, tmp_path):
     start = compare(repeats=replace(ONE_SEED, from_nothing=FROM_NOTHING))
     names = draw_all(tmp_path, run, start)

@@ -152,7 +152,7 @@ def test_a_full_disk(tmp_path, images, run):
         ("preprocess", "data/raw/source.json"),
         ("train", "data/processed/meta.json"),
         ("profile", "data/processed/meta.json"),
-        ("evaluate", "models/pretrained.json"),
+        ("evaluate", "reports/train/warm_start.json"),
         ("gate", "reports/evaluate/metrics.json"),
         ("repeat", "reports/train/params.json"),
         ("plot", "reports/train/params.json"),

@@ -165,6 +165,7 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_file_of_another_revision_is_there_while_the_stage_runs(project):
     for name, text in (
         ("v1:models/w", "1\n"),
@@ -182,6 +183,7 @@ def test_a_file_of_another_revision_is_there_while_the_stage_runs(project):
         assert (place_of("v1:artifacts") / "model.onnx").read_text() == "1\n"
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_folder_of_its_own_asks_the_project(
     project, tmp_path_factory, monkeypatch
 ):
@@ -191,6 +193,7 @@ def test_an_experiment_in_a_folder_of_its_own_asks_the_project(
         assert place_of("v1:models/w").read_text() == "1\n"
 
 
+@pytest.mark.slow
 def test_what_git_or_dvc_lacks_is_one_message(project):
     for name, message in (
         (
