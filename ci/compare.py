@@ -12,8 +12,8 @@ from alexnet.cli.app import fail, run
 from alexnet.errors import UserError
 from alexnet.evaluation.gate import require_passed
 from alexnet.evaluation.results import Metrics, read_metrics
+from alexnet.evaluation.warm_start import read_warm_start
 from alexnet.files import Share, parse_record, read_record, read_small_text, write_json
-from alexnet.training.warm_start import WarmStart
 from ci.git import git
 from stages import paths
 from stages.runtime.dvc_files import LOCK, LockedStage, outs_of, parse_lock
@@ -75,7 +75,8 @@ def compare(base: Base = BASE, max_drop: MaxDrop = MAX_DROP) -> None:
     drop = before.accuracy - accuracy if before else 0.0
     passed = drop <= max_drop
     same_images = _digest(TEST_IMAGES, own) == _digest(TEST_IMAGES, theirs)
-    starts_from_base = before is not None and _parent() == before.weights_sha256
+    start = read_warm_start(paths.WARM_START)
+    starts_from_base = bool(start and before and start.parent.sha256 == before.weights_sha256)
     comparison = Comparison(passed, base, max_drop, same_images, starts_from_base, before)
     write_json(COMPARISON, asdict(comparison) | {"metrics": before and before.as_dict()})
     if before is None:  # with an error, no later model could be proposed either
@@ -121,13 +122,6 @@ def _metrics(base: str, stages: Mapping[str, LockedStage]) -> Metrics | None:
         ) from None
     source = f"{paths.METRICS} of {base}"
     return parse_record(content, Metrics, source, "run the stage evaluate there again, and push")
-
-
-def _parent() -> str | None:
-    """The digest of the weights that the training started from."""
-    advice = "run the stage train again"
-    start = read_record(paths.WARM_START, WarmStart | None, advice)  # type: ignore[arg-type]
-    return None if start is None else start.parent.sha256
 
 
 def _lock(revision: str) -> str:
