@@ -45,14 +45,13 @@ def pretrained(params: ParamsFile = PARAMS) -> None:
 
 def _digest_before() -> str | None:
     """Of the weights that the last run of this stage has read, if any."""
-    from alexnet.files import read_record
-    from alexnet.network.parent import ADVICE, Parent
+    from alexnet.network.parent import read_parent_record
 
     try:
-        parent = read_record(paths.PRETRAINED_RECORD, Parent | None, ADVICE)  # type: ignore[arg-type]
+        record = read_parent_record(paths.PRETRAINED_RECORD)
     except UserError:  # missing or damaged: it is written anew
         return None
-    return None if parent is None else parent.sha256
+    return record.parent.sha256 if record else None
 
 
 def _read(values: config.Model) -> "ParentNetwork | None":

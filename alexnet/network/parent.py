@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from safetensors.torch import save_file
 
 from alexnet.errors import UserError
-from alexnet.files import Sha256, atomic_write, read_record, require_file, write_json
+from alexnet.files import Sha256, atomic_write, read_record, require_file, sha256, write_json
 from alexnet.network.model import AlexNet
 from alexnet.network.weights import ModelMetadata, load_weights, save_weights
 
@@ -30,6 +30,14 @@ class Parent:
 
     kind: Literal["imagenet", "weights", "artifact"]
     sha256: Sha256
+
+
+@dataclass(frozen=True)
+class ParentRecord:
+    """The contents of models/pretrained.json, if there is a parent."""
+
+    parent: Parent
+    values_sha256: Sha256  # of the file of its values beside this one
 
 
 class ParentNetwork(NamedTuple):
@@ -65,14 +73,21 @@ def save_parent(weights: Path, record: Path, network: ParentNetwork | None) -> N
         write_json(record, None)
     else:
         save_weights(weights, network.model, network.metadata)
-        write_json(record, asdict(network.parent))
+        write_json(record, asdict(ParentRecord(network.parent, sha256(weights))))
 
 
 def load_parent(weights: Path, record: Path) -> ParentNetwork | None:
     """Raises UserError if a file is missing or damaged, or if the two do not belong together."""
-    parent = read_record(record, Parent | None, ADVICE)  # type: ignore[arg-type]
-    if parent is None:
+    found = read_parent_record(record)
+    if found is None:
         if require_file(weights).stat().st_size > EMPTY_BYTES:
             raise UserError(f"{weights}: has weights, where {record} has no parent; {ADVICE}")
         return None
-    return ParentNetwork(parent, *load_weights(weights))
+    if sha256(require_file(weights)) != found.values_sha256:
+        raise UserError(f"{weights}: holds other weights than {record} names; {ADVICE}")
+    return ParentNetwork(found.parent, *load_weights(weights))
+
+
+def read_parent_record(record: Path) -> ParentRecord | None:
+    """None: there is no parent. Raises UserError if the file is missing or damaged."""
+    return read_record(record, ParentRecord | None, ADVICE)  # type: ignore[arg-type]

@@ -105,6 +105,17 @@ def parse_lock(content: bytes | str) -> dict[str, LockedStage]:
         ) from None
 
 
+def parse_added(content: bytes | str, name: str) -> LockedStage:
+    """A .dvc file, as `dvc add` writes it beside what it tracks. Raises UserError if it is damaged.
+
+    name: its own, for the message.
+    """
+    try:
+        return TypeAdapter(LockedStage).validate_python(_parse(content))
+    except (YAMLError, ValidationError):
+        raise UserError(f"{name} is damaged, or has a merge conflict; `dvc add` it again") from None
+
+
 def _pipeline() -> dict[str, Any]:
     """The stages in dvc.yaml."""
     try:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from alexnet.errors import UserError
-from stages.runtime.dvc_files import LOCK, dvc_command, md5_of, outs_of, parse_lock
+from stages.runtime.dvc_files import LOCK, dvc_command, md5_of, outs_of, parse_added, parse_lock
 
 FOLDER = Path(".pretrained")
 PROJECT = "DVC_ROOT"  # of an experiment in a folder of its own, whose git knows no branch or tag
@@ -90,12 +90,23 @@ def _fetch(start_from: str, commit: str, file: PurePosixPath, place: Path) -> No
             f"DVC has no {file} of the commit {commit[:12]} in its cache or its remote ({reason}); "
             "`dvc push` it from where it is",
         )
+    # DVC takes a file in its cache that is read-only for an intact one.
+    md5 = _recorded_md5(commit, file)
+    if md5 and md5_of(place) != md5:
+        raise _error(start_from, f"DVC's copy is damaged: it does not have the MD5 {md5}")
+
+
+def _recorded_md5(commit: str, file: PurePosixPath) -> str | None:
+    """What dvc.lock, or the .dvc file beside it, says of it; None: it lies in a tracked folder."""
     lock = _git("show", f"{commit}:./{LOCK}")
     stages = parse_lock(lock.stdout) if lock.returncode == 0 else {}
-    for out in (out for name, stage in stages.items() for out in outs_of(name, stage)):
-        # DVC takes a file in its cache that is read-only for an intact one.
-        if out.path == Path(file) and md5_of(place) != out.md5:
-            raise _error(start_from, f"DVC's copy is damaged: it does not have the MD5 {out.md5}")
+    outs = [out for name, stage in stages.items() for out in outs_of(name, stage)]
+    found = [out.md5 for out in outs if out.path == Path(file)]
+    added = f"{file}.dvc"
+    shown = _git("show", f"{commit}:./{added}")
+    if shown.returncode == 0:
+        found += [out.md5 for out in outs_of(added, parse_added(shown.stdout, added))]
+    return found[0] if found else None
 
 
 def _git(*command: str) -> "subprocess.CompletedProcess[str]":

@@ -230,6 +230,26 @@ def test_what_git_or_dvc_lacks_is_one_message(project):
 
 
 @pytest.mark.slow
+def test_a_damaged_copy_of_an_added_file_is_refused(project):
+    (project / "own").mkdir()
+    (project / "own/w").write_text("own\n")
+    call(project, "dvc", "add", "--quiet", "own/w")
+    commit(project)
+    with fetched("main:own/w"):
+        assert place_of("main:own/w").read_text() == "own\n"
+    md5 = md5_of(project / "own/w")
+    copy = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    copy.chmod(0o644)
+    flip_a_bit(copy)
+    copy.chmod(0o444)
+    with (
+        pytest.raises(UserError, match=f"main:own/w: DVC's copy is damaged: .* MD5 {md5}"),
+        fetched("main:own/w"),
+    ):
+        raise AssertionError("the stage would run")
+
+
+@pytest.mark.slow
 def test_a_repro_starts_from_the_weights_of_another_revision(tmp_path):
     project, own = tmp_path / "project", "own/weights.safetensors"
     copy_code(project)
@@ -248,7 +268,10 @@ def test_a_repro_starts_from_the_weights_of_another_revision(tmp_path):
     done = call(project, "dvc", "repro", "pretrained")
     assert executed(done.stdout) == ["pretrained"]
     record = json.loads((project / OUTPUTS[0]).read_text())
-    assert record == {"kind": "weights", "sha256": digest}
+    assert record == {
+        "parent": {"kind": "weights", "sha256": digest},
+        "values_sha256": digest,
+    }
     assert sha256(project / OUTPUTS[1]) == digest
     assert not (project / FOLDER).exists()
     assert call(project, "git", "status", "--porcelain").stdout == "?? dvc.lock\n"

@@ -5,14 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from alexnet import config
 from alexnet.errors import UserError
-from alexnet.files import write_json
-from alexnet.network.parent import save_parent
+from alexnet.files import sha256, write_json
+from alexnet.network.parent import Parent, ParentRecord, save_parent
 from stages import paths
 from stages.evaluate import evaluate
 from stages.params import record
@@ -120,7 +121,8 @@ def from_nothing() -> dict:
     save_parent(paths.PRETRAINED, paths.PRETRAINED_RECORD, None)
     expected = alone(0)
     shutil.copy(paths.WEIGHTS, paths.PRETRAINED)
-    write_json(paths.PRETRAINED_RECORD, {"kind": "weights", "sha256": "0" * 64})
+    record = ParentRecord(Parent("weights", "0" * 64), sha256(paths.PRETRAINED))
+    write_json(paths.PRETRAINED_RECORD, asdict(record))
     started = {"model__start_from": "w.safetensors", "repeat__from_nothing": True}
     write_params(Path(), **ONE_EPOCH | NEVER | started)
     succeed()

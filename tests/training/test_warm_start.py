@@ -121,6 +121,10 @@ def test_the_files_of_a_parent_are_read_back(tmp_path):
     save_weights(weights, model, METADATA)
     with pytest.raises(UserError, match=r"has weights, where .* no parent; run the stage pretr"):
         load_parent(weights, record)
+    save_parent(weights, record, parent_of(model=build(METADATA, 0.0)))
+    save_weights(weights, model, METADATA)
+    with pytest.raises(UserError, match=r"w.safetensors: holds other weights than .*w.json names;"):
+        load_parent(weights, record)
 
 
 @pytest.mark.parametrize("freeze", ["none", "features"])
