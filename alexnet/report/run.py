@@ -17,6 +17,7 @@ from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import read_predictions
 from alexnet.evaluation.layer_profile import LayerTime
 from alexnet.evaluation.results import ADVICE
+from alexnet.evaluation.warm_start import RETRAIN
 from alexnet.files import abbreviate, read_record, read_rows
 from alexnet.network.collapse import can_collapse, collapse_for_inference
 from alexnet.network.inputs import centre_crop, denormalise
@@ -35,7 +36,7 @@ from alexnet.training.whitening import whiten_first_layer
 NUM_AUGMENTED = 4  # epochs
 CHECKED = 256  # images at a time, for colours
 CPU = torch.device("cpu")
-RETRAIN, PROFILE_AGAIN = "run the stage train again", "run the stage profile again"
+PROFILE_AGAIN = "run the stage profile again"
 Ints = NDArray[np.int64]
 
 logger = logging.getLogger(__name__)
