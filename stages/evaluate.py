@@ -35,6 +35,11 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
     if start:
         metrics["linear_probe_accuracy"] = _probe(require_parent(parent, start), values.evaluate)
         probed = f" (linear probe {metrics['linear_probe_accuracy']:.2%})"
+        if metrics["accuracy"] < metrics["linear_probe_accuracy"]:
+            logger.warning(
+                "the accuracy is below that of a linear probe of the parent: the training may have "
+                "lost what it knew; try lower rates (train.pretrained_lr_scale) or train.freeze"
+            )
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     record(paths.EVALUATE_PARAMS, values)
     write_json(paths.METRICS, metrics | {"weights_sha256": sha256(paths.WEIGHTS)})

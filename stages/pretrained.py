@@ -62,8 +62,15 @@ def _read(values: config.Model) -> "ParentNetwork | None":
         return None
     if values.start_from == "imagenet":
         return read_imagenet(values.start_source, paths.PRETRAINED.parent / ".partial")
-    is_fetched = split_revision(values.start_from) is not None
-    return read_parent(values.start_from, place_of(values.start_from) if is_fetched else None)
+    if split_revision(values.start_from) is None:
+        return read_parent(values.start_from)
+    place = place_of(values.start_from)
+    if not place.exists():
+        raise UserError(
+            f"model.start_from: {values.start_from} is no path that exists; if it is "
+            "REVISION:FILE, run `dvc repro pretrained`, which fetches it before this stage"
+        )
+    return read_parent(values.start_from, place)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def locate(name: str, origin: str) -> Iterable[tuple[str, Path]]:
     """
     path = local_path(origin)
     if not path.exists():
-        raise UserError(f"{path} does not exist{_hint(origin)}")
+        raise UserError(f"{path} does not exist{hint(origin)}")
     if not (path.is_dir() or path.is_file()):
         raise UserError(f"{path} should be a file or a folder")
     spec = DATASETS.get(name)
@@ -125,7 +125,7 @@ def _locate_cifar(name: str, path: Path) -> dict[str, Path]:
     raise UserError(f"{path}: {explain_missing(name, next(iter(layout.splits)), names)}")
 
 
-def _hint(origin: str) -> str:
+def hint(origin: str) -> str:
     """What may be meant by a path that does not exist."""
     if local_path(origin.strip()).exists():
         return "; remove the spaces around it"

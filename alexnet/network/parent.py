@@ -55,7 +55,7 @@ def require_fit(parent: ModelMetadata, variant: str, channels: int, image_size: 
     """
     for what, key, own, other in (
         ("variant", "model.variant", variant, parent.variant),
-        ("channels", "data.channels", channels, parent.channels),
+        ("number of channels", "data.channels", channels, parent.channels),
         ("image size", SIZE_KEYS, image_size, parent.image_size),
     ):
         if own != other:

@@ -105,7 +105,9 @@ def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
     require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            card = (file.metadata() or {})["card"].encode()
+            if "card" not in (header := file.metadata() or {}):
+                raise RuntimeError("no metadata of this project in its header")
+            card = header["card"].encode()
             metadata = parse_record(card, ModelMetadata, "its header", "train again")
             with torch.device("meta"):  # its shapes: a small file may claim a network of gigabytes
                 expected = build(metadata, dropout=0.0).state_dict()
@@ -113,15 +115,15 @@ def load_weights(path: Path) -> tuple[AlexNet, ModelMetadata]:
             found = {(name, *file.get_slice(name).get_shape()) for name in names}
             if others := found ^ {(name, *value.shape) for name, value in expected.items()}:
                 wrong = sorted({name for name, *_ in others})
-                raise KeyError(f"other layers or sizes: {abbreviate(wrong)}")
+                raise RuntimeError(f"other layers or sizes: {abbreviate(wrong)}")
             tensors = {name: file.get_tensor(name) for name in names}
         if wrong := [name for name in tensors if tensors[name].dtype != expected[name].dtype]:
-            raise KeyError(f"another type of numbers: {abbreviate(wrong)}")
+            raise RuntimeError(f"another type of numbers: {abbreviate(wrong)}")
         model = build(metadata, dropout=0.0)
         model.load_state_dict(tensors)
     except UserError as error:  # of the header, or of `build`
         raise UserError(f"{path}: {shorten(' '.join(str(error).split()), 300)}") from None
-    except (SafetensorError, KeyError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError) as error:
         reason = shorten(" ".join(str(error).split()), 200)
         raise UserError(
             f"{path} does not hold weights of this project's networks ({reason}); train again"

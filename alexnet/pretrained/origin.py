@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from alexnet.data.locate import local_path
+from alexnet.data.locate import hint, local_path
 from alexnet.data.transfer import is_url
 from alexnet.errors import UserError
 from alexnet.files import sha256
@@ -17,11 +17,15 @@ ACCEPTED = (
     f"{KEY} takes imagenet, a file of weights that train has written (.safetensors), the folder of "
     "an exported artifact, or REVISION:FILE"
 )
+PICKLE = (
+    "a pickle, which may run code (if it is torchvision's alexnet, start from imagenet, and name "
+    "the file in model.start_source)"
+)
 # How a file begins that is none of these, and what it is.
 KINDS = {
     rb"\Z": "is empty",
-    rb"PK\x03\x04": "is a zip archive, as torch.save writes one: a pickle, which may run code",
-    rb"\x80[\x02-\x05](?!\x00\x00)": "is a pickle, which may run code",
+    rb"PK\x03\x04": f"is a zip archive, as torch.save writes one: {PICKLE}",
+    rb"\x80[\x02-\x05](?!\x00\x00)": f"is {PICKLE}",
     rb"\x89HDF": "is an HDF5 file",
 }
 
@@ -52,13 +56,13 @@ def _read(path: Path) -> ParentNetwork:
             raise UserError(f"{path} is no exported artifact, for it has no {MANIFEST}; {ACCEPTED}")
         return read_artifact(path)
     if not path.exists():
-        raise UserError(f"{path} does not exist; {ACCEPTED}")
+        raise UserError(f"{path} does not exist{hint(str(path))}; {ACCEPTED}")
     if not path.is_file():
         raise UserError(f"{path} is no plain file; {ACCEPTED}")
     if path.suffix == ".onnx":
         raise UserError(
-            f"{path} is a model alone, or in a lower precision; name the folder that it was "
-            f"exported in, which proves it and has {NAME}"
+            f"{path} is a model without its folder, or in a lower precision; name the whole folder "
+            f"that was exported, with {NAME} and the {MANIFEST} by which it is verified"
         )
     with path.open("rb") as file:  # an OSError names the path
         start = file.read(4)

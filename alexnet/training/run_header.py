@@ -76,9 +76,12 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         yield f"frozen: {', '.join(frozen)}; {trainable:,} parameters train"
         yield f"what the frozen layers give {outputs}"
     if params.pretrained_lr_scale != 1 and trainer.warm_start:
-        others = ", ".join(trainer.warm_start.fresh_layers)
-        whole = f"; {others} at the whole rate" if others else ""
-        yield f"layers trained before learn at {params.pretrained_lr_scale:g} of the rates{whole}"
+        fresh = trainer.warm_start.fresh_layers
+        trained = {name.partition(".")[0] for name, _ in trainer.model.named_parameters()}
+        slowed = f"layers trained before learn at {params.pretrained_lr_scale:g} of the rates"
+        if trained <= {*frozen, *fresh}:
+            slowed = "train.pretrained_lr_scale has no effect: of the parent's layers none trains"
+        yield slowed + (f"; {', '.join(fresh)} at the whole rate" if fresh else "")
     if normalised := trainer.networks.normalised:
         layers_named = ", ".join(normalised) if frozen else "each layer but the last"
         yield f"batch normalisation after {layers_named}, folded into it at the end"

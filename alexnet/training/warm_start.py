@@ -5,6 +5,7 @@ the parent has, by its name, is the parent's; the others start anew (`model.star
 them). ImageNet's classes are its own, so that of its fc3 nothing is taken.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +76,8 @@ def start_from(
     matches = start_fc3 == "by_class" and parent.kind != "imagenet"
     rows = {name: row for row, name in enumerate(their_metadata.classes)} if matches else {}
     matched = tuple(name for name in metadata.classes if name in rows)
+    if matches:
+        _require_one_case(metadata.classes, rows)
     if matches and not matched:
         raise UserError(
             "model.start_from: none of its classes is one of this data set's. Its are "
@@ -92,3 +95,14 @@ def start_from(
         tuple(name for name in rows if name not in metadata.classes),
         freeze,
     )
+
+
+def _require_one_case(classes: Iterable[str], theirs: Collection[str]) -> None:
+    """Raises UserError if a class differs from one of the parent's in its case alone."""
+    folded = {name.casefold(): name for name in theirs}
+    pairs = [(name, folded.get(name.casefold())) for name in classes if name not in theirs]
+    if found := [f"{own} (the parent's {other})" for own, other in pairs if other]:
+        raise UserError(
+            "model.start_from: classes differ from the parent's in upper and lower case alone: "
+            f"{abbreviate(found)}; write them alike, or set model.start_fc3 to anew"
+        )

@@ -7,6 +7,7 @@ before, into a folder of the project, from DVC's cache or else its remote, and r
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,10 @@ PROJECT = "DVC_ROOT"  # of an experiment in a folder of its own, whose git knows
 def split_revision(start_from: str | None) -> tuple[str, str] | None:
     """(the revision, the path in the project) of REVISION:FILE; None of anything else.
 
-    What exists is a path, whatever its name. (No revision of git has a colon in its name.)
+    What exists is a path, whatever its name. (No revision of git has a colon in its name.) So is
+    one of Windows, of which the stage says what it is called here.
     """
-    if not start_from or ":" not in start_from or "://" in start_from:
+    if not start_from or ":" not in start_from or re.match(r"\w+://|[A-Za-z]:[\\/]", start_from):
         return None
     if os.path.lexists(os.path.expanduser(start_from)):
         return None

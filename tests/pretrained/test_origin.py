@@ -60,12 +60,16 @@ def write_others(folder: Path, artifact: Path) -> None:
         ("folder", "folder is no exported artifact, for it has no manifest.json; model.start_from"),
         (
             "x.pth",
-            "x.pth is a zip archive, as torch.save writes one: a pickle, which may run code;",
+            "x.pth is a zip archive, as torch.save writes one: a pickle, which may run code (if it "
+            "is torchvision's alexnet, start from imagenet, and name the file in model.start_sourc",
         ),
-        ("old", "old is a pickle, which may run code; model.start_from takes"),
+        ("old", "old is a pickle, which may run code (if it is"),
         ("text", "text does not hold weights of this project's networks (Error while deserial"),
-        ("model.onnx", "model.onnx is a model alone, or in a lower precision; name the folder"),
-        ("x.safetensors", "x.safetensors does not hold weights of this project's networks ('card'"),
+        ("model.onnx", "model.onnx is a model without its folder, or in a lower precision; name"),
+        (
+            "x.safetensors",
+            "x.safetensors does not hold weights of this project's networks (no metadata of this",
+        ),
         ("nan.safetensors", "nan.safetensors: conv2.bias holds values that are not finite; start"),
         ("/dev/null", "/dev/null is no plain file; model.start_from takes"),
         ("https://a.org/x", "https://a.org/x is an address; download it and name the path"),

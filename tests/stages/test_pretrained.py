@@ -40,7 +40,7 @@ def test_without_weights_to_start_from_the_files_say_so(tmp_path, run):
         ),
         (
             {"mean": (0.5,), "std": (0.2,)},
-            "its channels is 1, and this network's 3; set data.channels to 1",
+            "its number of channels is 1, and this network's 3; set data.channels to 1",
         ),
         (
             {"image_size": 28},

@@ -92,6 +92,13 @@ def test_classes_that_match_none_are_refused():
         started(("a", "b"), parent_of())
 
 
+def test_a_class_in_another_case_is_refused_not_new():
+    with pytest.raises(
+        UserError, match=r"case alone: Zero \(the parent's zero\); write them alike"
+    ):
+        started(("Zero", *CLASSES[1:]), parent_of())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -99,7 +106,10 @@ def test_classes_that_match_none_are_refused():
             {"variant": "one-weird-trick"},
             "its variant is one-weird-trick, and .* set model.variant",
         ),
-        ({"mean": (0.5,), "std": (0.2,)}, "its channels is 1, and this network's 3; set data.chan"),
+        (
+            {"mean": (0.5,), "std": (0.2,)},
+            "its number of channels is 1, and this network's 3; set data.chan",
+        ),
         ({"image_size": 48}, "its image size is 48, and this network's 32; set train.crop_size"),
     ],
 )
