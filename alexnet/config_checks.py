@@ -73,6 +73,15 @@ def nothing_needs_a_parent_without_one(params: "Params") -> None:
             )
 
 
+def nothing_trains_with_a_batch(params: "Params") -> None:
+    train = params.train
+    if params.repeat.from_nothing and train.batch_norm == "folded" and train.batch_size == 1:
+        raise ValueError(
+            "repeat.from_nothing: trains all layers, and with one image a step (train.batch_size) "
+            "batch normalisation has nothing to normalise over"
+        )
+
+
 def each_seed_once(params: "Params") -> None:
     seeds = params.repeat.seeds
     if len({params.train.seed, *seeds}) <= len(seeds):
@@ -92,6 +101,7 @@ CHECKS: tuple[Callable[["Params"], None], ...] = (
     torchvisions_crop_is_the_centre,
     images_fit_imagenet,
     nothing_needs_a_parent_without_one,
+    nothing_trains_with_a_batch,
     each_seed_once,
     reference_computes_in_fp32,
 )

@@ -26,8 +26,8 @@ def pretrained(params: ParamsFile = PARAMS) -> None:
 
     check_writable(paths.PRETRAINED.parent)  # before the work, not after it
     before = _digest_before()
-    for output in (paths.PRETRAINED, paths.PRETRAINED_RECORD):
-        output.unlink(missing_ok=True)  # no earlier weights pass for those of a stage that fails
+    # No earlier weights pass for those of a stage that fails; its record says which they were.
+    paths.PRETRAINED.unlink(missing_ok=True)
     network = _read(values.model)
     if network:
         fits = values.model.variant, values.data.channels, values.crop_size

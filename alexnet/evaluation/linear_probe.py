@@ -2,7 +2,8 @@
 
 A logistic regression on what the parent's convolutions give, fitted to the training images (Alain
 and Bengio, "Understanding intermediate layers using linear classifier probes", arXiv 1610.01644).
-A network that starts from the parent should be better: else its training has gained nothing.
+A training that starts from the parent and ends below it uses these features worse than a linear
+classifier does.
 """
 
 import logging

@@ -38,7 +38,7 @@ def read_parent(start_from: str, path: Path | None = None) -> ParentNetwork:
     """
     try:
         if path is None and is_url(start_from):
-            raise UserError(f"{start_from} is an address; download it and name the path")
+            raise UserError(f"{start_from} is an address; name the path of a copy on this machine")
         return _read(path or local_path(start_from))
     except UserError as error:
         message = str(error)

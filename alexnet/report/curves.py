@@ -40,7 +40,7 @@ TRAINING_NOTE = (
     "and dropout. Validation follows each epoch, without them. Training may therefore look worse "
     "than validation. Ring: the best validation epoch."
 )
-DASHED = " Dashed: the same training from nothing, without the weights that this one started from."
+DASHED = " Dashed: the same parameters, from nothing: all layers train, at the whole rates."
 LOSS_NOTE = TRAINING_NOTE + (" Label smoothing, if any, is part of the training loss only.")
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alexnet import config
+from alexnet.errors import UserError
+from alexnet.progress import progress
 from alexnet.seeding import generator_for
 from alexnet.training.distributed import DistributedContext
 
@@ -82,6 +85,19 @@ class EpochPlanner:
         return plan
 
 
+def require_batches(num_images: int, params: config.Train) -> None:
+    """Raises UserError if a batch has more than all images, or the last one a single image."""
+    size = params.batch_size
+    if size > num_images:
+        raise UserError(f"train.batch_size: {size} is more than the {num_images} training images")
+    normalises = params.batch_norm == "folded" and params.freeze != "all_but_last"
+    if normalises and num_images % size == 1:
+        raise UserError(
+            f"train.batch_size: {size} leaves one of the {num_images} training images for the last "
+            "step of an epoch, where batch normalisation has nothing to normalise over; change it"
+        )
+
+
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in an epoch: a permutation, int64 (num_images)."""
     return torch.randperm(num_images, generator=generator_for(seed, "order", epoch))
@@ -93,7 +109,7 @@ def evenly_spaced(num_images: int, wanted: int) -> Tensor:
     return torch.arange(number) * num_images // number
 
 
-KEPT_BYTES = 8 << 30  # of what frozen layers give; more is computed in each step
+KEPT_BYTES = 8 << 30  # of what frozen layers give, in all processes; more is computed in each step
 SHARE_OF_FREE_MEMORY = 0.5  # the rest is for the network and what it computes
 
 
@@ -186,22 +202,28 @@ def gather_pinned(x: Tensor, index: Tensor) -> Tensor:
 
 @torch.no_grad()
 def kept_outputs(
-    forward: Callable[[Tensor], Tensor], splits: Sequence[Split], batch_size: int
+    forward: Callable[[Tensor], Tensor],
+    splits: Sequence[Split],
+    batch_size: int,
+    max_bytes: int = KEPT_BYTES,
 ) -> list[Split] | None:
     """What frozen layers give for the images of each split, in their place, on the CPU.
 
     Of images that are not augmented it is the same in each epoch. forward: of a batch of a split's
-    images. None if all of it takes more than KEPT_BYTES.
+    images. None if all of it takes more than max_bytes.
     """
     one = forward(splits[0].images[:1]).cpu()
-    if one.nbytes * sum(map(len, splits)) > KEPT_BYTES:
+    num_images = sum(map(len, splits))
+    if one.nbytes * num_images > max_bytes:
         return None
     kept = []
-    for split in splits:
-        outputs = one.new_empty(len(split), *one.shape[1:])
-        for rows, images in zip(
-            outputs.split(batch_size), split.images.split(batch_size), strict=True
-        ):
-            rows.copy_(forward(images))
-        kept.append(Split(outputs, split.labels))
+    with progress("frozen layers", num_images) as advance:
+        for split in splits:
+            outputs = one.new_empty(len(split), *one.shape[1:])
+            for rows, images in zip(
+                outputs.split(batch_size), split.images.split(batch_size), strict=True
+            ):
+                rows.copy_(forward(images))
+                advance(len(rows))
+            kept.append(Split(outputs, split.labels.cpu()))
     return kept

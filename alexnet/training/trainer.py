@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from alexnet import config
-from alexnet.errors import UserError
 from alexnet.network.collapse import num_copies
 from alexnet.network.inputs import centre_crop, normalise
 from alexnet.network.model import AlexNet
@@ -47,6 +46,7 @@ from alexnet.training.loader import (
     Split,
     epoch_order,
     move_to_device,
+    require_batches,
 )
 from alexnet.training.loss import Criterion, cross_entropy
 from alexnet.training.networks import Networks
@@ -95,14 +95,10 @@ class Trainer:
 
         warm_start: where `model`'s weights come from; None: they are new. criterion: instead of
         cross-entropy; monitor: instead of a LayerMonitor of the network; wrap_step: what runs
-        around each step, such as a timer. Raises UserError if the batch is larger than the
+        around each step, such as a timer. Raises UserError for a batch that does not suit the
         training split.
         """
-        if params.batch_size > len(train):
-            raise UserError(
-                f"train.batch_size: {params.batch_size} is more than the "
-                f"{len(train)} training images"
-            )
+        require_batches(len(train), params)
         self.model, self.metadata, self.params = model, metadata, params
         self.device_config, self.distributed = device_config, distributed
         self.warm_start = warm_start

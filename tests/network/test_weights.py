@@ -59,7 +59,7 @@ def test_a_damaged_file(path, saved):
         with pytest.raises(UserError, match="does not hold weights of this project's networks"):
             load_weights(path)
     save_file({"x": torch.zeros(3)}, path)
-    with pytest.raises(UserError, match="does not hold weights.*no metadata of this project"):
+    with pytest.raises(UserError, match=r"does not hold weights.*no metadata of this project"):
         load_weights(path)
 
 

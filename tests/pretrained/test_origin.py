@@ -72,7 +72,7 @@ def write_others(folder: Path, artifact: Path) -> None:
         ),
         ("nan.safetensors", "nan.safetensors: conv2.bias holds values that are not finite; start"),
         ("/dev/null", "/dev/null is no plain file; model.start_from takes"),
-        ("https://a.org/x", "https://a.org/x is an address; download it and name the path"),
+        ("https://a.org/x", "https://a.org/x is an address; name the path of a copy"),
     ],
 )
 def test_anything_else_is_named(saved, artifact, name, message):

@@ -74,7 +74,8 @@ def test_pictures_and_page_name_the_parent(compare, run, tmp_path):
     page = " ".join(write_page(tmp_path / "report.html", run, tmp_path, start=start).split())
     for text in (
         "Training started from the weights of another training.",
-        "classifies 81.25 % correctly, and the same training from nothing 62.50 %.",
+        "classifies 81.25 % correctly, and a training of all layers from nothing, with the same "
+        "parameters, 62.50 %.",
         "<dt>started from</dt><dd>the weights of another training (SHA-256 abababababab…)</dd>",
         "<dt>classes matched</dt><dd>2 of 3, by name</dd>",
         "<dt>new classes</dt><dd>two</dd>",

@@ -63,7 +63,7 @@ def test_weights_of_another_network_are_refused_before_any_work(
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: model.start_from: {message}")
     assert done.stderr.count("\n") == 1
-    assert not list((tmp_path / "models").iterdir()), "no earlier weights pass for these"
+    assert not (tmp_path / OUTPUTS[1]).exists(), "no earlier weights pass for these"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def test_a_batch_larger_than_the_data_set_is_an_error():
     assert trainer_of(seeded(), settings(batch_size=76)).steps_per_epoch == 1
 
 
+def test_a_last_step_of_one_image_is_not_normalised():
+    one_left = {"batch_size": 25, "batch_norm": "folded"}
+    with pytest.raises(UserError, match=r"batch_size: 25 leaves one of the 76 training images"):
+        trainer_of(seeded(), settings(**one_left))
+    assert trainer_of(seeded(), settings(batch_size=25)).steps_per_epoch == 4
+
+
 # Divergence
 
 
