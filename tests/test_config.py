@@ -92,16 +92,6 @@ def test_the_projects_own_files_are_valid():
         ({"repeat__seeds": [-1]}, r"repeat\.seeds: should be greater than or equal to 0"),
         ({"repeat__seeds": 1}, r"repeat\.seeds: should be a valid list"),
         ({"repeat__from_nothing": True}, r"^\S+: repeat\.from_nothing: .*without any, set it to f"),
-        (
-            {
-                "model__start_from": "w",
-                "repeat__from_nothing": True,
-                "train__freeze": "all_but_last",
-                "train__batch_size": 1,
-                "train__batch_norm": "folded",
-            },
-            r"repeat\.from_nothing: trains all layers, and with one image a step",
-        ),
         ({"model__variant": "vgg"}, r"model\.variant: should be 'cifar', 'imagenet-2012' or"),
         ({"export__precisions": ["int8"]}, r"export\.precisions: fp32 is always exported"),
         ({"export__precisions": ["fp32", "fp32"]}, r"export\.precisions: .* each precision once"),

@@ -205,16 +205,16 @@ def kept_outputs(
     forward: Callable[[Tensor], Tensor],
     splits: Sequence[Split],
     batch_size: int,
-    max_bytes: int = KEPT_BYTES,
+    num_processes: int = 1,
 ) -> list[Split] | None:
     """What frozen layers give for the images of each split, in their place, on the CPU.
 
     Of images that are not augmented it is the same in each epoch. forward: of a batch of a split's
-    images. None if all of it takes more than max_bytes.
+    images. None if all of it takes more than KEPT_BYTES: each process keeps all of it.
     """
     one = forward(splits[0].images[:1]).cpu()
     num_images = sum(map(len, splits))
-    if one.nbytes * num_images > max_bytes:
+    if num_processes * one.nbytes * num_images > KEPT_BYTES:
         return None
     kept = []
     with progress("frozen layers", num_images) as advance:

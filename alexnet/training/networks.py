@@ -18,7 +18,7 @@ from alexnet.network.freezing import TrainedPart, frozen_layers
 from alexnet.network.model import AlexNet
 from alexnet.training.batch_norm import Normalised, match_outputs, statistics, with_batch_norm
 from alexnet.training.distributed import DistributedContext
-from alexnet.training.loader import KEPT_BYTES, Split, kept_outputs
+from alexnet.training.loader import Split, kept_outputs
 
 # Of a network, with weights in place of its own, on a batch of a split's images.
 Forward = Callable[[nn.Module, dict[str, Tensor], Tensor], Tensor]
@@ -89,8 +89,8 @@ class Networks:
         """
         if not self.frozen:
             return splits
-        max_bytes = KEPT_BYTES // self.distributed.world_size  # each process keeps all of them
-        kept = kept_outputs(partial(forward, self.frozen, {}), splits, batch_size, max_bytes)
+        number = self.distributed.world_size
+        kept = kept_outputs(partial(forward, self.frozen, {}), splits, batch_size, number)
         if kept is None:
             return splits
         self.keeps_outputs = True

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from alexnet import config
+from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats, SeedResult, TrainingResult, read_repeats
 from alexnet.training.history import Epoch
+from tests.conftest import write_params
 
 ACCURACIES = (0.8412, 0.8475, 0.8391, 0.8433)
 
@@ -46,3 +49,16 @@ def test_a_training_from_nothing_is_in_no_mean(tmp_path):
     assert values == plain.as_dict()
     (tmp_path / "repeat.json").write_text(json.dumps(both.as_dict()))
     assert read_repeats(tmp_path / "repeat.json") == both
+
+
+def test_a_training_from_nothing_that_cannot_normalise_is_refused(tmp_path):
+    """The first run has no layer to normalise, and one image a step is enough for it."""
+    started = {"model__start_from": "w", "train__freeze": "all_but_last"}
+    started |= {"train__batch_size": 1, "train__batch_norm": "folded"}
+    write_params(tmp_path, **started)
+    config.load(tmp_path / "params.yaml")
+    write_params(tmp_path, **started, repeat__from_nothing=True)
+    with pytest.raises(
+        UserError, match=r"repeat\.from_nothing: trains all layers, and with one im"
+    ):
+        config.load(tmp_path / "params.yaml")

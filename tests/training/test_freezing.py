@@ -141,6 +141,15 @@ def test_too_many_outputs_are_computed_in_each_step(monkeypatch):
         assert trainer_of(seeded(), params).networks.keeps_outputs == kept
 
 
+def test_each_process_keeps_all_outputs(monkeypatch):
+    monkeypatch.setattr(loader, "KEPT_BYTES", 32)
+    split = loader.Split(torch.arange(32).view(4, 8).byte(), torch.arange(4))
+    (kept,) = loader.kept_outputs(torch.neg, [split], 3)
+    assert kept.images.equal(-split.images)
+    assert kept.labels.equal(split.labels)
+    assert loader.kept_outputs(torch.neg, [split], 3, num_processes=2) is None
+
+
 @pytest.mark.parametrize("freeze", ["features", "all_but_last"])
 def test_with_augmentation_outputs_are_not_kept(freeze):
     params = settings(**EVERYTHING | {"freeze": freeze})
