@@ -89,3 +89,8 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         f"{len(trainer.train):,} images, {params.batch_size} a step, "
         f"{trainer.steps_per_epoch} steps an epoch, {params.epochs} epochs"
     )
+    if 1 / (1 - params.ema_decay) > trainer.num_steps:
+        yield (
+            f"train.ema_decay {params.ema_decay:g} averages over {1 / (1 - params.ema_decay):.0f} "
+            f"steps, more than all {trainer.num_steps:,}: a lower one, or 0, may give more"
+        )

@@ -10,6 +10,7 @@ from alexnet.errors import UserError
 from alexnet.network.model import AlexNetCifar
 from alexnet.training import device
 from alexnet.training.loss import cross_entropy
+from alexnet.training.run_header import describe_run
 from tests.runs import ignore, logged, recording, seeded, settings, train, trainer_of
 
 
@@ -33,6 +34,15 @@ def test_a_run_logs_its_device_network_and_size():
     initial, expected = lines[-1].removeprefix("initial loss ").split(", log(10) = ")
     assert float(expected) == 2.303
     assert float(initial) == pytest.approx(2.303, abs=0.1)
+
+
+def test_an_average_over_more_steps_than_there_are_is_named():
+    """A hundred steps, of 76 images in batches of 76."""
+    said = "train.ema_decay 0.99 averages over 100 steps, more than all 99: a lower one, or 0, may"
+    for epochs, is_said in ((99, True), (101, False)):
+        params = settings(epochs=epochs, batch_size=76, ema_decay=0.99)
+        lines = list(describe_run(trainer_of(seeded(), params)))
+        assert lines[-1].startswith(said) == is_said
 
 
 def test_the_initial_loss_is_of_the_first_batch_and_threads_are_left_alone():
