@@ -37,8 +37,8 @@ def evaluate(params: ParamsFile = PARAMS) -> None:
         probed = f" (linear probe {metrics['linear_probe_accuracy']:.2%})"
         if metrics["accuracy"] < metrics["linear_probe_accuracy"]:
             logger.warning(
-                "the accuracy is below that of a linear probe of the parent's features: other rates "
-                "(train.pretrained_lr_scale), frozen layers (train.freeze) or more epochs may help"
+                "the accuracy is below that of a linear probe of the parent's features: other "
+                "rates (train.pretrained_lr_scale), frozen layers or more epochs may help"
             )
     write_predictions(paths.PREDICTIONS, predictions, metadata.classes)
     record(paths.EVALUATE_PARAMS, values)
