@@ -73,7 +73,7 @@ def nothing_needs_a_parent_without_one(params: "Params") -> None:
             )
 
 
-def nothing_trains_with_a_batch(params: "Params") -> None:
+def from_nothing_can_normalise(params: "Params") -> None:
     train = params.train
     if params.repeat.from_nothing and train.batch_norm == "folded" and train.batch_size == 1:
         raise ValueError(
@@ -101,7 +101,7 @@ CHECKS: tuple[Callable[["Params"], None], ...] = (
     torchvisions_crop_is_the_centre,
     images_fit_imagenet,
     nothing_needs_a_parent_without_one,
-    nothing_trains_with_a_batch,
+    from_nothing_can_normalise,
     each_seed_once,
     reference_computes_in_fp32,
 )

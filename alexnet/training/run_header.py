@@ -75,6 +75,8 @@ def describe_run(trainer: "Trainer") -> Iterator[str]:
         trainable = num_parameters(trainer.measured)
         yield f"frozen: {', '.join(frozen)}; {trainable:,} parameters train"
         yield f"what the frozen layers give {outputs}"
+    if params.augmentation == "none":
+        yield "no augmentation (train.augmentation): its other parameters have no effect"
     if params.pretrained_lr_scale != 1 and trainer.warm_start:
         fresh = trainer.warm_start.fresh_layers
         trained = {name.partition(".")[0] for name, _ in trainer.model.named_parameters()}

@@ -72,6 +72,7 @@ def write_others(folder: Path, artifact: Path) -> None:
         ),
         ("nan.safetensors", "nan.safetensors: conv2.bias holds values that are not finite; start"),
         ("/dev/null", "/dev/null is no plain file; model.start_from takes"),
+        ("C:\\w", "C:\\w does not exist; it is a path of Windows, which WSL has as /mnt/c/...; "),
         ("https://a.org/x", "https://a.org/x is an address; name the path of a copy"),
     ],
 )

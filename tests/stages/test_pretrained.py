@@ -87,6 +87,15 @@ def test_the_weights_may_be_another_stages_and_not_its_own(tmp_path, monkeypatch
         params.load(Path("params.yaml"))
 
 
+def test_a_revision_that_the_runner_did_not_fetch_says_what_does(tmp_path, run):
+    write_params(tmp_path, model__start_from="main:models/w.safetensors")
+    done = run("pretrained")
+    assert done.returncode == 1
+    assert done.stderr.endswith("run `dvc repro pretrained`, which fetches it before this stage\n")
+    write_params(tmp_path, model__start_from="C:\\models\\w.safetensors")
+    assert "it is a path of Windows, which WSL has as /mnt/c/" in run("pretrained").stderr
+
+
 # In a container
 
 
