@@ -31,6 +31,7 @@ DEEP = {"artifacts", "exp", "metrics", "plots", "remote"}  # commands of dvc tha
 RUN_ELSEWHERE = {
     "git",
     "cp",
+    "mkdir",
     "source",
     "torchrun",
     "openssl",
