@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
+from alexnet.network import weights as network_weights
 from alexnet.network.parent import Parent, ParentNetwork, load_parent, save_parent
-from alexnet.network.weights import build, save_weights
+from alexnet.network.weights import save_weights
 from alexnet.training.warm_start import start_from
 from tests.conftest import METADATA
 from tests.runs import MUON, narrow, seeded, settings, train, trainer_of
@@ -118,9 +119,10 @@ def test_weights_of_another_network_are_refused(change, message):
         started(CLASSES, parent_of(metadata=replace(METADATA, **change)))
 
 
-def test_the_files_of_a_parent_are_read_back(tmp_path):
+def test_the_files_of_a_parent_are_read_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(network_weights, "build", lambda metadata, dropout: narrow())
     weights, record = tmp_path / "w.safetensors", tmp_path / "w.json"
-    model = build(METADATA, 0.0)
+    model = narrow()
     save_parent(weights, record, parent_of("imagenet", model=model))
     parent, found, metadata = load_parent(weights, record)
     assert (parent, metadata) == (Parent("imagenet", SHA256), METADATA)
@@ -131,7 +133,7 @@ def test_the_files_of_a_parent_are_read_back(tmp_path):
     save_weights(weights, model, METADATA)
     with pytest.raises(UserError, match=r"has weights, where .* no parent; run the stage pretr"):
         load_parent(weights, record)
-    save_parent(weights, record, parent_of(model=build(METADATA, 0.0)))
+    save_parent(weights, record, parent_of(model=narrow()))
     save_weights(weights, model, METADATA)
     with pytest.raises(UserError, match=r"w.safetensors: holds other weights than .*w.json names;"):
         load_parent(weights, record)
