@@ -157,13 +157,17 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _batch_norm_needs_a_batch(self) -> "Train":
-        normalises = self.batch_norm == "folded" and self.freeze != "all_but_last"
-        if normalises and self.batch_size == 1:
+        if self.normalises and self.batch_size == 1:
             raise ValueError(
                 "batch_norm: with one image a step there is nothing to normalise over; set it to "
                 "none or train.batch_size above 1"
             )
         return self
+
+    @property
+    def normalises(self) -> bool:
+        """Whether a layer that trains has batch normalisation behind it, as all but fc3 do."""
+        return self.batch_norm == "folded" and self.freeze != "all_but_last"
 
 
 # Keys of `train` that do not change the result beyond rounding.

@@ -90,8 +90,7 @@ def require_batches(num_images: int, params: config.Train) -> None:
     size = params.batch_size
     if size > num_images:
         raise UserError(f"train.batch_size: {size} is more than the {num_images} training images")
-    normalises = params.batch_norm == "folded" and params.freeze != "all_but_last"
-    if normalises and num_images % size == 1:
+    if params.normalises and num_images % size == 1:
         raise UserError(
             f"train.batch_size: {size} leaves one of the {num_images} training images for the last "
             "step of an epoch, where batch normalisation has nothing to normalise over; change it"
