@@ -22,8 +22,7 @@ from alexnet.files import message_of, read_small_text, shorten
 MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
 MAX_MISTAKES = 10  # in one message
 
-# Every number has both limits. Where the meaning sets none, the limit is one that no run comes
-# near: beyond it, a mistake would end in an overflow or in all of the memory.
+# Every number has both limits: without, a mistake would end in an overflow or in all of the memory.
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Split = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -143,6 +142,7 @@ class Train(Section):
     random_erasing_prob: Share
     cutmix_prob: Share
     cutmix_end: Share
+    filter_snapshots: Annotated[int, Field(ge=0, le=1000)]
     num_processes: Literal["auto"] | Count
     data_location: Literal["auto", "device", "host"]
     checkpoint_seconds: Seconds

@@ -234,10 +234,12 @@ def _write_results(trainer: "Trainer") -> None:
     from alexnet.files import write_json
     from alexnet.network.weights import save_weights
     from alexnet.progress import format_seconds
+    from alexnet.training.filter_history import save_filters
 
     state = trainer.state
     _write_history(trainer, sync=True)
     save_weights(paths.WEIGHTS, trainer.model, trainer.metadata)
+    save_filters(paths.FILTERS, state.filters)
     # Wall-clock time in a file of its own: the same weights then give the same metrics.
     metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
     write_json(paths.TRAIN_METRICS, metrics)

@@ -30,7 +30,8 @@ def log_run_header(trainer: "Trainer") -> None:
         train, params = trainer.train, trainer.params
         order = epoch_order(len(train), params.seed, epoch=0)
         first = order[: params.batch_size].to(train.images.device)
-        loss, _ = trainer.validate(Split(train.images[first], train.labels[first]))
+        batch = Split(train.images[first], train.labels[first])
+        loss, _ = trainer.validate(batch, trainer.result())
         num_classes = len(trainer.metadata.classes)
         logger.info(f"initial loss {loss:.3f}, log({num_classes}) = {math.log(num_classes):.3f}")
 

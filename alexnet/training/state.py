@@ -14,6 +14,7 @@ from alexnet.nested import dotted_keys
 from alexnet.training.averaging import ExponentialMovingAverage
 from alexnet.training.checkpoint import Checkpoint
 from alexnet.training.distributed import DistributedContext
+from alexnet.training.filter_history import FilterHistory
 from alexnet.training.history import Epoch, LayerEpoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.running_metrics import RunningMetrics
@@ -30,6 +31,7 @@ class TrainingState:
     average: ExponentialMovingAverage | None
     metrics: RunningMetrics
     monitor: LayerMonitor
+    filters: FilterHistory
     step: int = 0  # optimizer steps taken
     epoch: int = 0  # epochs complete, validation included
     rows: list[Epoch] = field(default_factory=list)  # one for each epoch that is complete
@@ -60,6 +62,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict()["state"],  # its settings are parameters
             "average": self.average.state_dict() if self.average else {},
             "monitor": self.monitor.state_dict(),
+            "filters": self.filters.state_dict(),
         }
         tensors = dict(dotted_keys(parts))  # optimizer.0.momentum_buffer
         for name, value in tensors.items():

@@ -36,6 +36,7 @@ from alexnet.training.distributed import (
     DistributedContext,
     gradients_and_buffers,
 )
+from alexnet.training.filter_history import FilterHistory
 from alexnet.training.history import Epoch
 from alexnet.training.layer_monitor import LayerMonitor
 from alexnet.training.loader import (
@@ -144,7 +145,8 @@ class Trainer:
         self.plan = EpochPlanner(self._plan_epoch, params.epochs)
         self.generator = default_generator(device)
 
-        parts = self.network, self.optimizer, self.average, self.metrics, self.monitor
+        filters = FilterHistory(model, params.filter_snapshots, params.epochs)
+        parts = self.network, self.optimizer, self.average, self.metrics, self.monitor, filters
         self.state = TrainingState(*parts)
         latest = checkpoints.load_latest() if checkpoints else None
         if self.state.restore(latest, distributed):
@@ -177,7 +179,9 @@ class Trainer:
         with self.autosave, self.graphs or nullcontext():
             for epoch in range(state.epoch, params.epochs):
                 train_loss, train_accuracy = self.train_epoch(epoch)
-                val_loss, val_accuracy = self.validate(self.val)
+                weights = self.result()
+                val_loss, val_accuracy = self.validate(self.val, weights)
+                state.filters.record(epoch + 1, weights)
                 rate = params.learning_rate * schedule(state.step - 1, self.num_steps, params)
                 row = Epoch(epoch + 1, rate, train_loss, train_accuracy, val_loss, val_accuracy)
                 state.rows.append(row)
@@ -239,13 +243,12 @@ class Trainer:
             self.average.update()
 
     @torch.inference_mode()
-    def validate(self, split: Split) -> tuple[float, float]:
+    def validate(self, split: Split, weights: dict[str, Tensor]) -> tuple[float, float]:
         """(mean loss, accuracy) on images without augmentation, without label smoothing.
 
-        Of what would be the result now; its dead ReLUs are counted.
+        weights: such as `result`. Their dead ReLUs are counted.
         """
         metrics = RunningMetrics(self.device)
-        weights = self.result()
         self.measured.eval()
         size, distributed = self.validation_batch, self.distributed
         with self.monitor.track_dead_relus():

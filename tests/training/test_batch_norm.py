@@ -65,7 +65,7 @@ def test_dead_relus_are_those_of_the_validation_images(digits):
     """Not of the images whose statistics are taken."""
     trainer = trainer_of(seeded(), settings(batch_norm="folded"), num_images=1000)
     torch.nn.init.constant_(trainer.network.fc2.norm.bias, -2.0)  # seldom above 0
-    trainer.validate(trainer.val)
+    trainer.validate(trainer.val, trainer.result())
     rows = {row.layer: row for row in trainer.monitor.rows(1, SINGLE_PROCESS)}
     outputs = []
     with (

@@ -97,7 +97,7 @@ def test_a_run_starts_from_it_near_the_loss_of_a_guess(digits):
     for _ in range(2):
         runs.append(trainer_of(seeded(make=AlexNetCifar), params))
         torch.rand(3)
-    loss, _ = runs[0].validate(runs[0].val)
+    loss, _ = runs[0].validate(runs[0].val, runs[0].result())
     assert loss == pytest.approx(math.log(10), abs=0.05)
     weights = [run.network.conv1.weight for run in runs]
     assert torch.equal(*weights)
