@@ -21,7 +21,7 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help venv demo repro repro-container image test test-slow test-containers mutations check bench tour format \
+.PHONY: help venv demo repro repro-container image live test test-slow test-containers mutations check bench tour format \
     lock lock-cpu clean
 
 help: ## The targets
@@ -53,6 +53,10 @@ image: ## The container images; TARGETS=serve builds one alone, BASE_IMAGE= name
 	        --build-arg=REVISION=$$revision --target=$$target \
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
+
+live: $(READY) ## The page that shows the network at work, built from a run; needs Node.js
+	npm ci --silent --ignore-scripts --prefix docs/live
+	alexnet live
 
 test: $(READY) ## The quick tests (4 minutes on 2 cores)
 	python -m pytest

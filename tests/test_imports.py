@@ -26,7 +26,8 @@ ROOMS = {
     "alexnet/serving": {"data.images", "inference"},
     "alexnet/report": BELOW_EXPORT,
     "alexnet/export": BELOW_EXPORT | {"inference"},
-    "alexnet/cli": BELOW_EXPORT | {"inference", "serving", "report", "export"},
+    "alexnet/live": BELOW_EXPORT | {"inference", "report", "export"},
+    "alexnet/cli": BELOW_EXPORT | {"inference", "serving", "report", "export", "live"},
     "stages": BELOW_EXPORT | {"report", "export", "cli", "pretrained", "stages"},
     "stages/runtime": {"cli", "stages.params", "stages.paths", "training.checkpoint_store"},
 }
@@ -102,6 +103,7 @@ def test_the_model_and_its_layers_import_torch_alone():
 
 # What computes with a trained or a training network, and so has to be configured first.
 COMPUTING = ("training.", "network.weights", "evaluation.evaluate", "export.bundle", "report.run")
+COMPUTING += ("live.run",)
 WITHOUT_TORCH = "training.checkpoint_store"  # it handles files alone
 
 

@@ -12,6 +12,7 @@ import alexnet
 from alexnet.cli.app import run_app
 from alexnet.cli.checkpoints import checkpoints
 from alexnet.cli.diagram import diagram
+from alexnet.cli.live import live
 from alexnet.cli.predict import predict
 from alexnet.cli.report import report
 from alexnet.cli.serve import serve
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 TOOLS: list[Callable[..., None]] = [
-    *(summary, diagram, report, checkpoints, predict, verify, serve)
+    *(summary, diagram, report, live, checkpoints, predict, verify, serve)
 ]
 for tool in TOOLS:
     app.command()(tool)

@@ -15,7 +15,7 @@ from alexnet.cli.main import app
 from tests.conftest import ROOT, STAGES
 from tests.reports import METRICS, write_report
 
-TOOLS = ["summary", "diagram", "report", "checkpoints", "predict", "verify", "serve"]
+TOOLS = ["summary", "diagram", "report", "live", "checkpoints", "predict", "verify", "serve"]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
