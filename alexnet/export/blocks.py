@@ -102,12 +102,14 @@ def _check(layer: Layer, module: nn.Module) -> None:
     """Raises UserError for what no variant has, and the graph neither."""
     wrong = ""
     if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
-        wrong = f"padding_mode {module.padding_mode}"
+        wrong = f"padding_mode={module.padding_mode}"
     elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is None:
-        wrong = "no bias"
+        wrong = "bias=False"
     elif isinstance(module, nn.MaxPool2d) and module.ceil_mode:
-        wrong = "ceil_mode"
+        wrong = "ceil_mode=True"
     elif isinstance(module, nn.LocalResponseNorm) and module.size % 2 == 0:
-        wrong = f"an even size, {module.size}"  # ONNX and PyTorch differ in its middle
+        wrong = f"size={module.size}"  # of even sizes ONNX and PyTorch have other middles
     if wrong:
-        raise UserError(f"layer {layer.name} ({layer.kind}): a graph of activations has no {wrong}")
+        raise UserError(
+            f"layer {layer.name} ({layer.kind}): a graph of activations is not made for {wrong}"
+        )

@@ -135,11 +135,13 @@ def _write_samples(folder: Path, run: LiveRun, network: PageNetwork) -> list[dic
     difference = float(np.abs(network.exact.logits(pixels.numpy()) - expected.numpy()).max())
     assert difference <= MAX_LOGIT_DIFFERENCE, f"the graph's logits differ by {difference:.2e}"
     rows = []
+    answers = _softmax(network.rounded.logits(pixels.numpy())).tolist()  # of the page's own weights
     for number, (index, image) in enumerate(zip(chosen, pixels.numpy(), strict=True)):
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
         file = as_stored(picture, folder / "samples" / f"{number:02d}")
         name = file.relative_to(folder).as_posix()
-        rows.append({"file": name, "label": int(labels[index])})
+        probabilities = [float(f"{value:.6g}") for value in answers[number]]
+        rows.append({"file": name, "label": int(labels[index]), "probabilities": probabilities})
     return rows
 
 
