@@ -196,6 +196,7 @@ def test_headline_sections_and_tables(write):
     assert "nesterov true" in text
     assert "schedule.name linear" in text
     assert "seed null" in text
+    assert "alexnet live --open" in text
 
 
 def test_names_are_text_not_markup(write):
