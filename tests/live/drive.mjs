@@ -139,7 +139,7 @@ try {
   // Drawing, with the pointer and by the keyboard.
   await act(() => page.locator("#blank").click());
   const blank = await answer();
-  await page.evaluate(() => scrollTo(0, 0));
+  await page.waitForTimeout(100);
   const box = await page.locator("#picture").boundingBox();
   const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
   const times = [];

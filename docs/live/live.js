@@ -1,0 +1,297 @@
+// The page: a picture goes through the network at each change, and every view shows what came out.
+import { AnswerView } from "./answer.js";
+import { CopiesView } from "./copies.js";
+import { byId, el, guarded, percent, showMessage } from "./dom.js";
+import { DEVICES, Engine } from "./engine.js";
+import { Experiments } from "./experiments.js";
+import { Inspector } from "./inspector.js";
+import { showLimits } from "./limits.js";
+import { NetworkView, areaOf, imageBlock } from "./network.js";
+import { Picture, PictureView } from "./picture.js";
+import { Reader } from "./reader.js";
+import { Run } from "./run.js";
+import { explainTerms, listTerms } from "./terms.js";
+import { TrainingView } from "./training.js";
+import { WhyView } from "./why.js";
+
+/** @typedef {import("./engine.js").Outputs} Outputs */
+/** @typedef {{block: string, channel: number, row: number, column: number}} Unit */
+/**
+ * @typedef {object} State what the views show
+ * @property {Uint8Array} pixels that the network got
+ * @property {Outputs} base without experiments @property {Outputs} now with them
+ * @property {Experiments} experiments on the network
+ * @property {boolean} hasExperiments on the network or on the picture
+ * @property {Unit} selection
+ * @property {number | null} label of the test image; null: the reader's own picture
+ */
+
+const WIDE = matchMedia("(min-width: 64rem)");
+
+class Live {
+  /** @type {State | undefined} */
+  state;
+  /** @type {{isDone: boolean} | undefined} what is to be computed next */
+  wanted;
+  /** @type {Uint8Array | undefined} the picture that `base` is of */
+  basePixels;
+  /** @type {Outputs} */
+  base = {};
+  isBusy = false;
+  /** @type {HTMLElement | undefined} the map that was chosen by the keyboard */
+  from;
+  strongest = false; // choose the strongest unit of the map at the next change
+
+  /** @param {Run} run @param {Engine} engine @param {HTMLImageElement} gallery */
+  constructor(run, engine, gallery) {
+    this.run = run;
+    this.engine = engine;
+    this.experiments = new Experiments();
+    this.picture = new Picture(run.size, run.channels, run.mean);
+    const image = imageBlock(run);
+    this.blocks = [image, ...run.blocks];
+    /** @type {Unit} */
+    this.selection = { block: run.blocks[0].name, channel: -1, row: 0, column: 0 };
+    /** @type {number | null} */
+    this.label = null;
+    this.milliseconds = 0;
+
+    /** @type {(unit: Partial<Unit> & {block: string}, from?: HTMLElement | null) => void} */
+    const select = (unit, from) => this.select(unit, from);
+    this.pictureView = new PictureView(byId("picture"), byId("bar").querySelector("canvas"), this.picture, (isDone) => {
+      if (this.pictureView.mode === "draw") this.label = null;
+      this.refresh(isDone);
+    });
+    this.answer = new AnswerView(run.classes);
+    this.network = new NetworkView(byId("blocks"), this.blocks, run.classes, {
+      select,
+      toggleRelu: (block) => this.#change(() => this.experiments.toggle(this.experiments.withoutRelu, block)),
+      toggleAverage: (block) => this.#change(() => this.experiments.toggle(this.experiments.averaging, block)),
+    });
+    this.inspector = new Inspector(byId("inspector"), run, (name) => this.#blockOf(name), {
+      select,
+      mute: (block, channel) => this.#change(() => this.experiments.toggleMuted(block, channel)),
+    }, gallery);
+    this.why = new WhyView(byId("why"), run, engine, gallery);
+    byId("reset").addEventListener("click", () => this.#change(() => this.#reset()));
+    byId("inspector").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") this.from?.focus();
+    });
+    WIDE.addEventListener("change", () => this.#placeInspector());
+  }
+
+  /** @param {string} name */
+  #blockOf(name) {
+    const block = this.blocks.find((block) => block.name === name);
+    if (!block) throw new Error(`no layer ${name}`);
+    return block;
+  }
+
+  #reset() {
+    this.experiments.reset();
+    this.picture.reset();
+    byId("noise").value = "0";
+    if (this.pictureView.mode === "hide") byId("tools").querySelector("[value=look]").click();
+  }
+
+  /** @param {() => void} change of an experiment */
+  #change(change) {
+    change();
+    this.refresh(true);
+  }
+
+  /** Show another picture. @param {Uint8Array} pixels @param {number | null} label */
+  show(pixels, label) {
+    this.picture.pixels = pixels;
+    this.label = label;
+    return this.refresh(true);
+  }
+
+  /**
+   * Compute and render, once more if something changed meanwhile: the last state always appears.
+   * @param {boolean} isDone the reader's hand rests; else a drawing or a movement goes on
+   */
+  async refresh(isDone) {
+    this.wanted = { isDone: isDone || (this.wanted?.isDone ?? false) };
+    if (this.isBusy) return;
+    this.isBusy = true;
+    try {
+      while (this.wanted) {
+        const { isDone } = this.wanted;
+        this.wanted = undefined;
+        await this.#compute();
+        this.#render(isDone);
+        await new Promise((resolve) => { requestAnimationFrame(resolve); });
+      }
+    } catch (error) {
+      showMessage(`${/** @type {Error} */ (error).message}.`, "error");
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  async #compute() {
+    const { picture, experiments, engine } = this;
+    const own = picture.pixels;
+    const pixels = picture.seen();
+    const hasExperiments = picture.hasExperiments || !experiments.isEmpty;
+    const began = performance.now();
+    /** @type {(images: Uint8Array, switches: Record<string, Float32Array>) => Promise<Outputs>} */
+    const run = async (images, switches) => {
+      // A buffer that is sent is copied, so that the picture stays here.
+      const { outputs } = await engine.run(images, 1, switches);
+      return { ...outputs, image: this.run.normalise(images) };
+    };
+    if (this.basePixels !== own) this.base = await run(own, {});
+    this.basePixels = own;
+    const { base } = this;
+    const now = hasExperiments ? await run(pixels, experiments.switches(this.run.blocks)) : base;
+    this.milliseconds = performance.now() - began;
+    if (this.selection.channel < 0) this.selection.channel = mostActive(now[this.selection.block], this.run.blocks[0]);
+    /** @type {State} */
+    this.state = {
+      pixels, base, now, experiments, hasExperiments, selection: this.selection, label: this.label,
+    };
+    if (this.strongest) this.#takeStrongest();
+  }
+
+  /** @param {boolean} isDone */
+  #render(isDone) {
+    const state = /** @type {State} */ (this.state);
+    const began = performance.now();
+    this.pictureView.draw(state.pixels);
+    this.answer.render(state, isDone);
+    this.network.render(state, isDone && !state.hasExperiments);
+    this.#renderExperiments();
+    this.pictureView.outline(this.inspector.render(state));
+    this.why.render(state, isDone);
+    const total = this.milliseconds + performance.now() - began;
+    byId("took").textContent = `This change took ${total.toFixed(0)} ms on ${DEVICES[this.engine.device ?? "cpu"]}. ${this.engine.note}`;
+    byId("took").dataset.milliseconds = String(total);
+    document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
+  }
+
+  #renderExperiments() {
+    const { right, down, hidden, noise } = this.picture.experiments;
+    const list = this.experiments.list();
+    const own = this.picture.experiments;
+    if (right || down) {
+      list.push({
+        text: `the picture is shifted by ${Math.abs(right) + Math.abs(down)} px (${[
+          right && `${Math.abs(right)} ${right > 0 ? "right" : "left"}`,
+          down && `${Math.abs(down)} ${down > 0 ? "down" : "up"}`].filter(Boolean).join(", ")})`,
+        undo: () => Object.assign(own, { right: 0, down: 0 }),
+      });
+    }
+    if (hidden) {
+      list.push({ text: "a square of the picture is hidden", undo: () => {
+        own.hidden = null;
+        byId("tools").querySelector("[value=look]").click();
+      } });
+    }
+    if (noise) {
+      list.push({ text: `noise of ${noise} of 255 on each pixel`, undo: () => {
+        own.noise = 0;
+        byId("noise").value = "0";
+      } });
+    }
+    byId("experiments").hidden = !list.length;
+    byId("experiments").querySelector("ul").replaceChildren(...list.map(({ text, undo }) => {
+      const button = el("button", { type: "button", "aria-label": `Undo: ${text}` }, "×");
+      button.addEventListener("click", () => this.#change(undo));
+      return el("li", {}, text, button);
+    }));
+  }
+
+  /**
+   * Choose a unit; of another map the strongest one. Who came by the keyboard gets to the
+   * inspector, and by Escape back.
+   * @param {Partial<Unit> & {block: string}} unit @param {HTMLElement | null} [from]
+   */
+  select(unit, from) {
+    const isSame = unit.block === this.selection.block && unit.channel === this.selection.channel;
+    this.selection = { channel: 0, row: 0, column: 0, ...(isSame ? this.selection : {}), ...unit };
+    if (!this.state) return;
+    this.state.selection = this.selection;
+    if (unit.row === undefined) {
+      this.#takeStrongest();
+      this.#placeInspector();
+      this.network.render(this.state, false);
+    }
+    this.pictureView.outline(this.inspector.render(this.state));
+    if (from) {
+      this.inspector.title?.focus();
+      this.from = from;
+    }
+    document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
+  }
+
+  #takeStrongest() {
+    this.strongest = false;
+    const { now, selection } = /** @type {State} */ (this.state);
+    const block = this.#blockOf(selection.block);
+    const [, , width = 1] = block.output_shape;
+    const area = areaOf(block);
+    const map = now[block.name].subarray(selection.channel * area, (selection.channel + 1) * area);
+    const best = map.indexOf(Math.max(...map));
+    Object.assign(selection, { row: Math.floor(best / width), column: best % width });
+  }
+
+  /** Beside the network where there is room, else behind the chosen layer. */
+  #placeInspector() {
+    const inspector = byId("inspector");
+    const card = this.network.card(this.selection.block);
+    if (WIDE.matches) byId("live").append(inspector);
+    else card?.after(inspector);
+  }
+}
+
+/** The channel of the largest mean. @param {Float32Array} values @param {import("./run.js").Block} block */
+function mostActive(values, block) {
+  const area = areaOf(block);
+  const sums = Array.from({ length: block.output_shape[0] }, (_, c) =>
+    values.subarray(c * area, (c + 1) * area).reduce((sum, value) => sum + value, 0));
+  return sums.indexOf(Math.max(...sums));
+}
+
+async function start() {
+  const asked = new URLSearchParams(location.search).get("device");
+  const wants = asked === "cpu" || asked === "gpu" ? asked : undefined;
+  const opening = Run.open(new URL("run/", document.baseURI));
+  const reader = new Reader(opening);
+  const engine = await Engine.start(opening, () => reader.firstSample(), wants);
+  const run = await opening;
+  const gallery = new Image();
+  gallery.src = new URL(run.about.gallery.file, run.base).href;
+  explainTerms();
+  listTerms(byId("terms"));
+  describe(run);
+  const live = new Live(run, engine, gallery);
+  byId("live").hidden = false;
+  byId("bar").hidden = false;
+  await reader.attach(live);
+  live.strongest = true;
+  const { pixels, label } = await reader.firstSample();
+  await live.show(pixels, label);
+  showMessage("");
+  document.body.dataset.ready = String(performance.now());
+  await gallery.decode().catch(() => { throw new Error("the training images did not arrive"); });
+  byId("more").hidden = false;
+  live.inspector.shown = ""; // its patches are there now
+  live.select(live.selection);
+  new TrainingView(byId("training"), run);
+  new CopiesView(byId("copies"), run);
+  showLimits(byId("limits"), run);
+  live.why.start(/** @type {State} */ (live.state));
+}
+
+/** @param {Run} run */
+function describe({ about, classes }) {
+  const { metrics, rounding } = about;
+  byId("about").textContent =
+    `This is AlexNet (${about.variant}), trained on ${about.data}: it names ${percent(metrics.accuracy)} of ` +
+    `${metrics.n.toLocaleString("en")} test images rightly, among ${classes.length} classes. Here its weights are ` +
+    `rounded to 8 bits: ${percent(rounding.accuracy)}.`;
+}
+
+guarded(start)();

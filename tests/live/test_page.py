@@ -1,0 +1,292 @@
+"""The page in headless Chromium, used as by a reader; its numbers against PyTorch's.
+
+The network has the real sizes and random weights; the images are real digits.
+"""
+
+import gzip
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from alexnet.live.build import build_live
+from alexnet.live.page import find_source
+from alexnet.live.run import LiveRun
+from alexnet.live.server import served
+from alexnet.live.tensors import dequantise
+from alexnet.network.collapse import collapse_for_inference
+from alexnet.network.inputs import normalise
+from alexnet.network.weights import ModelMetadata
+from alexnet.report.interpretability import capture_outputs
+from tests.artifacts import METADATA, confident_model
+from tests.conftest import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PAGE = ROOT / "docs" / "live"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)"),
+    pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm (Debian's package npm)"),
+]
+# The blocks of the page, by the layer whose output they show.
+OUTPUTS = {f"conv{k}": f"relu{k}" for k in range(1, 6)} | {"fc1": "relu6", "fc2": "relu7"}
+OUTPUTS |= {name: name for name in ("pool2", "pool5", "fc3")}
+TOLERANCE = 1e-3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages():
+    command = ["npm", "ci", "--silent", "--ignore-scripts"]
+    subprocess.run(command, cwd=PAGE, check=True, timeout=600)
+
+
+def test_types():
+    """The modules keep to the types that their comments state."""
+    command = ["node_modules/.bin/tsc", "--project", "jsconfig.json"]
+    done = subprocess.run(command, cwd=PAGE, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
+def of_channels(run: LiveRun, channels: int) -> LiveRun:
+    """The run with a network of the real sizes, for images in colour or in grey."""
+    mean, std = METADATA.mean[:channels], METADATA.std[:channels]
+    metadata = ModelMetadata("cifar", METADATA.classes, 32, mean, std)
+    model = confident_model(metadata)
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if name.endswith("bias"):
+                values.uniform_(-0.3, 0.3)
+    return replace(
+        run,
+        meta=replace(run.meta, channels=channels, mean=mean, std=std),
+        model=model,
+        metadata=metadata,
+        train=(run.train[0][..., :channels].contiguous(), run.train[1]),
+        test=(run.test[0][..., :channels].contiguous(), run.test[1]),
+        filters=torch.randn(2, *model.conv1.weight.shape),
+    )
+
+
+def use(folder: Path, **task) -> SimpleNamespace:
+    """What drive.mjs saw of the page in a folder."""
+    with served(folder) as url:
+        done = subprocess.run(
+            ["node", ROOT / "tests" / "live" / "drive.mjs", str(CHROMIUM)],
+            input=json.dumps(task | {"url": url}),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(**json.loads(done.stdout))
+
+
+class Expected:
+    """PyTorch's network with the page's weights, on one of its samples."""
+
+    def __init__(self, folder: Path, run: LiveRun) -> None:
+        self.about = json.loads((folder / "run" / "run.json").read_text())
+        self.folder, self.run = folder, run
+        blob = gzip.decompress((folder / "run" / "tensors.bin.gz").read_bytes())
+        self.model = collapse_for_inference(run.model).eval()
+        state = self.model.state_dict()
+        for name in state:
+            entry = self.about["tensors"][name]
+            count = int(np.prod(entry["shape"]))
+            values = np.frombuffer(blob, entry["dtype"], count, entry["offset"])
+            values = values.reshape(entry["shape"])
+            if name.endswith("weight"):
+                scale = self.about["tensors"][name.replace("weight", "scale")]
+                scales = np.frombuffer(blob, "float32", scale["shape"][0], scale["offset"])
+                values = dequantise(values, scales)
+            state[name] = torch.from_numpy(values.copy())
+        self.model.load_state_dict(state)
+
+    def pixels(self, number: int) -> torch.Tensor:
+        file = self.folder / "run" / self.about["samples"][number]["file"]
+        return torch.from_numpy(np.array(Image.open(file))).reshape(1, 32, 32, -1)
+
+    @torch.inference_mode()
+    def outputs(self, pixels: torch.Tensor, change=lambda name, value: value):
+        """By block, and the probabilities; `change` may replace a layer's output."""
+        with capture_outputs(self.model, list(OUTPUTS.values())) as captured:
+            hooks = [
+                self.model.get_submodule(layer).register_forward_hook(
+                    lambda module, given, value, block=block: change(block, value)
+                )
+                for block, layer in OUTPUTS.items()
+            ]
+            x = normalise(pixels, self.run.metadata.mean, self.run.metadata.std)
+            logits = self.model(x)
+            for hook in hooks:
+                hook.remove()
+        outputs = {block: captured[layer][0] for block, layer in OUTPUTS.items()}
+        return outputs | {"image": x[0], "probabilities": logits.softmax(dim=1)[0]}
+
+
+def near(shown, expected):
+    assert shown == pytest.approx(float(expected), abs=TOLERANCE)
+
+
+def check_unit(seen: dict, expected: Expected, outputs: dict) -> None:
+    """Every number that is shown of a unit."""
+    block = seen["block"]
+    row, column = seen["row"], seen["column"]
+    name = seen["title"].split(": ")[1]
+    classes = expected.about["classes"]
+    channel = classes.index(name) if name in classes else int(name.split()[-1])
+    value = outputs[block].reshape(len(outputs[block]), -1)[channel]
+    value = value[row * outputs[block].shape[-1] + column] if value.numel() > 1 else value[0]
+    near(seen["value"], value)
+    near(seen["named"]["value"], value)
+    layer = next(each for each in expected.about["layers"] if each["name"] == block)
+    x = outputs[layer["input"]]
+    if layer["kind"] == "max pool":
+        k, s = layer["kernel"], layer["stride"]
+        window = x[channel, row * s : row * s + k, column * s : column * s + k]
+        near(seen["named"]["max"], window.max())
+        near(seen["named"]["mean"], window.mean())
+        assert seen["window"] == pytest.approx(window.flatten().tolist(), abs=TOLERANCE)
+        return
+    weight = expected.model.get_parameter(f"{block}.weight").detach()[channel]
+    bias = expected.model.get_parameter(f"{block}.bias").detach()[channel]
+    near(seen["named"]["bias"], bias)
+    if layer["kind"] == "fc":
+        products = x.flatten() * weight
+        near(seen["named"]["sum"], products.sum())
+        largest = products.abs().argsort(descending=True)[:6]
+        *shown, (_, rest) = seen["inputs"]
+        for (text, a, b, product), i in zip(shown, largest.tolist(), strict=True):
+            assert text.endswith(f" {i}")
+            near(a, x.flatten()[i])
+            near(b, weight[i])
+            near(product, products[i])
+        near(rest, products.sum() - products[largest].sum())
+    else:
+        k, s, p = layer["kernel"], layer["stride"], layer["padding"]
+        padded = F.pad(x, (p, p, p, p))
+        window = padded[:, row * s : row * s + k, column * s : column * s + k]
+        sums = (window * weight).sum(dim=(1, 2))
+        near(seen["named"]["sum"], sums.sum())
+        near(seen["named"]["total"], sums.sum() + bias)
+        order = sums.abs().argsort(descending=True)
+        colours = ["red", "green", "blue"] if len(x) == 3 else ["grey"]
+        maps = [
+            colours.index(text) if text in colours else int(text.split()[-1])
+            for text, _ in seen["lines"]
+        ]
+        assert [number for _, number in seen["lines"]] == pytest.approx(
+            sums[maps].tolist(), abs=TOLERANCE
+        )
+        assert sums[maps].abs().tolist() == pytest.approx(
+            sums[order[: len(maps)]].abs().tolist(), abs=TOLERANCE
+        ), "the largest come first"
+        a, b = window[maps[0]].flatten(), weight[maps[0]].flatten()
+        rows = [row * s - p + i // k for i in range(k * k)]
+        assert [cell[0] for cell in seen["cells"]] == rows
+        for place, numbers in ((2, a), (3, b), (4, a * b)):
+            shown = [cell[place] for cell in seen["cells"]]
+            assert shown == pytest.approx(numbers.tolist(), abs=TOLERANCE)
+    if block == "fc3":
+        near(seen["named"]["probability"], outputs["probabilities"][channel])
+
+
+def probabilities(answer: dict) -> list[float]:
+    return [row["probability"] for row in answer["rows"]]
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "scheme"), [(3, 1400, "light"), (1, 400, "dark")], ids=["wide", "narrow"]
+)
+def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
+    run = of_channels(live_run, channels)
+    folder = tmp_path / "live"
+    build_live(folder, run, find_source())
+    seen = use(folder, width=width, scheme=scheme)
+    results = seen.results
+
+    assert seen.messages == []
+    assert seen.violations == []
+    hosts = {urlsplit(url).hostname for url in seen.requests if not url.startswith("blob:")}
+    assert hosts == {"127.0.0.1"}
+    assert results["overflow"] == 0
+
+    expected = Expected(folder, run)
+    assert len(results["samples"]) == len(expected.about["samples"]) == 10
+    for number, answer in enumerate(results["samples"]):
+        outputs = expected.outputs(expected.pixels(number))
+        assert probabilities(answer) == pytest.approx(
+            outputs["probabilities"].tolist(), abs=TOLERANCE
+        )
+    pixels = expected.pixels(0)
+    outputs = expected.outputs(pixels)
+    image, *units = results["units"]
+    assert [unit["block"] for unit in units] == [
+        layer["name"] for layer in expected.about["layers"]
+    ]
+    colour = 0
+    near(image["value"], outputs["image"][colour, image["row"], image["column"]])
+    near(image["named"]["mean"], run.metadata.mean[colour])
+    for unit in units:
+        check_unit(unit, expected, outputs)
+    moved = results["moved"]
+    assert abs(moved["after"]["row"] - moved["before"]["row"]) == 1
+    check_unit({"block": "conv1", **moved["after"]}, expected, outputs)
+
+    # What if: the same done to PyTorch's network.
+    channel = int(results["muted"]["unit"].split()[-1])
+
+    def mute(block, value):
+        if block == "conv2":
+            value = value.clone()
+            value[:, channel] = 0
+        return value
+
+    def average(block, value):
+        return F.avg_pool2d(captured["conv2"], 3, 2)[None] if block == "pool2" else value
+
+    captured = outputs
+    for name, changed in (
+        ("muted", expected.outputs(pixels, mute)),
+        ("pool", expected.outputs(pixels, average)),
+    ):
+        assert probabilities(results[name]) == pytest.approx(
+            changed["probabilities"].tolist(), abs=TOLERANCE
+        ), name
+        before, after = (each["fc2"] for each in (outputs, changed))
+        share = 100 * float((after - before).norm() / before.norm())
+        assert results[name]["changes"]["fc2"] == f"changed by {share:.1f} %", name
+        assert results[name]["changes"]["conv1"] == "changed by 0.0 %"
+    relu = expected.model.relu3
+    expected.model.relu3 = torch.nn.Identity()
+    without = expected.outputs(pixels)["probabilities"]
+    expected.model.relu3 = relu
+    assert probabilities(results["relu"]) == pytest.approx(without.tolist(), abs=TOLERANCE)
+
+    shifted = torch.cat([pixels[:, :, :1], pixels[:, :, :-1]], dim=2)
+    expected_answer = expected.outputs(shifted)["probabilities"].tolist()
+    assert probabilities(results["shifted"]) == pytest.approx(expected_answer, abs=TOLERANCE)
+    hidden = shifted.clone()
+    mean = (torch.tensor(run.metadata.mean) * 255).round().to(torch.uint8)
+    hidden[:, 12:20, 12:20] = mean
+    expected_answer = expected.outputs(hidden)["probabilities"].tolist()
+    assert probabilities(results["hidden"]) == pytest.approx(expected_answer, abs=TOLERANCE)
+    assert len(results["noise"]["experiments"]) == 3
+    assert results["undone"]["experiments"] == []
+    assert probabilities(results["undone"]) == probabilities(results["samples"][0])
+
+    # Drawing changes the answer, by the pointer and by the keyboard.
+    drawn = [probabilities(each) for each in (results["drawn"]["blank"], results["drawn"])]
+    drawn.append(probabilities(results["byKeyboard"]))
+    assert drawn[0] != drawn[1] != drawn[2]
+    assert results["drawn"]["truth"] == results["samples"][0]["truth"]
+    assert results["epoch"] == "0: before the first step"
