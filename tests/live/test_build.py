@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from alexnet.errors import UserError
 from alexnet.live.build import build_live, choose_samples
+from alexnet.live.description import largest_sums
 from alexnet.live.page import BINARIES
 from alexnet.live.tensors import dequantise
 from alexnet.network.inputs import normalise
@@ -125,7 +126,13 @@ def test_the_description_is_of_the_network_as_written(built, live_run):
         weights = live_run.model.fc1.weight[example["unit"], start : start + 36].tolist()
         assert example["weights"] == pytest.approx(weights, rel=1e-5)
         assert example["sum"] == pytest.approx(sum(weights), abs=1e-4)
-    assert len({example["unit"] for example in copies["examples"]}) == 6
+    assert len(copies["examples"]) == 6
+
+
+def test_examples_are_the_largest_sums_of_different_units_and_inputs():
+    sums = np.array([[9.0, -8.0, 1.0], [7.0, 2.0, 0.0], [0.0, 6.0, -3.0]])
+    assert largest_sums(sums, 6) == [(0, 0), (2, 1), (1, 2)]
+    assert largest_sums(sums, 1) == [(0, 0)]
 
 
 def test_samples_are_test_images_as_stored(built, live_run):
