@@ -95,9 +95,10 @@ class Run:
 
     @property
     def results(self) -> tuple:
-        """(weights, history, layer history): what another run must reproduce exactly."""
+        """(weights, history, layer history, filters): what another run must reproduce exactly."""
         weights = {name: value.numpy().tobytes() for name, value in self.model.state_dict().items()}
-        return weights, self.rows, self.trainer.state.layer_rows
+        state = self.trainer.state
+        return weights, self.rows, state.layer_rows, state.filters.filters.numpy().tobytes()
 
 
 def trainer_of(
