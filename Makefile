@@ -11,6 +11,7 @@ ENGINE ?= $(shell for name in docker podman; do \
 BASE_IMAGE ?=
 SERVE_BASE_IMAGE ?= $(BASE_IMAGE)
 LOCK ?= train.lock
+RUN ?= .
 BUILD_OPTIONS ?=
 TARGETS ?= serve train
 # Podman's own format of images has no health check; Docker's old builder builds what nobody asks for.
@@ -54,9 +55,9 @@ image: ## The container images; TARGETS=serve builds one alone, BASE_IMAGE= name
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
 
-live: $(READY) ## The page that shows the network at work, built from a run; needs Node.js
+live: $(READY) ## The page that shows a run's network at work (RUN=.demo: the demo's); needs Node.js
 	npm ci --silent --ignore-scripts --prefix docs/live
-	alexnet live
+	cd $(RUN) && alexnet live
 
 test: $(READY) ## The quick tests (4 minutes on 2 cores)
 	python -m pytest

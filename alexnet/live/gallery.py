@@ -43,32 +43,28 @@ def write_atlas(path: Path, images: Pixels) -> int:
 
 @dataclass
 class _Channels:
-    """Of a block's channels: the largest activation in each image, where, and the sum of all."""
+    """Of a block's channels: the largest activation in each image, and where."""
 
     values: list[Floats]  # (images, channels) of each batch
     positions: list[NDArray[np.int64]]
-    total: NDArray[np.float64]
     width: int = 1  # of the map
-    num_values: int = 0  # of each channel
 
 
 def explore(network: ActivationNetwork, images: Pixels, features: str) -> tuple[Arrays, Floats]:
     """What excites each channel of the weighted blocks most, and `features`' activations.
 
     By block: `patches` uint16 (channels, 9, 3), image, row and column of the strongest
-    activations; `peaks`, these activations; `mean` and `max` over all images and positions. The
-    activations of the block `features` are float32 (N, units).
+    activations; `peaks`, these activations. The activations of the block `features` are float32
+    (N, units).
     """
     weighted = [block for block in network.blocks if block.is_weighted]
-    found = {b.name: _Channels([], [], np.zeros(b.output_shape[0])) for b in weighted}
+    found = {block.name: _Channels([], []) for block in weighted}
     activations = []
     for outputs in network.run(images, [*found]):
         for name, channels in found.items():
             maps = outputs[name].reshape(*outputs[name].shape[:2], -1)
             channels.values.append(maps.max(axis=2))
             channels.positions.append(maps.argmax(axis=2))
-            channels.total += maps.sum(axis=(0, 2), dtype=np.float64)
-            channels.num_values += maps.shape[0] * maps.shape[2]
             channels.width = outputs[name].shape[-1] if outputs[name].ndim == 4 else 1
         activations.append(outputs[features])
     arrays: Arrays = {}
@@ -96,6 +92,4 @@ def _describe(block: Block, channels: _Channels) -> dict[str, NDArray[Any]]:
     return {
         f"{block.name}.patches": patches.swapaxes(0, 1),
         f"{block.name}.peaks": peaks.T,
-        f"{block.name}.mean": (channels.total / channels.num_values).astype(np.float32),
-        f"{block.name}.max": values.max(axis=0),
     }

@@ -35,7 +35,8 @@ export function paint(canvas, width, height, colourOf) {
   const image = new ImageData(width, height);
   for (let i = 0; i < width * height; i++) {
     const colour = colourOf(i);
-    image.data.set([colour[0], colour[1], colour[2], 255], 4 * i);
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = colour[c];
+    image.data[4 * i + 3] = 255;
   }
   /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(image, 0, 0);
 }

@@ -102,6 +102,7 @@ class Live {
 
   /** Show another picture. @param {Uint8Array} pixels @param {number | null} label */
   show(pixels, label) {
+    showMessage("");
     this.picture.pixels = pixels;
     this.label = label;
     return this.refresh(true);

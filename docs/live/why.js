@@ -7,7 +7,7 @@ import { term } from "./terms.js";
 
 /** @typedef {import("./live.js").State} State */
 
-const BATCH = 8; // images at a time, so that the reader's hand comes between
+const BATCH = 3; // images at a time, so that the reader's hand comes between
 const STEPS = 9; // places of the square across the picture
 const NUM_NEIGHBOURS = 6;
 
@@ -118,14 +118,17 @@ export class WhyView {
     const { size, columns, labels, number } = run.about.gallery;
     const { layer, dimensions } = run.about.neighbours;
     const mean = run.tensor("neighbours.mean");
+    const components = run.tensor("neighbours.components");
+    const scales = run.tensor("neighbours.components.scale");
     const values = state.now[layer].map((value, i) => value - mean[i]);
     const point = Array.from({ length: dimensions }, (_, d) => {
-      const component = run.row("neighbours.components", d, "neighbours.components.scale");
-      return component.reduce((sum, weight, i) => sum + weight * values[i], 0);
+      let sum = 0;
+      for (let i = 0; i < values.length; i++) sum += components[d * values.length + i] * values[i];
+      return scales[d] * sum;
     });
     const points = run.tensor("neighbours.points");
     const distances = Array.from({ length: number }, (_, k) =>
-      Math.hypot(...point.map((value, d) => value - points[k * dimensions + d])));
+      point.reduce((sum, value, d) => sum + (value - points[k * dimensions + d]) ** 2, 0));
     const order = distances.map((_, k) => k).sort((a, b) => distances[a] - distances[b]);
     this.neighbours.replaceChildren(...order.slice(0, NUM_NEIGHBOURS).map((k) => {
       const label = run.classes[labels[k]];

@@ -62,6 +62,9 @@ async function load(device, page) {
   ort.env.wasm.numThreads = 1; // more need headers that a static server does not send
   ort.env.wasm.wasmBinary = await wasm;
   provider = FLAVOURS[device].provider;
+  // The runtime compiles itself for its first session: one that has no model, while the weights
+  // are still on their way.
+  await ort.InferenceSession.create(new Uint8Array(), { executionProviders: [provider] }).catch(() => {});
 }
 
 /**

@@ -44,7 +44,7 @@ const answer = () => page.evaluate(() => ({
   rows: [...document.querySelectorAll("#classes li")].map((row) => ({
     label: row.querySelector("span").textContent, probability: Number(row.dataset.probability),
   })),
-  truth: document.getElementById("truth").textContent,
+  truth: document.getElementById("truth").hidden ? null : document.getElementById("truth").textContent,
   experiments: [...document.querySelectorAll("#experiments li")].map((row) => row.firstChild.textContent),
   changes: Object.fromEntries([...document.querySelectorAll(".block")].map((block) =>
     [block.id.slice("block-".length), block.querySelector(".change").textContent])),
@@ -96,9 +96,17 @@ try {
 
   const samples = await page.locator("#samples button").count();
   for (let k = 0; k < samples; k++) {
-    await act(() => page.locator("#samples button").nth(k).click());
+    await act(() => page.evaluate(async (number) => {
+      const name = `${String(number).padStart(2, "0")}.png`;
+      const bytes = await (await fetch(`run/samples/${name}`)).arrayBuffer();
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+      document.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+    }, k));
     results.samples.push(await answer());
   }
+  await act(() => page.locator("#samples button").nth(1).click());
+  results.clicked = await answer();
   await act(() => page.locator("#samples button").first().click());
 
   const blocks = await page.evaluate(() => [...document.querySelectorAll(".block")].map((block) => block.id));

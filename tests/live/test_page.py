@@ -227,6 +227,10 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
         assert probabilities(answer) == pytest.approx(
             outputs["probabilities"].tolist(), abs=TOLERANCE
         )
+        assert answer["truth"] is None, "a file that is dropped has no label"
+    assert probabilities(results["clicked"]) == probabilities(results["samples"][1])
+    label = expected.about["samples"][1]["label"]
+    assert results["clicked"]["truth"].endswith(f"shows: {METADATA.classes[label]}")
     pixels = expected.pixels(0)
     outputs = expected.outputs(pixels)
     image, *units = results["units"]
@@ -288,5 +292,5 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
     drawn = [probabilities(each) for each in (results["drawn"]["blank"], results["drawn"])]
     drawn.append(probabilities(results["byKeyboard"]))
     assert drawn[0] != drawn[1] != drawn[2]
-    assert results["drawn"]["truth"] == results["samples"][0]["truth"]
+    assert results["drawn"]["truth"] is None
     assert results["epoch"] == "0: before the first step"
