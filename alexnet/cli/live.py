@@ -31,7 +31,7 @@ def live(
     rounding = build_live(out, read_live_run(Files()), source)
     num_bytes = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     logger.info(
-        f"{out}: {in_bytes(num_bytes)}; with weights rounded to 8 bits, accuracy "
+        f"{out}: {in_bytes(num_bytes)}; with rounded weights, accuracy "
         f"{rounding.accuracy:.2%} on {rounding.num_images:,} test images, the same label for "
         f"{rounding.label_agreement:.2%}"
     )

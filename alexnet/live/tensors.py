@@ -13,15 +13,17 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
 
-def quantise(values: Array) -> tuple[NDArray[np.int8], Floats]:
+def quantise(values: Array, bits: int = 8) -> tuple[NDArray[np.int8], Floats]:
     """int8 values and one scale for each row (the first axis); `dequantise` undoes it, rounded.
 
-    A row's scale is its largest absolute value / 127; that of a row of zeros is 1.
+    bits: of which one is the sign. The largest absolute value of a row is 127 times its scale (63
+    times with 7 bits); the scale of a row of zeros is 1.
     """
+    levels = 2 ** (bits - 1) - 1
     largest = np.abs(values).max(axis=tuple(range(1, values.ndim)))
-    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    scales = np.where(largest > 0, largest / levels, 1).astype(np.float32)
     rounded = np.rint(values / _by_row(scales, values.ndim))
-    return np.clip(rounded, -127, 127).astype(np.int8), scales
+    return np.clip(rounded, -levels, levels).astype(np.int8), scales
 
 
 def dequantise(values: NDArray[np.int8], scales: Floats) -> Floats:

@@ -22,9 +22,10 @@ export class AnswerView {
   render(state, isDone) {
     const [before, now] = [state.base.probabilities, state.now.probabilities];
     const best = bestOf(now);
-    if (isDone && this.classes.length > MOST) {
+    if (this.classes.length > MOST && (isDone || !this.order.includes(best))) {
       const all = this.classes.map((_, k) => k);
-      this.order = all.sort((a, b) => before[b] - before[a]).slice(0, MOST);
+      const order = all.sort((a, b) => before[b] - before[a]).slice(0, MOST);
+      this.order = order.includes(best) ? order : [best, ...order.slice(0, MOST - 1)];
     }
     this.rows.forEach(({ row, name, value, filled, mark }, place) => {
       const k = this.order[place];

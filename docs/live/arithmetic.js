@@ -48,12 +48,18 @@ export function products(run, block, input, { channel, row, column }) {
     top = row * block.stride - block.padding;
     left = column * block.stride - block.padding;
     const number = weights.length / side ** 2;
-    first = Math.floor((channel * block.groups) / block.output_shape[0]) * number;
+    first = firstMap(block, channel, number);
     values = windowOf(input, block.input_shape, { first, number, top, left, side, outside: 0 });
   }
   let sum = 0;
   for (let i = 0; i < weights.length; i++) sum += values[i] * weights[i];
   return { values, weights, first, side, top, left, sum, bias, total: sum + bias };
+}
+
+/** The first of the maps that a channel reads: in a convolution of several groups, its group's.
+ * @param {Block} block @param {number} channel @param {number} number of maps that it reads */
+export function firstMap({ groups, output_shape: [channels] }, channel, number) {
+  return Math.floor((channel * groups) / channels) * number;
 }
 
 /**

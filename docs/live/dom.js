@@ -16,7 +16,7 @@ export function el(tag, properties = {}, ...children) {
     else if (name in element) Object.assign(element, { [name]: value });
     else element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child || child === "").map((child) => child || ""));
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -35,7 +35,7 @@ export function fixed(value, digits = 4) {
 }
 
 /** @param {number} share */
-export const percent = (share) => `${(100 * share).toFixed(1)} %`;
+export const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 /** @param {number} value */
 export const grouped = (value) => value.toLocaleString("en");
 /** @param {number[]} shape */

@@ -59,7 +59,8 @@ export function paintMap(canvas, map, width, largest, hasSign = false) {
 }
 
 /**
- * A filter of the picture's own channels as a picture: from its smallest to its largest weight.
+ * A filter of the picture's own channels as a picture: grey is 0, and its largest weight is black or
+ * white.
  * @param {HTMLCanvasElement} canvas @param {Float32Array} weights (C, k, k) @param {number} channels
  */
 export function paintFilter(canvas, weights, channels) {

@@ -2,7 +2,6 @@
 import { fetchBytes } from "./run.js";
 
 /** @typedef {Record<string, Float32Array>} Outputs by block; and the probabilities */
-/** @typedef {{outputs: Outputs, milliseconds: number}} Answer */
 
 const MAX_DIFFERENCE = 1e-3; // of a sample's probability: a GPU may compute something else
 export const DEVICES = { cpu: "this device's processor (WebAssembly)", gpu: "this device's GPU (WebGPU)" };
@@ -38,6 +37,8 @@ export class Engine {
     /** @type {Map<number, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.number = 0;
+    /** @type {Error | undefined} after which nothing runs */
+    this.failure = undefined;
     /** @type {import("./run.js").Run | undefined} */
     this.model = undefined;
     this.worker.addEventListener("message", ({ data: { id, answer, error } }) => {
@@ -48,9 +49,10 @@ export class Engine {
     });
     this.worker.addEventListener("error", (event) => {
       event.preventDefault();
-      const error = new Error(`the network's thread failed: ${event.message || "it did not load"}`);
+      const error = new Error(`the network's thread failed (${event.message || "it did not load"}); reload the page`);
       for (const { reject } of this.waiting.values()) reject(error);
       this.waiting.clear();
+      this.failure = error;
     });
   }
 
@@ -68,7 +70,7 @@ export class Engine {
     this.device = device;
     await this.ask("start", { description: run.about, graph, tensors: run.buffer });
     const sample = await sampleOf(run);
-    const { outputs } = await this.run(sample.pixels, 1, {}, ["probabilities"]);
+    const outputs = await this.run(sample.pixels, 1, {}, ["probabilities"]);
     const largest = Math.max(
       ...sample.probabilities.map((value, k) => Math.abs(value - outputs.probabilities[k])),
     );
@@ -79,6 +81,7 @@ export class Engine {
 
   /** @param {string} action @param {object} message @returns {Promise<any>} */
   ask(action, message) {
+    if (this.failure) return Promise.reject(this.failure);
     const id = this.number++;
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
@@ -90,15 +93,14 @@ export class Engine {
    * @param {Uint8Array} images (number, H, W, C) @param {number} number
    * @param {Record<string, Float32Array>} changes of the graph's switches; the others are off
    * @param {string[]} [outputs] all blocks and the probabilities, unless named
-   * @returns {Promise<Answer>}
+   * @returns {Promise<Outputs>}
    */
   async run(images, number, changes = {}, outputs = undefined) {
     const { blocks } = /** @type {import("./run.js").Run} */ (this.model);
     const names = outputs ?? [...blocks.map(({ name }) => name), "probabilities"];
     const switches = { ...this.#off(), ...this.#tensors(changes) };
     const message = { images, number, switches, outputs: names };
-    const { results, milliseconds } = await this.ask("run", message);
-    return { outputs: results, milliseconds };
+    return (await this.ask("run", message)).results;
   }
 
   /** The switches of a network without experiments. */

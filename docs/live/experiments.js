@@ -14,6 +14,15 @@ export class Experiments {
     for (const each of [this.muted, this.withoutRelu, this.averaging]) each.clear();
   }
 
+  /** Another object with the same experiments. */
+  copy() {
+    const copy = new Experiments();
+    copy.muted = new Map([...this.muted].map(([block, channels]) => [block, new Set(channels)]));
+    copy.withoutRelu = new Set(this.withoutRelu);
+    copy.averaging = new Set(this.averaging);
+    return copy;
+  }
+
   get isEmpty() {
     return !this.withoutRelu.size && !this.averaging.size && !this.#numMuted();
   }

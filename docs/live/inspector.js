@@ -1,5 +1,5 @@
 // A chosen map: its places, its filter, the patches that excite it most, and one unit's arithmetic.
-import { receptiveField } from "./arithmetic.js";
+import { firstMap, receptiveField } from "./arithmetic.js";
 import { largestOf, paint, paintFilter, paintMap } from "./draw.js";
 import { el, fixed, grouped } from "./dom.js";
 import { unitName } from "./experiments.js";
@@ -18,11 +18,10 @@ export class Inspector {
   /**
    * @param {HTMLElement} place @param {import("./run.js").Run} run
    * @param {(name: string) => Block} blockOf
-   * @param {{select: (unit: Unit) => void, mute: (block: string, channel: number) => void}} actions
+   * @param {{select: (unit: Partial<Unit> & {block: string}) => void, mute: (block: string, channel: number) => void}} actions
    * @param {HTMLImageElement} gallery
    */
   constructor(place, run, blockOf, actions, gallery) {
-    Object.assign(this, { place, run, blockOf, actions, gallery });
     this.place = place;
     this.run = run;
     this.blockOf = blockOf;
@@ -59,7 +58,7 @@ export class Inspector {
     this.mute.setAttribute("aria-label", `Mute ${block.name} ${name}`);
     this.title = el("h2", { tabIndex: -1 }, `${block.name}: ${name}`);
     this.place.replaceChildren(
-      el("header", {}, this.title, this.mute),
+      el("header", {}, this.title, this.#chooser(block, channel), this.mute),
       ...(isSpatial(block) ? [this.#mapPart(block, channel)] : []),
       ...(run.has(`${block.name}.patches`) ? this.#patchPart(block, channel) : []),
       el("h3", {}, isSpatial(block) ? "This unit's arithmetic" : "Its arithmetic"),
@@ -67,6 +66,22 @@ export class Inspector {
       this.arithmetic,
       ...(block.kind === "conv" && block.input !== "image" ? this.#slices(block, channel) : []),
     );
+  }
+
+  /** Any channel, by its number. @param {Block} block @param {number} channel */
+  #chooser(block, channel) {
+    const last = block.output_shape[0] - 1;
+    if (block.name === "image" || (block.kind === "fc" && !block.relu)) return null;
+    const field = el("input", {
+      type: "number", min: "0", max: String(last), value: String(channel), title: `Any ${unitName(block.name)}, 0 to ${last}`,
+      "aria-label": `Number of the ${unitName(block.name)}, 0 to ${last}`,
+    });
+    field.addEventListener("change", () => {
+      const wanted = Math.min(Math.max(Math.round(Number(field.value)), 0), last);
+      this.actions.select({ block: block.name, channel: wanted });
+      /** @type {HTMLElement | null} */ (this.place.querySelector("input[type=number]"))?.focus();
+    });
+    return field;
   }
 
   /** @param {Block} block @param {number} channel */
@@ -82,8 +97,9 @@ export class Inspector {
     this.large = el("canvas", { role: "img", "aria-label": "The map" });
     this.before = el("canvas", { role: "img", "aria-label": "The map before the experiments" });
     this.cursor = el("i", { className: "cursor" });
+    const spoken = el("p", { className: "hidden-text", "aria-live": "polite" });
     const box = el("div", {
-      className: "large", tabIndex: 0, role: "group",
+      className: "large", tabIndex: 0, role: "application",
       "aria-label": "Choose a unit: point at it, or move with the arrow keys",
     }, this.large, this.cursor);
     const choose = (/** @type {number} */ row, /** @type {number} */ column) => {
@@ -104,10 +120,12 @@ export class Inspector {
       if (!step || !this.unit) return;
       event.preventDefault();
       choose(this.unit.row + step[0], this.unit.column + step[1]);
+      const { row, column } = this.unit;
+      spoken.textContent = `row ${row}, column ${column}: ${this.value?.textContent}`;
     });
     this.beforePart = el("figure", { className: "before" }, this.before, el("figcaption", {}, "before"));
     this.where = el("p", { className: "small" });
-    return el("div", { className: "maps" }, box, this.beforePart,
+    return el("div", { className: "maps" }, spoken, box, this.beforePart,
       block.input === "image" && block.kind === "conv" ? this.#filter(block, channel) : null, this.where);
   }
 
@@ -142,7 +160,7 @@ export class Inspector {
     const area = areaOf(block);
     const part = (/** @type {Float32Array} */ values) => values.subarray(channel * area, (channel + 1) * area);
     const [map, before] = [state.now, state.base].map((outputs) => part(outputs[block.name]));
-    const hasSign = block.name === "image" || state.experiments.withoutRelu.has(block.name);
+    const hasSign = [map, before].some((each) => each.some((value) => value < 0));
     const largest = Math.max(largestOf(map), largestOf(before));
     paintMap(/** @type {HTMLCanvasElement} */ (this.large), map, width, largest, hasSign);
     paintMap(/** @type {HTMLCanvasElement} */ (this.before), before, width, largest, hasSign);
@@ -154,9 +172,10 @@ export class Inspector {
     const field = block.receptive_field;
     const size = field === null ? "all of the picture" : `${field} × ${field} pixels`;
     /** @type {HTMLElement} */ (this.where).replaceChildren(
-      `Row ${row}, column ${column} of ${height} × ${width}. Its `, term("receptive field"),
-      `, ${size}, is outlined in the picture`,
-      receptiveField(block, { row, column }, this.run.size) ? "." : ": it covers it all.",
+      `Row ${row}, column ${column} of ${height} × ${width}. Its `, term("receptive field"), `, ${size}, `,
+      receptiveField(block, { row, column }, this.run.size)
+        ? "is outlined in the picture."
+        : "covers the whole picture, and what is beyond is padding.",
     );
   }
 
@@ -173,7 +192,7 @@ export class Inspector {
     const weights = this.run.weights(block.name, channel);
     const area = block.kernel ** 2;
     const number = weights.length / area;
-    const first = Math.floor((channel * block.groups) / block.output_shape[0]) * number;
+    const first = firstMap(block, channel, number);
     const norms = Array.from({ length: number }, (_, c) => ({
       c, norm: Math.hypot(...weights.subarray(c * area, (c + 1) * area)),
     })).sort((a, b) => b.norm - a.norm).slice(0, NUM_FILTERS);
@@ -198,7 +217,8 @@ export class Inspector {
     const [, count] = run.shape(`${block.name}.patches`);
     const places = run.tensor(`${block.name}.patches`);
     const peaks = run.row(`${block.name}.peaks`, channel);
-    const field = receptiveField(block, { row: 0, column: 0 }, size) ? Number(block.receptive_field) : size;
+    const own = block.receptive_field;
+    const field = own === null || own >= size ? size : own; // the whole image, where it is as large
     const figures = Array.from({ length: count }, (_, k) => {
       const [image, row, column] = places.subarray((channel * count + k) * 3, (channel * count + k) * 3 + 3);
       if (image === NONE) return null;
@@ -223,9 +243,10 @@ export class Inspector {
    * @param {number} column @param {number} field */
   #paintPatch(canvas, block, image, row, column, field) {
     const { size, columns } = this.run.about.gallery;
+    if (!this.gallery.naturalWidth) return;
     paint(canvas, field, field, () => [228, 228, 228]);
-    const place = receptiveField(block, { row, column }, size) ?? { top: 0, left: 0 };
-    const [top, left] = field === size ? [0, 0] : [place.top, place.left];
+    const { receptive_field_start: start, receptive_field_stride: stride } = block;
+    const [top, left] = field === size ? [0, 0] : [row, column].map((at) => start + at * stride);
     const [x, y] = [(image % columns) * size, Math.floor(image / columns) * size];
     const [fromX, fromY] = [Math.max(0, left), Math.max(0, top)];
     const [toX, toY] = [Math.min(size, left + field), Math.min(size, top + field)];

@@ -7,10 +7,10 @@ const SMALL = 64; // pixels: of larger pictures, a change takes longer than a bl
 export function showLimits(place, run) {
   const { rounding, copies, gallery, variant } = run.about;
   const points = [
-    `Its weights are those of the run, rounded to 8 bits with a scale for each channel, so that they are small enough to load. ` +
+    `Its weights are those of the run, rounded to 8 bits (in the fully connected layers to 7) with a scale for each channel, so that they are small enough to load. ` +
       `On ${grouped(rounding.num_images)} test images the rounded network names ${percent(rounding.accuracy)} rightly, and gives the ` +
       `label of the exact one for ${percent(rounding.label_agreement)}. All numbers here are of the rounded network.`,
-    "Normalisation layers of training (batch norm) are folded into the weights, and dropout does nothing after training: neither is shown.",
+    "Batch normalisation, which serves the training, is folded into the weights, and dropout does nothing after training: neither is shown.",
     `The strongest patches and the neighbours are sought among ${grouped(gallery.number)} training images, not all of them.`,
     "Hiding a part says what this answer depends on, and no more: a network can be right for reasons that a person would not accept.",
   ];
@@ -20,7 +20,10 @@ export function showLimits(place, run) {
         `occlusion a minute or so. The folder is larger than 30 MB, for fc1 has ${grouped(run.block("fc1").parameters)} parameters.`,
     );
   }
-  if (!copies) points.push("The lesson of fc1's copies is not shown: in this network its inputs are no copies.");
+  if (!copies) {
+    points.push("The lesson of fc1's copies is not shown: of pictures of this size more than one place is left before fc1. " +
+      "Where an average pool stands before it, that is part of fc1's weights here.");
+  }
   place.replaceChildren(
     el("h2", { id: "limits-title" }, `${copies ? 7 : 6}. What these numbers are, and what is not shown`),
     el("ul", {}, ...points.map((text) => el("li", {}, text))),

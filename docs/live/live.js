@@ -12,6 +12,7 @@ import { Reader } from "./reader.js";
 import { Run } from "./run.js";
 import { explainTerms, listTerms } from "./terms.js";
 import { TrainingView } from "./training.js";
+import { WhatIfView } from "./whatif.js";
 import { WhyView } from "./why.js";
 
 /** @typedef {import("./engine.js").Outputs} Outputs */
@@ -73,7 +74,7 @@ class Live {
       mute: (block, channel) => this.#change(() => this.experiments.toggleMuted(block, channel)),
     }, gallery);
     this.why = new WhyView(byId("why"), run, engine, gallery);
-    byId("reset").addEventListener("click", () => this.#change(() => this.#reset()));
+    this.whatIf = new WhatIfView(this.experiments, this.picture, () => this.refresh(true));
     byId("inspector").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Escape") this.from?.focus();
     });
@@ -87,13 +88,6 @@ class Live {
     return block;
   }
 
-  #reset() {
-    this.experiments.reset();
-    this.picture.reset();
-    byId("noise").value = "0";
-    if (this.pictureView.mode === "hide") byId("tools").querySelector("[value=look]").click();
-  }
-
   /** @param {() => void} change of an experiment */
   #change(change) {
     change();
@@ -102,7 +96,6 @@ class Live {
 
   /** Show another picture. @param {Uint8Array} pixels @param {number | null} label */
   show(pixels, label) {
-    showMessage("");
     this.picture.pixels = pixels;
     this.label = label;
     return this.refresh(true);
@@ -122,6 +115,7 @@ class Live {
         this.wanted = undefined;
         await this.#compute();
         this.#render(isDone);
+        showMessage("");
         await new Promise((resolve) => { requestAnimationFrame(resolve); });
       }
     } catch (error) {
@@ -132,15 +126,16 @@ class Live {
   }
 
   async #compute() {
-    const { picture, experiments, engine } = this;
+    const { picture, engine, label } = this;
     const own = picture.pixels;
+    const experiments = this.experiments.copy(); // as it is now: the reader's hand goes on
     const pixels = picture.seen();
     const hasExperiments = picture.hasExperiments || !experiments.isEmpty;
     const began = performance.now();
     /** @type {(images: Uint8Array, switches: Record<string, Float32Array>) => Promise<Outputs>} */
     const run = async (images, switches) => {
       // A buffer that is sent is copied, so that the picture stays here.
-      const { outputs } = await engine.run(images, 1, switches);
+      const outputs = await engine.run(images, 1, switches);
       return { ...outputs, image: this.run.normalise(images) };
     };
     if (this.basePixels !== own) this.base = await run(own, {});
@@ -151,7 +146,7 @@ class Live {
     if (this.selection.channel < 0) this.selection.channel = mostActive(now[this.selection.block], this.run.blocks[0]);
     /** @type {State} */
     this.state = {
-      pixels, base, now, experiments, hasExperiments, selection: this.selection, label: this.label,
+      pixels, base, now, experiments, hasExperiments, selection: this.selection, label,
     };
     if (this.strongest) this.#takeStrongest();
   }
@@ -162,46 +157,14 @@ class Live {
     const began = performance.now();
     this.pictureView.draw(state.pixels);
     this.answer.render(state, isDone);
-    this.network.render(state, isDone && !state.hasExperiments);
-    this.#renderExperiments();
+    this.network.render(state, isDone);
+    this.whatIf.render();
     this.pictureView.outline(this.inspector.render(state));
     this.why.render(state, isDone);
     const total = this.milliseconds + performance.now() - began;
     byId("took").textContent = `This change took ${total.toFixed(0)} ms on ${DEVICES[this.engine.device ?? "cpu"]}. ${this.engine.note}`;
     byId("took").dataset.milliseconds = String(total);
     document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
-  }
-
-  #renderExperiments() {
-    const { right, down, hidden, noise } = this.picture.experiments;
-    const list = this.experiments.list();
-    const own = this.picture.experiments;
-    if (right || down) {
-      list.push({
-        text: `the picture is shifted by ${Math.abs(right) + Math.abs(down)} px (${[
-          right && `${Math.abs(right)} ${right > 0 ? "right" : "left"}`,
-          down && `${Math.abs(down)} ${down > 0 ? "down" : "up"}`].filter(Boolean).join(", ")})`,
-        undo: () => Object.assign(own, { right: 0, down: 0 }),
-      });
-    }
-    if (hidden) {
-      list.push({ text: "a square of the picture is hidden", undo: () => {
-        own.hidden = null;
-        byId("tools").querySelector("[value=look]").click();
-      } });
-    }
-    if (noise) {
-      list.push({ text: `noise of ${noise} of 255 on each pixel`, undo: () => {
-        own.noise = 0;
-        byId("noise").value = "0";
-      } });
-    }
-    byId("experiments").hidden = !list.length;
-    byId("experiments").querySelector("ul").replaceChildren(...list.map(({ text, undo }) => {
-      const button = el("button", { type: "button", "aria-label": `Undo: ${text}` }, "×");
-      button.addEventListener("click", () => this.#change(undo));
-      return el("li", {}, text, button);
-    }));
   }
 
   /**
@@ -247,7 +210,7 @@ class Live {
   }
 }
 
-/** The channel of the largest mean. @param {Float32Array} values @param {import("./run.js").Block} block */
+/** The channel of the largest sum. @param {Float32Array} values @param {import("./run.js").Block} block */
 function mostActive(values, block) {
   const area = areaOf(block);
   const sums = Array.from({ length: block.output_shape[0] }, (_, c) =>
@@ -274,12 +237,12 @@ async function start() {
   live.strongest = true;
   const { pixels, label } = await reader.firstSample();
   await live.show(pixels, label);
-  showMessage("");
+  if (!live.state) return; // the page says why
   document.body.dataset.ready = String(performance.now());
-  await gallery.decode().catch(() => { throw new Error("the training images did not arrive"); });
+  await gallery.decode().catch(() => showMessage("The training images did not arrive: reload the page.", "error"));
   byId("more").hidden = false;
   live.inspector.shown = ""; // its patches are there now
-  live.select(live.selection);
+  live.select({ block: live.selection.block, channel: live.selection.channel });
   new TrainingView(byId("training"), run);
   new CopiesView(byId("copies"), run);
   showLimits(byId("limits"), run);
@@ -292,7 +255,7 @@ function describe({ about, classes }) {
   byId("about").textContent =
     `This is AlexNet (${about.variant}), trained on ${about.data}: it names ${percent(metrics.accuracy)} of ` +
     `${metrics.n.toLocaleString("en")} test images rightly, among ${classes.length} classes. Here its weights are ` +
-    `rounded to 8 bits: ${percent(rounding.accuracy)}.`;
+    `rounded, to be small: ${percent(rounding.accuracy)}.`;
 }
 
 guarded(start)();

@@ -21,7 +21,7 @@ export const areaOf = ({ output_shape: [, height = 1, width = 1] }) => height * 
 export function imageBlock({ size, channels }) {
   const shape = [channels, size, size];
   return /** @type {Block} */ ({
-    name: "image", kind: /** @type {any} */ ("image"), relu: false, input: "", input_shape: shape,
+    name: "image", kind: "image", relu: false, input: "", input_shape: shape,
     output_shape: shape, receptive_field: 1, receptive_field_stride: 1, receptive_field_start: 0,
     parameters: 0, macs: 0,
   });
@@ -57,7 +57,7 @@ class Card {
     this.block = block;
     this.classes = classes;
     this.actions = actions;
-    this.isLast = block.name === "fc3" || (block.kind === "fc" && !block.relu);
+    this.isLast = block.kind === "fc" && !block.relu;
     /** @type {number[]} the channels in the strip */
     this.shown = [];
     this.change = el("span", { className: "change" });
@@ -65,7 +65,7 @@ class Card {
     this.element = el(
       "article", { className: `block ${block.kind.replace(" ", "-")}`, id: `block-${block.name}` },
       el("header", {}, el("p", {}, el("h3", {}, block.name), ...describe(block)), this.change, this.#switches()),
-      el("p", { className: "facts" }, ...facts(block)),
+      el("p", { className: "facts" }, ...facts(block), summedUp(block)),
       this.strip,
     );
     const number = Math.min(NUM_MAPS, block.output_shape[0]);
@@ -124,17 +124,16 @@ class Card {
     const values = state.now[block.name];
     const area = areaOf(block);
     if (reorder || !this.shown.length) this.shown = this.#mostActive(state.base[block.name]);
-    const hasSign = block.kind === /** @type {string} */ ("image") || this.isLast ||
-      state.experiments.withoutRelu.has(block.name);
+    const hasSign = values.some((value) => value < 0);
     const largest = largestOf(values);
     this.buttons.forEach(({ button, picture, name }, k) => {
       const channel = this.shown[k];
       const map = values.subarray(channel * area, (channel + 1) * area);
       const muted = state.experiments.isMuted(block.name, channel);
       if (picture instanceof HTMLCanvasElement) {
-        if (block.kind === /** @type {string} */ ("image")) this.#paintColour(picture, state, channel);
+        if (block.kind === "image") this.#paintColour(picture, state, channel);
         else paintMap(picture, map, block.output_shape[2], largest, hasSign);
-        name.textContent = block.kind === /** @type {string} */ ("image")
+        name.textContent = block.kind === "image"
           ? (block.output_shape[0] === 1 ? "grey" : COLOURS[channel]) : String(channel);
       } else {
         const colour = (hasSign ? signed : brightness)(largest ? map[0] / largest : 0);
@@ -206,14 +205,21 @@ function describe({ kind, kernel, stride, padding, groups }) {
   }
   if (kind === "max pool") return [term("max pooling"), ` of ${window}, `, term("stride"), ` ${stride}`];
   if (kind === "fc") return [term("fully connected")];
-  if (kind === "lrn") return ["local response normalisation"];
+  if (kind === "lrn") return [term("local response normalisation")];
   return [term("normalise", "normalised")];
+}
+
+/** Of a layer that the page computes with fewer weights than it has. @param {Block} block */
+function summedUp({ kind, name, input_shape, output_shape: [units], macs }) {
+  const inputs = input_shape.reduce((product, side) => product * side, 1);
+  if (kind !== "fc" || inputs * units === macs) return "";
+  return ` · computed here with ${grouped(inputs * units)} weights, which are sums of ${name}'s`;
 }
 
 /** @param {Block} block */
 function facts({ kind, output_shape, parameters, macs, receptive_field: field }) {
   const shape = times(output_shape);
-  if (kind === /** @type {string} */ ("image")) return [`${shape} values`];
+  if (kind === "image") return [`${shape} values`];
   const parts = [output_shape.length === 3 ? `${shape} values` : `${shape} `];
   if (output_shape.length === 1) parts.push(/** @type {any} */ (term("unit", "units")));
   if (parameters) parts.push(` · ${grouped(parameters)} `, /** @type {any} */ (term("parameter", "parameters")));

@@ -115,6 +115,7 @@ function noisy(pixels, deviation) {
     Math.min(Math.max(Math.round(value + deviation * normal()), 0), 255));
 }
 
+const OVERLAY = 384; // pixels of a side, about: enough for a sharp line
 const SQUARE = 4; // a hidden square's side is the picture's, divided by this
 
 /**
@@ -146,6 +147,7 @@ export class PictureView {
       place.addEventListener(kind, () => this.#release());
     }
     place.addEventListener("keydown", (event) => this.#key(event));
+    for (const kind of ["focus", "blur"]) place.addEventListener(kind, () => this.drawOverlay());
     this.place = place;
     /** @type {[number, number] | undefined} where the pointer was, while it is down */
     this.last = undefined;
@@ -175,7 +177,7 @@ export class PictureView {
 
   /** @param {PointerEvent} event */
   #press(event) {
-    if (this.mode === "look") return;
+    if (this.mode === "look" || !event.isPrimary || event.button !== 0) return;
     event.preventDefault();
     this.place.setPointerCapture(event.pointerId);
     const [x, y] = this.#at(event);
@@ -185,7 +187,7 @@ export class PictureView {
 
   /** @param {PointerEvent} event */
   #move(event) {
-    if (!this.last) return;
+    if (!this.last || !event.isPrimary) return;
     const [x, y] = this.#at(event);
     const [fromX, fromY] = this.last;
     const steps = this.mode === "draw" ? Math.max(1, Math.ceil(Math.hypot(x - fromX, y - fromY))) : 1;
@@ -256,7 +258,7 @@ export class PictureView {
   }
 
   drawOverlay() {
-    const scale = 12; // of the overlay's pixels to the picture's
+    const scale = Math.max(1, Math.round(OVERLAY / this.picture.size));
     const { overlay, picture, field } = this;
     if (overlay.width !== picture.size * scale) {
       overlay.width = overlay.height = picture.size * scale;
@@ -266,7 +268,7 @@ export class PictureView {
     const box = (/** @type {number} */ left, /** @type {number} */ top, /** @type {number} */ side) => {
       for (const [colour, width] of /** @type {[string, number][]} */ ([["#000", 7], ["#fff", 3]])) {
         context.strokeStyle = colour;
-        context.lineWidth = (width * picture.size) / 32;
+        context.lineWidth = (width * overlay.width) / OVERLAY;
         context.strokeRect(left * scale, top * scale, side * scale, side * scale);
       }
     };

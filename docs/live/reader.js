@@ -13,7 +13,9 @@ export class Reader {
       run.about.samples.map(async (/** @type {any} */ { file, label, probabilities }) => {
         const bytes = await fetchBytes(new URL(file, run.base));
         const image = new File([bytes], file, { type: "image/png" });
-        return { image, label, probabilities, pixels: await prepare(image, run.about.preprocessing) };
+        const { preprocessing } = run.about; // a sample has been cropped
+        const pixels = await prepare(image, { ...preprocessing, resize: preprocessing.crop });
+        return { image, label, probabilities, pixels };
       }),
     ));
     this.samples.catch(() => {}); // who awaits it gets the error
@@ -90,7 +92,8 @@ export class Reader {
     for (const button of byId("tools").querySelectorAll("[data-shift]")) {
       const [right, down] = button.dataset.shift.split(",").map(Number);
       button.addEventListener("click", () => {
-        const limit = (/** @type {number} */ at) => Math.min(Math.max(at, -run.size / 4), run.size / 4);
+        const most = Math.floor(run.size / 4);
+        const limit = (/** @type {number} */ at) => Math.min(Math.max(at, -most), most);
         const moved = picture.experiments;
         Object.assign(moved, { right: limit(moved.right + right), down: limit(moved.down + down) });
         live.refresh(true);

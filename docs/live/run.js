@@ -3,7 +3,7 @@
 /**
  * @typedef {object} Block a row of the network: a layer with its ReLU, a pooling, or a normalisation
  * @property {string} name
- * @property {"conv" | "fc" | "max pool" | "lrn"} kind
+ * @property {"conv" | "fc" | "max pool" | "lrn" | "image"} kind the last: the normalised picture
  * @property {boolean} relu whether a ReLU follows
  * @property {string} input the block whose output it takes, or "image"
  * @property {number[]} input_shape
@@ -31,8 +31,8 @@ export async function fetchBytes(url) {
   });
   if (!response.ok) throw new Error(`${name} was refused by the server (${response.status})`);
   const bytes = await response.arrayBuffer();
-  const [first, second] = new Uint8Array(bytes, 0, 2);
-  if (first !== 0x1f || second !== 0x8b) return bytes;
+  const [first, second, method] = new Uint8Array(bytes, 0, Math.min(3, bytes.byteLength));
+  if (!url.pathname.endsWith(".gz") || first !== 0x1f || second !== 0x8b || method !== 8) return bytes;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
 }

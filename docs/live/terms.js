@@ -1,4 +1,4 @@
-// The field's terms, each with its meaning in a line, shown on hover and on focus.
+// The field's terms, each with its meaning in a line.
 import { el } from "./dom.js";
 
 /** @type {Record<string, string>} */
@@ -13,14 +13,14 @@ const MEANINGS = {
   "feature map": "A channel's outputs at all places of the picture: where the filter found what it looks for.",
   filter: "The learned weights of a channel, as large as its window. Also called a kernel.",
   "fully connected": "Each unit takes a weighted sum of all values of the layer before.",
-  "global response": "The mean of a map over all of its places.",
   logit: "A class's score, before softmax turns all scores into probabilities.",
   "max pooling": "Each output is the largest value of a small window of one map.",
   MFLOP: "A million floating-point operations; a multiplication and an addition are two.",
   mute: "Set all outputs of a channel to 0, as if the network did not have it.",
-  "nearest neighbour": "Of the training images, the one whose activations in fc2 differ least from this picture's.",
+  "local response normalisation": "Each value is divided by what its neighbours in other channels sum up to; of the 2012 paper, and no longer used.",
+  "nearest neighbour": "Of the training images, the one whose activations in the last hidden layer differ least from this picture's.",
   normalise: "Subtract the mean of the training images from a pixel, and divide by their standard deviation.",
-  occlusion: "A grey square hides part of the picture; how far the probability falls says how much that part mattered.",
+  occlusion: "A square of the mean colour hides part of the picture; how far the probability falls says how much that part mattered.",
   padding: "Zeros around the input, so that the window can stand at its edge.",
   parameter: "A learned number: a weight or a bias.",
   "receptive field": "The part of the picture that a unit depends on. Nothing outside of it can change the unit.",
@@ -63,5 +63,6 @@ export function explainTerms() {
     Object.assign(note.style, { left: `${Math.max(8, left)}px`, top: `${top}px` });
   };
   for (const kind of ["pointerover", "click"]) document.addEventListener(kind, show);
+  addEventListener("keydown", ({ key }) => { if (key === "Escape") note.hidden = true; });
   addEventListener("scroll", () => { note.hidden = true; }, { capture: true, passive: true });
 }

@@ -25,13 +25,15 @@ export class TrainingView {
     this.curves = document.createElementNS(NAMESPACE, "svg");
     place.replaceChildren(
       el("h2", { id: "training-title" }, "5. How it got there: training, backwards"),
-      el("p", {}, "Pull the slider to the left to undo the training: epoch 0 is before the first step. The curves say how ",
+      el("p", {}, "Pull the slider to the left to undo the training", this.hasFilters && ": epoch 0 is before the first step",
+        ". The curves say how ",
         "many images the network named rightly after each ", term("epoch"), "."),
       el("div", { className: "controls wide" }, el("label", { htmlFor: "epoch" }, "Epoch"), this.slider, this.text),
       el("div", { className: "two" }, el("div", {},
         el("h3", {}, `The ${number || run.shape("conv1.scale")[0]} filters of conv1`),
         this.hasFilters ? this.filters
-          : el("p", {}, "This run kept no filters (train.filter_snapshots was 0, or conv1 was frozen).")),
+          : el("p", {}, "This run kept no filters: train.filter_snapshots was 0, conv1 was frozen, or the run is an old one."),
+        this.hasFilters && el("p", { className: "small muted" }, "Each filter is shown at its own full contrast: grey is 0.")),
       el("div", {}, el("h3", {}, "Accuracy"), this.curves,
         el("p", { className: "small muted" }, el("i", { className: "key validation" }), " validation images, ",
           el("i", { className: "key train" }), " training images (as they are augmented)"))),

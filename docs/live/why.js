@@ -50,7 +50,10 @@ export class WhyView {
   /** @param {State} state @param {boolean} isDone */
   render(state, isDone) {
     this.turn = (this.turn ?? 0) + 1;
-    if (!this.isStarted || !isDone) return;
+    if (!this.isStarted) return;
+    this.text.textContent = "Computing …";
+    this.map.classList.add("stale"); // of another picture
+    if (!isDone) return;
     this.#showNeighbours(state);
     this.#occlude(state, this.turn);
   }
@@ -72,7 +75,7 @@ export class WhyView {
       some.forEach((square, k) => images.set(covered(state.pixels, size, colour, square), k * state.pixels.length));
       let outputs;
       try {
-        ({ outputs } = await this.engine.run(images, some.length, switches, ["probabilities"]));
+        outputs = await this.engine.run(images, some.length, switches, ["probabilities"]);
       } catch {
         return; // the next change says what is wrong
       }
@@ -82,6 +85,7 @@ export class WhyView {
       }
     }
     this.#paint(state, falls);
+    this.map.classList.remove("stale");
     const deepest = bestOf(falls);
     const before = state.now.probabilities[best];
     this.text.textContent = `${classes[best]}: ${percent(before)}. With the square at its worst place, ` +

@@ -98,9 +98,7 @@ const ACTIONS = {
     return {};
   },
   async run({ images, number, switches, outputs }) {
-    const began = performance.now();
-    const results = await run(images, number, switches, outputs);
-    return { results, milliseconds: performance.now() - began };
+    return { results: await run(images, number, switches, outputs) };
   },
 };
 

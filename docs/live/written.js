@@ -2,6 +2,7 @@
 import { pooled, products, responseNormalised, softmax, sumsByMap } from "./arithmetic.js";
 import { el, fixed, grouped } from "./dom.js";
 import { largestOf, paintMap } from "./draw.js";
+import { unitName } from "./experiments.js";
 import { COLOURS } from "./network.js";
 import { term } from "./terms.js";
 
@@ -53,7 +54,7 @@ function weightedSum(run, block, state, unit, input, value, chooseMap, map) {
   /** @type {[string | Node, number, string?][]} */
   const rows = [
     [`the sum of ${grouped(all.weights.length)} products`, all.sum, "sum"],
-    [el("span", {}, "+ the channel's ", term("bias")), all.bias, "bias"],
+    [el("span", {}, `+ the ${unitName(block.name)}'s `, term("bias")), all.bias, "bias"],
   ];
   if (!block.relu) {
     rows.push([el("span", {}, "= the ", term("logit")), all.total, "value"]);
@@ -171,9 +172,14 @@ function inputTable(run, block, { values, weights, sum }) {
     .sort((a, b) => Math.abs(values[b] * weights[b]) - Math.abs(values[a] * weights[a]));
   const largest = order.slice(0, MOST);
   const shown = largest.reduce((total, i) => total + values[i] * weights[i], 0);
-  const name = run.block(block.input).kind === "fc" ? "unit" : "channel";
+  const [, height = 1, width = 1] = block.input_shape;
+  const name = (/** @type {number} */ i) => {
+    if (height * width === 1) return `${block.input} ${unitName(block.input)} ${i}`;
+    const [channel, place] = [Math.floor(i / (height * width)), i % (height * width)];
+    return `${block.input} channel ${channel}, row ${Math.floor(place / width)}, column ${place % width}`;
+  };
   const rows = largest.map((i) => el("tr", {},
-    el("th", { scope: "row" }, `${block.input} ${name} ${i}`),
+    el("th", { scope: "row" }, name(i)),
     ...[values[i], weights[i], values[i] * weights[i]].map((number) => el("td", {}, fixed(number)))));
   const rest = order.length - largest.length;
   rows.push(el("tr", {}, el("th", { scope: "row", colSpan: 3 }, `the other ${grouped(rest)} products`),
@@ -205,7 +211,7 @@ function pooling(block, state, unit, input, value) {
   const rows = Array.from({ length: side }, (_, y) => el("tr", {},
     ...Array.from({ length: side }, (_, x) => {
       const number = values[y * side + x];
-      const isTaken = !averages && number === max;
+      const isTaken = !averages && y * side + x === values.indexOf(max);
       const text = Number.isFinite(number) ? fixed(number) : "–";
       return el("td", { className: isTaken ? "taken" : "" }, text);
     })));

@@ -1,6 +1,7 @@
 // Drives the page as a reader would, in headless Chromium, and prints what it displayed as JSON.
 // node drive.mjs CHROMIUM, with the task as JSON on standard input: the page's url, the window, the
-// colour scheme, and a folder for screenshots or null. tests/live/test_page.py calls it.
+// colour scheme, a folder for screenshots or null, a query, Chromium's arguments, and whether the
+// first answer is enough. tests/live/test_page.py calls it.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -8,7 +9,8 @@ const require = createRequire(new URL("../../docs/live/package.json", import.met
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const { url, width, height = 900, scheme, screenshots, query = "", args = [] } = JSON.parse(readFileSync(0, "utf8"));
+const { url, width = 1400, height = 900, scheme, screenshots, query = "", args = [], isFirstEnough } =
+  JSON.parse(readFileSync(0, "utf8"));
 const browser = await chromium.launch({ executablePath: process.argv[2], args: ["--no-sandbox", ...args] });
 const page = await browser.newPage({ viewport: { width, height }, colorScheme: scheme, reducedMotion: "reduce" });
 const [requests, messages, violations, shots] = [[], [], [], []];
@@ -82,8 +84,9 @@ const unit = async () => {
   };
 };
 
-const results = { samples: [], units: [], drawn: null, muted: null, relu: null, pool: null, picture: null };
-try {
+const results = { samples: [], units: [] };
+
+const open = async () => {
   await page.goto(url + query);
   await page.waitForFunction(() => document.body.dataset.ready || document.body.dataset.message === "error", null, { timeout: 60_000 });
   results.message = await page.evaluate(() => document.getElementById("message").textContent);
@@ -93,7 +96,12 @@ try {
   await page.waitForFunction(() => document.body.dataset.occluded, null, { timeout: 120_000 });
   await shot("full-start");
   await audit("start");
+  results.opened = await answer();
+  results.took = await page.evaluate(() => document.getElementById("took").textContent);
+  results.limits = await page.evaluate(() => document.getElementById("limits").innerText);
+};
 
+const work = async () => {
   const samples = await page.locator("#samples button").count();
   for (let k = 0; k < samples; k++) {
     await act(() => page.evaluate(async (number) => {
@@ -178,6 +186,11 @@ try {
   await page.waitForTimeout(300);
   await shot("full-end");
   await audit("end");
+};
+
+try {
+  await open();
+  if (!isFirstEnough) await work();
   results.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 } catch (error) {
   console.error(messages.join("\n"));

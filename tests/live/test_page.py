@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from alexnet.export.blocks import without_average_pool
 from alexnet.live.build import build_live
 from alexnet.live.page import find_source
 from alexnet.live.run import LiveRun
 from alexnet.live.server import served
 from alexnet.live.tensors import dequantise
-from alexnet.network.collapse import collapse_for_inference
 from alexnet.network.inputs import normalise
 from alexnet.network.weights import ModelMetadata
 from alexnet.report.interpretability import capture_outputs
@@ -97,7 +97,7 @@ class Expected:
         self.about = json.loads((folder / "run" / "run.json").read_text())
         self.folder, self.run = folder, run
         blob = gzip.decompress((folder / "run" / "tensors.bin.gz").read_bytes())
-        self.model = collapse_for_inference(run.model).eval()
+        self.model = without_average_pool(run.model, run.metadata).eval()
         state = self.model.state_dict()
         for name in state:
             entry = self.about["tensors"][name]
@@ -113,23 +113,25 @@ class Expected:
 
     def pixels(self, number: int) -> torch.Tensor:
         file = self.folder / "run" / self.about["samples"][number]["file"]
-        return torch.from_numpy(np.array(Image.open(file))).reshape(1, 32, 32, -1)
+        size = self.run.metadata.image_size
+        return torch.from_numpy(np.array(Image.open(file))).reshape(1, size, size, -1)
 
     @torch.inference_mode()
     def outputs(self, pixels: torch.Tensor, change=lambda name, value: value):
         """By block, and the probabilities; `change` may replace a layer's output."""
-        with capture_outputs(self.model, list(OUTPUTS.values())) as captured:
+        layers = {block: layer for block, layer in OUTPUTS.items() if hasattr(self.model, layer)}
+        with capture_outputs(self.model, list(layers.values())) as captured:
             hooks = [
                 self.model.get_submodule(layer).register_forward_hook(
                     lambda module, given, value, block=block: change(block, value)
                 )
-                for block, layer in OUTPUTS.items()
+                for block, layer in layers.items()
             ]
             x = normalise(pixels, self.run.metadata.mean, self.run.metadata.std)
             logits = self.model(x)
             for hook in hooks:
                 hook.remove()
-        outputs = {block: captured[layer][0] for block, layer in OUTPUTS.items()}
+        outputs = {block: captured[layer][0] for block, layer in layers.items()}
         return outputs | {"image": x[0], "probabilities": logits.softmax(dim=1)[0]}
 
 
@@ -268,8 +270,8 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
         ), name
         before, after = (each["fc2"] for each in (outputs, changed))
         share = 100 * float((after - before).norm() / before.norm())
-        assert results[name]["changes"]["fc2"] == f"changed by {share:.1f} %", name
-        assert results[name]["changes"]["conv1"] == "changed by 0.0 %"
+        assert results[name]["changes"]["fc2"] == f"changed by {share:.1f}\u00a0%", name
+        assert results[name]["changes"]["conv1"] == "changed by 0.0\u00a0%"
     relu = expected.model.relu3
     expected.model.relu3 = torch.nn.Identity()
     without = expected.outputs(pixels)["probabilities"]
@@ -294,3 +296,48 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
     assert drawn[0] != drawn[1] != drawn[2]
     assert results["drawn"]["truth"] is None
     assert results["epoch"] == "0: before the first step"
+
+
+def test_on_a_gpu(live_run, tmp_path):
+    """Chromium's software GPU, which the page takes only if it is asked to."""
+    run = of_channels(live_run, 3)
+    build_live(tmp_path / "live", run, find_source())
+    gpu = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    seen = use(tmp_path / "live", query="?device=gpu", args=gpu, isFirstEnough=True)
+    assert "GPU (WebGPU)" in seen.results["took"]
+    assert any("jspi" in url for url in seen.requests)
+    expected = Expected(tmp_path / "live", run)
+    outputs = expected.outputs(expected.pixels(0))
+    shown = probabilities(seen.results["opened"])
+    assert shown == pytest.approx(outputs["probabilities"].tolist(), abs=TOLERANCE)
+
+
+def test_a_gpu_that_fails_is_not_used(live_run, tmp_path):
+    build_live(tmp_path / "live", of_channels(live_run, 3), find_source())
+    seen = use(tmp_path / "live", query="?device=gpu", args=["--disable-gpu"], isFirstEnough=True)
+    assert "processor (WebAssembly). The GPU is not used: " in seen.results["took"]
+
+
+def test_pictures_of_224_pixels(live_run, tmp_path):
+    """The page works, and says what it cannot show."""
+    images = torch.nn.functional.interpolate(live_run.test[0].permute(0, 3, 1, 2).float(), 224)
+    images = images.round().byte().permute(0, 2, 3, 1).contiguous()
+    metadata = replace(METADATA, variant="one-weird-trick", image_size=224)
+    run = replace(
+        live_run,
+        meta=replace(live_run.meta, image_size=224),
+        model=confident_model(metadata),
+        metadata=metadata,
+        train=(images, live_run.test[1]),
+        test=(images, live_run.test[1]),
+        filter_epochs=[],
+    )
+    build_live(tmp_path / "live", run, find_source())
+    seen = use(tmp_path / "live", isFirstEnough=True)
+    assert seen.messages == seen.violations == []
+    assert "The lesson of fc1's copies is not shown" in seen.results["limits"]
+    assert "larger than 30 MB" in seen.results["limits"]
+    expected = Expected(tmp_path / "live", run)
+    outputs = expected.outputs(expected.pixels(0))
+    shown = probabilities(seen.results["opened"])
+    assert shown == pytest.approx(outputs["probabilities"].tolist(), abs=TOLERANCE)
