@@ -63,7 +63,7 @@ const unit = async () => {
     const texts = (selector) => [...inspector.querySelectorAll(selector)].map((cell) => cell.textContent);
     return {
       title: inspector.querySelector("h2").textContent,
-      where: inspector.querySelector(".maps p")?.textContent ?? "",
+      where: inspector.querySelector(".maps p.small")?.textContent ?? "",
       value: inspector.querySelector("[data-name=unit]").textContent,
       named: [...inspector.querySelectorAll(".sum [data-name]")].map((cell) => [cell.dataset.name, cell.textContent]),
       lines: [...inspector.querySelectorAll("button.line")].map((line) => [...line.children].map((part) => part.textContent)),
@@ -97,6 +97,10 @@ const open = async () => {
   await shot("full-start");
   await audit("start");
   results.opened = await answer();
+  results.why = await page.evaluate(() => ({
+    falls: document.querySelector("#why canvas").dataset.falls.split(" ").map(Number),
+    neighbours: [...document.querySelectorAll("#why figure")].map((figure) => Number(figure.dataset.image)),
+  }));
   results.took = await page.evaluate(() => document.getElementById("took").textContent);
   results.limits = await page.evaluate(() => document.getElementById("limits").innerText);
 };

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -25,10 +26,12 @@ from alexnet.live.run import LiveRun
 from alexnet.live.server import served
 from alexnet.live.tensors import dequantise
 from alexnet.network.inputs import normalise
+from alexnet.network.model import AlexNetImageNet2012
 from alexnet.network.weights import ModelMetadata
 from alexnet.report.interpretability import capture_outputs
 from tests.artifacts import METADATA, confident_model
 from tests.conftest import ROOT
+from tests.runs import narrow
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = ROOT / "docs" / "live"
@@ -39,7 +42,7 @@ pytestmark = [
 ]
 # The blocks of the page, by the layer whose output they show.
 OUTPUTS = {f"conv{k}": f"relu{k}" for k in range(1, 6)} | {"fc1": "relu6", "fc2": "relu7"}
-OUTPUTS |= {name: name for name in ("pool2", "pool5", "fc3")}
+OUTPUTS |= {name: name for name in ("lrn1", "pool1", "lrn2", "pool2", "pool5", "fc3")}
 TOLERANCE = 1e-3
 
 
@@ -54,6 +57,26 @@ def test_types():
     command = ["node_modules/.bin/tsc", "--project", "jsconfig.json"]
     done = subprocess.run(command, cwd=PAGE, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
+
+
+def of_2012(run: LiveRun) -> LiveRun:
+    """The run with the 2012 paper's network, a 16th as wide: LRN, groups, maps before fc1."""
+    metadata = replace(METADATA, variant="imagenet-2012", image_size=227)
+    torch.manual_seed(0)
+    model = narrow(variant=AlexNetImageNet2012).eval()
+    with torch.no_grad():
+        model.fc3.weight.normal_(std=0.1)
+    images = F.interpolate(run.test[0].permute(0, 3, 1, 2).float(), 227).round().byte()
+    split = images.permute(0, 2, 3, 1).contiguous(), run.test[1]
+    return replace(
+        run,
+        meta=replace(run.meta, image_size=256),
+        model=model,
+        metadata=metadata,
+        train=split,
+        test=split,
+        filter_epochs=[],
+    )
 
 
 def of_channels(run: LiveRun, channels: int) -> LiveRun:
@@ -159,6 +182,10 @@ def check_unit(seen: dict, expected: Expected, outputs: dict) -> None:
         near(seen["named"]["mean"], window.mean())
         assert seen["window"] == pytest.approx(window.flatten().tolist(), abs=TOLERANCE)
         return
+    if layer["kind"] == "lrn":
+        near(seen["named"]["input"], x[channel, row, column])
+        near(seen["named"]["divisor"], x[channel, row, column] / value)
+        return
     weight = expected.model.get_parameter(f"{block}.weight").detach()[channel]
     bias = expected.model.get_parameter(f"{block}.bias").detach()[channel]
     near(seen["named"]["bias"], bias)
@@ -168,14 +195,18 @@ def check_unit(seen: dict, expected: Expected, outputs: dict) -> None:
         largest = products.abs().argsort(descending=True)[:6]
         *shown, (_, rest) = seen["inputs"]
         for (text, a, b, product), i in zip(shown, largest.tolist(), strict=True):
-            assert text.endswith(f" {i}")
+            height, width = ([*layer["input_shape"], 1, 1])[1:3]
+            place = f", row {i % (height * width) // width}, column {i % width}"
+            source = i // (height * width)
+            assert text.endswith(f" {source}{place}" if height * width > 1 else f" {source}")
             near(a, x.flatten()[i])
             near(b, weight[i])
             near(product, products[i])
         near(rest, products.sum() - products[largest].sum())
     else:
         k, s, p = layer["kernel"], layer["stride"], layer["padding"]
-        padded = F.pad(x, (p, p, p, p))
+        first = channel * layer["groups"] // layer["output_shape"][0] * len(weight)
+        padded = F.pad(x[first : first + len(weight)], (p, p, p, p))
         window = padded[:, row * s : row * s + k, column * s : column * s + k]
         sums = (window * weight).sum(dim=(1, 2))
         near(seen["named"]["sum"], sums.sum())
@@ -186,6 +217,7 @@ def check_unit(seen: dict, expected: Expected, outputs: dict) -> None:
             colours.index(text) if text in colours else int(text.split()[-1])
             for text, _ in seen["lines"]
         ]
+        maps = [number - first for number in maps]
         assert [number for _, number in seen["lines"]] == pytest.approx(
             sums[maps].tolist(), abs=TOLERANCE
         )
@@ -202,15 +234,47 @@ def check_unit(seen: dict, expected: Expected, outputs: dict) -> None:
         near(seen["named"]["probability"], outputs["probabilities"][channel])
 
 
+def mean_colour(run: LiveRun) -> torch.Tensor:
+    return (torch.tensor(run.metadata.mean, dtype=torch.float64) * 255 + 0.5).floor().byte()
+
+
+def check_why(seen: dict, expected: Expected, outputs: dict) -> None:
+    """The occlusion of the first sample, and its neighbours among all images of the gallery."""
+    run, size = expected.run, expected.run.metadata.image_size
+    side = round(size / 4)
+    mean = mean_colour(run)
+    best = int(outputs["probabilities"].argmax())
+    starts = [int(np.floor(k * size / 8 - side / 2 + 0.5)) for k in range(9)]
+    falls = []
+    for top in starts:
+        for left in starts:
+            hidden = expected.pixels(0).clone()
+            hidden[:, max(0, top) : top + side, max(0, left) : left + side] = mean
+            answer = expected.outputs(hidden)["probabilities"]
+            falls.append(float(outputs["probabilities"][best] - answer[best]))
+    assert seen["falls"] == pytest.approx(falls, abs=TOLERANCE)
+    gallery = [expected.outputs(image[None])["fc2"] for image in run.train[0]]
+    distances = (torch.stack(gallery) - outputs["fc2"]).norm(dim=1)
+    nearest = distances.argsort()[:6].tolist()
+    assert len(set(seen["neighbours"]) & set(nearest)) >= 4, "48 components hold most of it"
+    assert seen["neighbours"][0] == nearest[0]
+
+
 def probabilities(answer: dict) -> list[float]:
     return [row["probability"] for row in answer["rows"]]
 
 
 @pytest.mark.parametrize(
-    ("channels", "width", "scheme"), [(3, 1400, "light"), (1, 400, "dark")], ids=["wide", "narrow"]
+    ("make", "width", "scheme"),
+    [
+        (partial(of_channels, channels=3), 1400, "light"),
+        (partial(of_channels, channels=1), 400, "dark"),
+        (of_2012, 1400, "dark"),
+    ],
+    ids=["colour", "grey", "2012"],
 )
-def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
-    run = of_channels(live_run, channels)
+def test_a_reader_at_work(live_run, tmp_path, make, width, scheme):
+    run = make(live_run)
     folder = tmp_path / "live"
     build_live(folder, run, find_source())
     seen = use(folder, width=width, scheme=scheme)
@@ -225,12 +289,16 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
     expected = Expected(folder, run)
     assert len(results["samples"]) == len(expected.about["samples"]) == 10
     for number, answer in enumerate(results["samples"]):
-        outputs = expected.outputs(expected.pixels(number))
-        assert probabilities(answer) == pytest.approx(
-            outputs["probabilities"].tolist(), abs=TOLERANCE
-        )
         assert answer["truth"] is None, "a file that is dropped has no label"
-    assert probabilities(results["clicked"]) == probabilities(results["samples"][1])
+        if run.meta.image_size == run.metadata.image_size:  # else it is enlarged and cropped again
+            outputs = expected.outputs(expected.pixels(number))
+            assert probabilities(answer) == pytest.approx(
+                outputs["probabilities"].tolist(), abs=TOLERANCE
+            )
+    outputs = expected.outputs(expected.pixels(1))
+    assert probabilities(results["clicked"]) == pytest.approx(
+        outputs["probabilities"].tolist(), abs=TOLERANCE
+    )
     label = expected.about["samples"][1]["label"]
     assert results["clicked"]["truth"].endswith(f"shows: {METADATA.classes[label]}")
     pixels = expected.pixels(0)
@@ -258,9 +326,9 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
         return value
 
     def average(block, value):
-        return F.avg_pool2d(captured["conv2"], 3, 2)[None] if block == "pool2" else value
+        return F.avg_pool2d(outputs[source], 3, 2)[None] if block == "pool2" else value
 
-    captured = outputs
+    source = next(each["input"] for each in expected.about["layers"] if each["name"] == "pool2")
     for name, changed in (
         ("muted", expected.outputs(pixels, mute)),
         ("pool", expected.outputs(pixels, average)),
@@ -282,20 +350,27 @@ def test_a_reader_at_work(live_run, tmp_path, channels, width, scheme):
     expected_answer = expected.outputs(shifted)["probabilities"].tolist()
     assert probabilities(results["shifted"]) == pytest.approx(expected_answer, abs=TOLERANCE)
     hidden = shifted.clone()
-    mean = (torch.tensor(run.metadata.mean) * 255).round().to(torch.uint8)
-    hidden[:, 12:20, 12:20] = mean
+    mean = mean_colour(run)
+    size = run.metadata.image_size
+    side = round(size / 4)
+    start = (size - side) // 2
+    hidden[:, start : start + side, start : start + side] = mean
     expected_answer = expected.outputs(hidden)["probabilities"].tolist()
     assert probabilities(results["hidden"]) == pytest.approx(expected_answer, abs=TOLERANCE)
     assert len(results["noise"]["experiments"]) == 3
     assert results["undone"]["experiments"] == []
-    assert probabilities(results["undone"]) == probabilities(results["samples"][0])
+    assert probabilities(results["undone"]) == probabilities(results["opened"])
+
+    check_why(results["why"], expected, outputs)
 
     # Drawing changes the answer, by the pointer and by the keyboard.
     drawn = [probabilities(each) for each in (results["drawn"]["blank"], results["drawn"])]
     drawn.append(probabilities(results["byKeyboard"]))
     assert drawn[0] != drawn[1] != drawn[2]
     assert results["drawn"]["truth"] is None
-    assert results["epoch"] == "0: before the first step"
+    assert results["epoch"] == (
+        "0: before the first step" if run.filter_epochs else results["epoch"]
+    )
 
 
 def test_on_a_gpu(live_run, tmp_path):
