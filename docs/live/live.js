@@ -1,7 +1,7 @@
 // The page: a picture goes through the network at each change, and every view shows what came out.
 import { AnswerView } from "./answer.js";
 import { CopiesView } from "./copies.js";
-import { byId, el, guarded, percent, showMessage } from "./dom.js";
+import { byId, grouped, guarded, percent, showMessage } from "./dom.js";
 import { DEVICES, Engine } from "./engine.js";
 import { Experiments } from "./experiments.js";
 import { Inspector } from "./inspector.js";
@@ -253,9 +253,9 @@ async function start() {
 function describe({ about, classes }) {
   const { metrics, rounding } = about;
   byId("about").textContent =
-    `This is AlexNet (${about.variant}), trained on ${about.data}: it names ${percent(metrics.accuracy)} of ` +
-    `${metrics.n.toLocaleString("en")} test images rightly, among ${classes.length} classes. Here its weights are ` +
-    `rounded, to be small: ${percent(rounding.accuracy)}.`;
+    `This is AlexNet (${about.variant}), trained on ${about.data}, with ${classes.length} classes. It gives ` +
+    `${percent(metrics.accuracy)} of ${grouped(metrics.n)} test images the right label; with the rounded weights ` +
+    `that this page loads, ${percent(rounding.accuracy)}.`;
 }
 
 guarded(start)();

@@ -27,7 +27,7 @@ export class TrainingView {
       el("h2", { id: "training-title" }, "5. How it got there: training, backwards"),
       el("p", {}, "Pull the slider to the left to undo the training", this.hasFilters && ": epoch 0 is before the first step",
         ". The curves say how ",
-        "many images the network named rightly after each ", term("epoch"), "."),
+        "many images got the right label after each ", term("epoch"), "."),
       el("div", { className: "controls wide" }, el("label", { htmlFor: "epoch" }, "Epoch"), this.slider, this.text),
       el("div", { className: "two" }, el("div", {},
         el("h3", {}, `The ${number || run.shape("conv1.scale")[0]} filters of conv1`),
