@@ -10,7 +10,7 @@ export class AnswerView {
     this.rows = Array.from({ length: Math.min(classes.length, MOST) }, () => {
       const [name, value] = [el("span"), el("span", { className: "value" })];
       const [filled, mark] = [el("b"), el("s")];
-      const row = el("li", {}, name, value, el("i", {}, filled, mark));
+      const row = el("li", {}, name, el("i", {}, filled, mark), value);
       return { row, name, value, filled, mark };
     });
     byId("classes").replaceChildren(...this.rows.map(({ row }) => row));
@@ -49,7 +49,7 @@ export class AnswerView {
     if (label !== null) {
       const right = label === best;
       truth.className = right ? "small right" : "small wrong";
-      truth.textContent = `${right ? "✓ Right" : "✗ Wrong"}: the test image shows: ${this.classes[label]}`;
+      truth.textContent = `${right ? "✓ Right" : "✗ Wrong"}: the test image shows ${this.classes[label]}`;
     }
   }
 }

@@ -27,8 +27,9 @@ export class CopiesView {
       paintMap(weights, array, width, largestOf(array), true);
       paintMap(values, new Float32Array(number).fill(0.75), width, 1);
       paintMap(single, new Float32Array([0.75]), 1, 1);
-      sum.replaceChildren("x·w₁ + x·w₂ + … + x·w", el("sub", {}, String(number)), ` = x·(w₁ + … + w`,
-        el("sub", {}, String(number)), `) = x · ${fixed(example.sum)}`);
+      const w = (/** @type {number} */ k) => [" w", el("sub", {}, String(k))];
+      sum.replaceChildren("x ·", ...w(1), " + x ·", ...w(2), " + … + x ·", ...w(number), " = x · (", ...w(1), " + … +", ...w(number),
+        ` ) = x · ${fixed(example.sum)}`);
       list.textContent = example.weights.map((/** @type {number} */ weight) => fixed(weight)).join("  ");
     };
     choice.addEventListener("change", render);

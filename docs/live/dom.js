@@ -55,7 +55,12 @@ export function guarded(action) {
   return (/** @type {A} */ ...args) =>
     Promise.resolve()
       .then(() => action(...args))
-      .catch((error) => showMessage(`${error.message}.`, "error"));
+      .catch((error) => showError(error));
+}
+
+/** @param {unknown} error */
+export function showError(error) {
+  showMessage(`${String(/** @type {any} */ (error)?.message ?? error).replace(/\.+$/, "")}.`, "error");
 }
 
 /** @param {string} text @param {"" | "loading" | "error"} state */

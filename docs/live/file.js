@@ -1,3 +1,11 @@
+// What is said where no module runs: a plain script still does.
+addEventListener("error", ({ target }) => {
+  if (!(target instanceof HTMLScriptElement)) return;
+  document.body.dataset.message = "error";
+  const message = /** @type {HTMLElement} */ (document.getElementById("message"));
+  message.textContent = "A part of this page did not arrive: reload it.";
+}, true);
+
 // A page that was opened as a file may load no modules; a plain script still can say so.
 if (location.protocol === "file:") {
   addEventListener("DOMContentLoaded", () => {

@@ -27,6 +27,7 @@ export class Inspector {
     this.blockOf = blockOf;
     this.actions = actions;
     this.gallery = gallery;
+    this.body = el("div");
     this.shown = "";
     /** @type {number | null} the map of the window */
     this.map = null;
@@ -37,6 +38,7 @@ export class Inspector {
     const unit = state.selection;
     const block = this.blockOf(unit.block);
     const key = `${unit.block} ${unit.channel}`;
+    this.unit = unit;
     if (key !== this.shown) {
       this.shown = key;
       this.map = null;
@@ -49,16 +51,14 @@ export class Inspector {
   /** What stays as long as the same map is chosen. @param {Block} block @param {Unit} unit */
   #build(block, { channel }) {
     const { run } = this;
+    if (this.title?.dataset.block !== block.name) this.#buildHeader(block);
     const name = this.#nameOf(block, channel);
     this.value = el("strong", { dataset: { name: "unit" } });
-    this.mute = el("button", { type: "button", className: "toggle" }, "Mute");
-    this.mute.addEventListener("click", () => this.actions.mute(block.name, channel));
-    this.mute.hidden = !block.relu;
     this.arithmetic = el("div", { className: "arithmetic" });
-    this.mute.setAttribute("aria-label", `Mute ${block.name} ${name}`);
-    this.title = el("h2", { tabIndex: -1 }, `${block.name}: ${name}`);
-    this.place.replaceChildren(
-      el("header", {}, this.title, this.#chooser(block, channel), this.mute),
+    this.mute?.setAttribute("aria-label", `Mute ${block.name} ${name}`);
+    /** @type {HTMLElement} */ (this.title).textContent = `${block.name}: ${name}`;
+    if (this.field) this.field.value = String(channel);
+    this.body.replaceChildren(
       ...(isSpatial(block) ? [this.#mapPart(block, channel)] : []),
       ...(run.has(`${block.name}.patches`) ? this.#patchPart(block, channel) : []),
       el("h3", {}, isSpatial(block) ? "This unit's arithmetic" : "Its arithmetic"),
@@ -68,18 +68,29 @@ export class Inspector {
     );
   }
 
-  /** Any channel, by its number. @param {Block} block @param {number} channel */
-  #chooser(block, channel) {
+  /** The title and the controls: they stay, with the focus on them, while the channel changes.
+   * @param {Block} block */
+  #buildHeader(block) {
+    this.title = el("h2", { tabIndex: -1, dataset: { block: block.name } });
+    this.field = this.#chooser(block);
+    this.mute = el("button", { type: "button", className: "toggle" }, "Mute");
+    this.mute.addEventListener("click", () => this.actions.mute(block.name, this.unit?.channel ?? 0));
+    this.mute.hidden = !block.relu;
+    this.place.replaceChildren(el("header", {}, this.title, this.field, this.mute), this.body);
+  }
+
+  /** Any channel, by its number. @param {Block} block */
+  #chooser(block) {
     const last = block.output_shape[0] - 1;
     if (block.name === "image" || (block.kind === "fc" && !block.relu)) return null;
     const field = el("input", {
-      type: "number", min: "0", max: String(last), value: String(channel), title: `Any ${unitName(block.name)}, 0 to ${last}`,
+      type: "number", min: "0", max: String(last), title: `Any ${unitName(block.name)}, 0 to ${last}`,
       "aria-label": `Number of the ${unitName(block.name)}, 0 to ${last}`,
     });
     field.addEventListener("change", () => {
-      const wanted = Math.min(Math.max(Math.round(Number(field.value)), 0), last);
-      this.actions.select({ block: block.name, channel: wanted });
-      /** @type {HTMLElement | null} */ (this.place.querySelector("input[type=number]"))?.focus();
+      const wanted = Math.min(Math.max(Math.round(field.valueAsNumber), 0), last);
+      if (Number.isFinite(wanted)) this.actions.select({ block: block.name, channel: wanted });
+      field.value = String(this.unit?.channel);
     });
     return field;
   }
@@ -100,7 +111,7 @@ export class Inspector {
     const spoken = el("p", { className: "hidden-text", "aria-live": "polite" });
     const box = el("div", {
       className: "large", tabIndex: 0, role: "application",
-      "aria-label": "Choose a unit: point at it, or move with the arrow keys",
+      "aria-label": "Choose a unit: point at it and click to keep it, or move with the arrow keys",
     }, this.large, this.cursor);
     const choose = (/** @type {number} */ row, /** @type {number} */ column) => {
       const inside = (/** @type {number} */ at, /** @type {number} */ n) => Math.min(Math.max(at, 0), n - 1);
@@ -112,8 +123,12 @@ export class Inspector {
       const { left, top, width: w, height: h } = box.getBoundingClientRect();
       choose(Math.floor(((clientY - top) / h) * height), Math.floor(((clientX - left) / w) * width));
     };
-    box.addEventListener("pointermove", point);
-    box.addEventListener("pointerdown", point);
+    let isKept = false; // by a click: else the unit under the pointer is shown
+    box.addEventListener("pointermove", (event) => isKept || point(event));
+    box.addEventListener("pointerdown", (event) => {
+      point(event);
+      isKept = !isKept;
+    });
     box.addEventListener("keydown", (event) => {
       const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
       const step = steps[/** @type {keyof typeof steps} */ (event.key)];
@@ -131,7 +146,6 @@ export class Inspector {
 
   /** @param {Block} block @param {State} state @param {Unit} unit */
   #update(block, state, unit) {
-    this.unit = unit;
     const values = state.now[block.name];
     const value = valueOf(block, values, unit);
     /** @type {HTMLElement} */ (this.value).textContent = fixed(value);
@@ -174,7 +188,7 @@ export class Inspector {
     /** @type {HTMLElement} */ (this.where).replaceChildren(
       `Row ${row}, column ${column} of ${height} × ${width}. Its `, term("receptive field"), `, ${size}, `,
       receptiveField(block, { row, column }, this.run.size)
-        ? "is outlined in the picture."
+        ? "is outlined in the picture. Click to keep the unit, click again to move on."
         : "covers the whole picture, and what is beyond is padding.",
     );
   }

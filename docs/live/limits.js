@@ -9,7 +9,7 @@ export function showLimits(place, run) {
   const points = [
     `Its weights are those of the run, rounded to 8 bits (in the fully connected layers to 7) with a scale for each channel, so that they are small enough to load. ` +
       `Of ${grouped(rounding.num_images)} test images the rounded network gives ${percent(rounding.accuracy)} the right label, and ` +
-      `${percent(rounding.label_agreement)} the same label as the exact one. All numbers here are of the rounded network.`,
+      `${percent(rounding.label_agreement)} the same label as the exact one. All activations and answers here are of the rounded network.`,
     "Batch normalisation, which serves the training, is folded into the weights, and dropout does nothing after training: neither is shown.",
     `The strongest patches and the neighbours are sought among ${grouped(gallery.number)} training images, not all of them.`,
     "Hiding a part says what this answer depends on, and no more: a network can be right for reasons that a person would not accept.",

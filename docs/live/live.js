@@ -1,13 +1,14 @@
 // The page: a picture goes through the network at each change, and every view shows what came out.
 import { AnswerView } from "./answer.js";
+import { PictureView } from "./canvas.js";
 import { CopiesView } from "./copies.js";
-import { byId, grouped, guarded, percent, showMessage } from "./dom.js";
+import { byId, grouped, guarded, percent, showError, showMessage } from "./dom.js";
 import { DEVICES, Engine } from "./engine.js";
 import { Experiments } from "./experiments.js";
 import { Inspector } from "./inspector.js";
 import { showLimits } from "./limits.js";
 import { NetworkView, areaOf, imageBlock } from "./network.js";
-import { Picture, PictureView } from "./picture.js";
+import { Picture } from "./picture.js";
 import { Reader } from "./reader.js";
 import { Run } from "./run.js";
 import { explainTerms, listTerms } from "./terms.js";
@@ -27,7 +28,7 @@ import { WhyView } from "./why.js";
  * @property {number | null} label of the test image; null: the reader's own picture
  */
 
-const WIDE = matchMedia("(min-width: 64rem)");
+const WIDE = matchMedia("(min-width: 80rem)");
 
 class Live {
   /** @type {State | undefined} */
@@ -39,7 +40,7 @@ class Live {
   /** @type {Outputs} */
   base = {};
   isBusy = false;
-  /** @type {HTMLElement | undefined} the map that was chosen by the keyboard */
+  /** @type {HTMLElement | null | undefined} the map that was chosen by the keyboard */
   from;
   strongest = false; // choose the strongest unit of the map at the next change
 
@@ -53,16 +54,11 @@ class Live {
     this.blocks = [image, ...run.blocks];
     /** @type {Unit} */
     this.selection = { block: run.blocks[0].name, channel: -1, row: 0, column: 0 };
-    /** @type {number | null} */
-    this.label = null;
     this.milliseconds = 0;
 
     /** @type {(unit: Partial<Unit> & {block: string}, from?: HTMLElement | null) => void} */
     const select = (unit, from) => this.select(unit, from);
-    this.pictureView = new PictureView(byId("picture"), byId("bar").querySelector("canvas"), this.picture, (isDone) => {
-      if (this.pictureView.mode === "draw") this.label = null;
-      this.refresh(isDone);
-    });
+    this.pictureView = new PictureView(byId("picture"), byId("bar").querySelector("canvas"), this.picture, (isDone) => this.refresh(isDone));
     this.answer = new AnswerView(run.classes);
     this.network = new NetworkView(byId("blocks"), this.blocks, run.classes, {
       select,
@@ -76,7 +72,7 @@ class Live {
     this.why = new WhyView(byId("why"), run, engine, gallery);
     this.whatIf = new WhatIfView(this.experiments, this.picture, () => this.refresh(true));
     byId("inspector").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Escape") this.from?.focus();
+      if (event.key === "Escape" && this.from?.isConnected) this.from.focus();
     });
     WIDE.addEventListener("change", () => this.#placeInspector());
   }
@@ -96,8 +92,7 @@ class Live {
 
   /** Show another picture. @param {Uint8Array} pixels @param {number | null} label */
   show(pixels, label) {
-    this.picture.pixels = pixels;
-    this.label = label;
+    this.picture.give(pixels, label);
     return this.refresh(true);
   }
 
@@ -119,14 +114,15 @@ class Live {
         await new Promise((resolve) => { requestAnimationFrame(resolve); });
       }
     } catch (error) {
-      showMessage(`${/** @type {Error} */ (error).message}.`, "error");
+      showError(error);
     } finally {
       this.isBusy = false;
     }
   }
 
   async #compute() {
-    const { picture, engine, label } = this;
+    const { picture, engine } = this;
+    const label = picture.isDrawnOn ? null : picture.label;
     const own = picture.pixels;
     const experiments = this.experiments.copy(); // as it is now: the reader's hand goes on
     const pixels = picture.seen();
@@ -183,10 +179,8 @@ class Live {
       this.network.render(this.state, false);
     }
     this.pictureView.outline(this.inspector.render(this.state));
-    if (from) {
-      this.inspector.title?.focus();
-      this.from = from;
-    }
+    if (from) this.inspector.title?.focus();
+    if (unit.row === undefined) this.from = from;
     document.body.dataset.shown = String(Number(document.body.dataset.shown ?? 0) + 1);
   }
 

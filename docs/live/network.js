@@ -35,7 +35,7 @@ export class NetworkView {
    */
   constructor(place, blocks, classes, actions) {
     this.classes = classes;
-    this.cards = blocks.map((block) => new Card(block, classes, actions));
+    this.cards = blocks.map((block) => new Card(block, blocks[0].output_shape[1], classes, actions));
     place.replaceChildren(...this.cards.map(({ element }) => element));
   }
 
@@ -51,21 +51,21 @@ export class NetworkView {
 }
 
 class Card {
-  /** @param {Block} block @param {string[]} classes
+  /** @param {Block} block @param {number} size of the picture @param {string[]} classes
    * @param {ConstructorParameters<typeof NetworkView>[3]} actions */
-  constructor(block, classes, actions) {
+  constructor(block, size, classes, actions) {
     this.block = block;
     this.classes = classes;
     this.actions = actions;
     this.isLast = block.kind === "fc" && !block.relu;
     /** @type {number[]} the channels in the strip */
     this.shown = [];
-    this.change = el("span", { className: "change" });
+    this.change = el("span", { className: "change term" });
     this.strip = el("div", { className: "strip", role: "group", "aria-label": `Maps of ${block.name}` });
     this.element = el(
       "article", { className: `block ${block.kind.replace(" ", "-")}`, id: `block-${block.name}` },
       el("header", {}, el("p", {}, el("h3", {}, block.name), ...describe(block)), this.change, this.#switches()),
-      el("p", { className: "facts" }, ...facts(block), summedUp(block)),
+      el("p", { className: "facts" }, ...facts(block, size), summedUp(block)),
       this.strip,
     );
     const number = Math.min(NUM_MAPS, block.output_shape[0]);
@@ -79,6 +79,7 @@ class Card {
       return { button, picture, name };
     });
     if (!isSpatial(block)) this.#addGrid();
+    this.strip.classList.toggle("classes", this.isLast && number <= NUM_MAPS);
     this.strip.append(...this.buttons.map(({ button }) => button));
   }
 
@@ -124,6 +125,9 @@ class Card {
     const values = state.now[block.name];
     const area = areaOf(block);
     if (reorder || !this.shown.length) this.shown = this.#mostActive(state.base[block.name]);
+    const { selection } = state;
+    const isHidden = selection.block === block.name && !this.shown.includes(selection.channel);
+    if (isHidden) this.shown[this.shown.length - 1] = selection.channel;
     const hasSign = values.some((value) => value < 0);
     const largest = largestOf(values);
     this.buttons.forEach(({ button, picture, name }, k) => {
@@ -144,7 +148,6 @@ class Card {
       button.setAttribute("aria-label", `${block.name}, ${unitName(block.name)} ` +
         `${name.textContent}${muted ? ", muted" : ""}: ${area > 1 ? "mean " : ""}${fixed(mean, 2)}`);
       button.classList.toggle("muted-map", muted);
-      const { selection } = state;
       const isChosen = selection.block === block.name && selection.channel === channel;
       button.setAttribute("aria-pressed", String(isChosen));
     });
@@ -159,6 +162,7 @@ class Card {
     this.pool?.setAttribute("aria-pressed", String(state.experiments.averaging.has(block.name)));
     const change = state.hasExperiments ? relativeChange(state.base[block.name], values) : 0;
     this.change.textContent = state.hasExperiments ? `changed by ${percent(change)}` : "";
+    this.change.dataset.term = "change";
     this.change.classList.toggle("none", change < 0.0005);
   }
 
@@ -216,14 +220,15 @@ function summedUp({ kind, name, input_shape, output_shape: [units], macs }) {
   return ` · computed here with ${grouped(inputs * units)} weights, which are sums of ${name}'s`;
 }
 
-/** @param {Block} block */
-function facts({ kind, output_shape, parameters, macs, receptive_field: field }) {
+/** @param {Block} block @param {number} size of the picture */
+function facts({ kind, output_shape, parameters, macs, receptive_field: field }, size) {
   const shape = times(output_shape);
   if (kind === "image") return [`${shape} values`];
   const parts = [output_shape.length === 3 ? `${shape} values` : `${shape} `];
   if (output_shape.length === 1) parts.push(/** @type {any} */ (term("unit", "units")));
   if (parameters) parts.push(` · ${grouped(parameters)} `, /** @type {any} */ (term("parameter", "parameters")));
   if (macs) parts.push(` · `, /** @type {any} */ (term("MFLOP", megaflops(2 * macs))));
-  parts.push(" · ", /** @type {any} */ (term("receptive field")), field === null ? ": all of the picture" : ` ${field} × ${field}`);
+  parts.push(" · ", /** @type {any} */ (term("receptive field")), field === null ? ": all of the picture"
+    : ` ${field} × ${field}${field > size ? ", with padding beyond the picture" : ""}`);
   return parts;
 }

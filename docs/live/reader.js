@@ -33,7 +33,7 @@ export class Reader {
     checkSteps(preprocessing);
     for (const sample of await this.samples) {
       const name = run.classes[sample.label];
-      const image = Object.assign(new Image(), { src: URL.createObjectURL(sample.image), alt: "" });
+      const image = Object.assign(new Image(), { src: URL.createObjectURL(sample.image), alt: "", draggable: false });
       const button = el("button", { type: "button", "aria-label": `Test image: ${name}`, title: name }, image);
       button.addEventListener("click", guarded(() => live.show(sample.pixels, sample.label)));
       byId("samples").append(button);
@@ -62,21 +62,21 @@ export class Reader {
     }
     document.addEventListener("drop", guarded(({ dataTransfer }) =>
       receive(dataTransfer, "What was dropped is not a file; save the image and drop its file")));
-    document.addEventListener("paste", guarded(({ clipboardData }) =>
-      receive(clipboardData, "The clipboard has no image")));
+    document.addEventListener("paste", guarded(({ clipboardData, target }) =>
+      target instanceof HTMLInputElement || receive(clipboardData, "The clipboard has no image")));
     byId("blank").addEventListener("click", () => {
       picture.blank();
-      live.label = null;
+      live.whatIf.settle();
       live.refresh(true);
-      byId("tools").querySelector("[value=draw]").click();
+      byId("input").querySelector("[value=draw]").click();
     });
     this.#attachModes(live, pictureView);
   }
 
-  /** @param {any} live @param {import("./picture.js").PictureView} view */
+  /** @param {any} live @param {import("./canvas.js").PictureView} view */
   #attachModes(live, view) {
     const { picture, run } = live;
-    for (const radio of byId("tools").querySelectorAll("[name=mode]")) {
+    for (const radio of byId("input").querySelectorAll("[name=mode]")) {
       radio.addEventListener("change", () => {
         view.use(radio.value);
         byId("brush").hidden = radio.value !== "draw";
@@ -89,7 +89,7 @@ export class Reader {
     const radius = byId("radius");
     Object.assign(radius, { max: String(run.size / 5), value: String(view.brush.radius) });
     radius.addEventListener("input", () => { view.brush.radius = Number(radius.value); });
-    for (const button of byId("tools").querySelectorAll("[data-shift]")) {
+    for (const button of byId("input").querySelectorAll("[data-shift]")) {
       const [right, down] = button.dataset.shift.split(",").map(Number);
       button.addEventListener("click", () => {
         const most = Math.floor(run.size / 4);

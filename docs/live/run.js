@@ -34,15 +34,24 @@ export async function fetchBytes(url) {
   const [first, second, method] = new Uint8Array(bytes, 0, Math.min(3, bytes.byteLength));
   if (!url.pathname.endsWith(".gz") || first !== 0x1f || second !== 0x8b || method !== 8) return bytes;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+  return new Response(stream).arrayBuffer().catch(() => { throw damaged(url); });
 }
+
+/** @param {URL} url */
+const damaged = (url) =>
+  new Error(`${url.pathname.split("/").pop()} is damaged; build the folder anew with \`alexnet live\``);
 
 export class Run {
   /** @param {URL} base the folder of run.json */
   static async open(base) {
     const read = (/** @type {string} */ name) => fetchBytes(new URL(name, base));
     const [text, tensors] = await Promise.all([read("run.json"), read("tensors.bin.gz")]);
-    const description = JSON.parse(new TextDecoder().decode(text));
+    let description;
+    try {
+      description = JSON.parse(new TextDecoder().decode(text));
+    } catch {
+      throw damaged(new URL("run.json", base));
+    }
     if (description.schema !== SCHEMA) {
       throw new Error(`this page reads runs of schema ${SCHEMA}, and run.json has ${description.schema}; ` +
         "build the folder anew with `alexnet live`");

@@ -35,8 +35,8 @@ export class TrainingView {
           : el("p", {}, "This run kept no filters: train.filter_snapshots was 0, conv1 was frozen, or the run is an old one."),
         this.hasFilters && el("p", { className: "small muted" }, "Each filter is shown at its own full contrast: grey is 0.")),
       el("div", {}, el("h3", {}, "Accuracy"), this.curves,
-        el("p", { className: "small muted" }, el("i", { className: "key validation" }), " validation images, ",
-          el("i", { className: "key train" }), " training images (as they are augmented)"))),
+        el("p", { className: "small muted" }, el("i", { className: "key validation" }), " ", term("validation image", "validation images"), ", ",
+          el("i", { className: "key train" }), " training images, ", term("augmented"), " and so harder"))),
     );
     this.#drawCurves();
     this.render();
@@ -76,7 +76,7 @@ export class TrainingView {
       this.curves.append(node);
       return node;
     };
-    const y = (/** @type {number} */ accuracy) => 8 + (HEIGHT - 24) * (1 - accuracy);
+    const y = (/** @type {number} */ accuracy) => 14 + (HEIGHT - 30) * (1 - accuracy);
     this.curves.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
     this.curves.setAttribute("role", "img");
     const last = this.history.at(-1);
@@ -92,6 +92,6 @@ export class TrainingView {
         `${this.#x(row.epoch).toFixed(1)},${y(row[`${kind}_accuracy`]).toFixed(1)}`);
       add("polyline", { points: points.join(" "), class: `curve ${kind === "val" ? "validation" : "train"}` });
     }
-    this.marker = add("line", { y1: 8, y2: HEIGHT - 16, class: "marker" });
+    this.marker = add("line", { y1: 14, y2: HEIGHT - 16, class: "marker" });
   }
 }

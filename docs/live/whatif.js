@@ -16,22 +16,22 @@ export class WhatIfView {
     byId("reset").addEventListener("click", () => this.#end(() => {
       network.reset();
       picture.reset();
-      this.#settle();
+      this.settle();
     }));
   }
 
   /** The controls follow the picture's experiments. */
-  #settle() {
+  settle() {
     const { hidden, noise } = this.picture.experiments;
     byId("noise").value = String(noise);
-    const hide = byId("tools").querySelector("[value=hide]");
-    if (!hidden && hide.checked) byId("tools").querySelector("[value=look]").click();
+    const hide = byId("input").querySelector("[value=hide]");
+    if (!hidden && hide.checked) byId("input").querySelector("[value=look]").click();
   }
 
   /** End an experiment; the focus goes to the next one, or to the answer. @param {() => void} undo */
   #end(undo) {
     undo();
-    this.#settle();
+    this.settle();
     this.render();
     (this.list.querySelector("button") ?? byId("answer-title")).focus();
     this.onChange();
@@ -49,6 +49,7 @@ export class WhatIfView {
     return [
       { isOn: shifts.length, text: `the picture is shifted, pixels: ${shifts.join(", ")}`, undo: set({ right: 0, down: 0 }) },
       { isOn: hidden, text: "a square of the picture is hidden", undo: set({ hidden: null }) },
+      { isOn: this.picture.isDrawnOn, text: "something is drawn on the picture", undo: () => { this.picture.pixels = this.picture.given; } },
       { isOn: noise, text: `noise on each pixel, with a standard deviation of ${noise} of 255`, undo: set({ noise: 0 }) },
     ].filter(({ isOn }) => isOn);
   }

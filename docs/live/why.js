@@ -37,7 +37,7 @@ export class WhyView {
         el("div", {}, el("h3", {}, "Training images that look alike to the network"),
           this.neighbours,
           el("p", { className: "small muted" }, "The ", term("nearest neighbour", "nearest neighbours"), ` in ${layer}, among ${grouped(number)} training images. ` +
-            `Distances are between ${dimensions} principal components, which hold ${percent(variance)} of what ${layer} varies by.`))),
+            `Distances are between ${dimensions} `, term("principal component", "principal components"), `, which hold ${percent(variance)} of what ${layer} varies by.`))),
     );
   }
 
@@ -118,6 +118,7 @@ export class WhyView {
 
   /** @param {State} state */
   #showNeighbours(state) {
+    if (!this.gallery.naturalWidth) return; // the page says so
     const { run } = this;
     const { size, columns, labels, number } = run.about.gallery;
     const { layer, dimensions } = run.about.neighbours;

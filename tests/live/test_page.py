@@ -147,7 +147,7 @@ def test_a_reader_at_work(live_run, tmp_path, make, width, scheme):
         outputs["probabilities"].tolist(), abs=TOLERANCE
     )
     label = expected.about["samples"][1]["label"]
-    assert results["clicked"]["truth"].endswith(f"shows: {METADATA.classes[label]}")
+    assert results["clicked"]["truth"].endswith(f"shows {METADATA.classes[label]}")
     pixels = expected.pixels(0)
     outputs = expected.outputs(pixels)
     image, *units = results["units"]
