@@ -4,7 +4,6 @@ The network has the real sizes and random weights; the images are real digits.
 """
 
 import json
-import shutil
 import subprocess
 from dataclasses import replace
 from functools import partial
@@ -24,6 +23,7 @@ from alexnet.network.model import AlexNetImageNet2012
 from alexnet.network.weights import ModelMetadata
 from tests.artifacts import METADATA, confident_model
 from tests.conftest import ROOT
+from tests.inference.browser import CHROMIUM, NEEDS
 from tests.live.expected import (
     TOLERANCE,
     Expected,
@@ -35,13 +35,8 @@ from tests.live.expected import (
 )
 from tests.runs import narrow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGE = ROOT / "docs" / "live"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package chromium)"),
-    pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm (Debian's package npm)"),
-]
+pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module", autouse=True)
