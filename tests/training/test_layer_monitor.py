@@ -129,9 +129,9 @@ def test_a_channel_above_0_for_one_image_at_one_position_is_active():
 
 def test_a_run_without_the_monitor_trains_the_same_bytes(monkeypatch):
     params = settings(**EVERYTHING, **MUON)
-    weights, rows, layer_rows = train(seeded(dropout=0.5), params).results
+    weights, rows, layer_rows, filters = train(seeded(dropout=0.5), params).results
     monkeypatch.setattr(LayerMonitor, "record_step", lambda self, wanted: nullcontext())
     monkeypatch.setattr(LayerMonitor, "track_dead_relus", lambda self: nullcontext())
     monkeypatch.setattr(LayerMonitor, "rows", lambda self, epoch, distributed: [])
-    assert train(seeded(dropout=0.5), params).results == (weights, rows, [])
+    assert train(seeded(dropout=0.5), params).results == (weights, rows, [], filters)
     assert len(layer_rows) == 16
