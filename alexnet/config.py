@@ -166,7 +166,7 @@ class Train(Section):
 
     @property
     def normalises(self) -> bool:
-        """Whether a layer that trains has batch normalisation behind it, as all but fc3 do."""
+        """Whether a layer that trains has batch normalisation after it, as all but fc3 do."""
         return self.batch_norm == "folded" and self.freeze != "all_but_last"
 
 

@@ -10,7 +10,7 @@ caller changes what is computed:
     <block>          float32: the block's output, by its name; that of the last are the logits
     probabilities    float32 (batch, num_classes)
 
-The weights are no part of the file: they lie one behind the other in a file `weights`.
+The weights are no part of the file: they lie one after the other in a file `weights`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The blocks of a network, as people look at it: layers with what belongs to them.
 
-A block is a weighted layer with the ReLU directly behind it, a max pool or a local response
+A block is a weighted layer with the ReLU directly after it, a max pool or a local response
 normalisation. Dropout and flatten are none, and the average pool is part of fc1.
 """
 

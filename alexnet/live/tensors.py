@@ -36,7 +36,7 @@ def _by_row(scales: Floats, dimensions: int) -> Floats:
 
 
 def pack(arrays: dict[str, Array]) -> tuple[bytes, dict[str, dict[str, Any]]]:
-    """All arrays one behind the other, and by name the dtype, the shape and the first byte."""
+    """All arrays one after the other, and by name the dtype, the shape and the first byte."""
     content, table = bytearray(), {}
     for name, array in arrays.items():
         assert array.dtype.name in DTYPES, name

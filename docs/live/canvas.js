@@ -1,10 +1,10 @@
 // The picture on the page: what the network got, what is outlined on it, and the reader's hand.
 import { paintPixels } from "./draw.js";
+import { squareSide } from "./picture.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
 
 const OVERLAY = 384; // pixels of a side, about: enough for a sharp line
-const SQUARE = 4; // a hidden square's side is the picture's, divided by this
 
 /**
  * The picture's canvas, with what is drawn over it, and the reader's hand on it: drawing, moving the
@@ -48,7 +48,7 @@ export class PictureView {
     if (mode !== "look") this.place.scrollIntoView({ block: "nearest" }); // there the hand goes next
     const { picture } = this;
     if (mode === "hide" && !picture.experiments.hidden) {
-      const side = Math.max(2, Math.round(picture.size / SQUARE));
+      const side = squareSide(picture.size);
       const start = (picture.size - side) >> 1;
       picture.experiments.hidden = { top: start, left: start, side };
       this.onChange(true);

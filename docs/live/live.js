@@ -1,5 +1,5 @@
 // The page: a picture goes through the network at each change, and every view shows what came out.
-import { AnswerView } from "./answer.js";
+import { AnswerView, bestOf } from "./answer.js";
 import { PictureView } from "./canvas.js";
 import { CopiesView } from "./copies.js";
 import { byId, grouped, guarded, percent, showError, showMessage } from "./dom.js";
@@ -7,7 +7,7 @@ import { DEVICES, Engine } from "./engine.js";
 import { Experiments } from "./experiments.js";
 import { Inspector } from "./inspector.js";
 import { showLimits } from "./limits.js";
-import { NetworkView, areaOf, imageBlock } from "./network.js";
+import { NetworkView, areaOf, byActivation, imageBlock } from "./network.js";
 import { Picture } from "./picture.js";
 import { Reader } from "./reader.js";
 import { Run } from "./run.js";
@@ -42,7 +42,6 @@ class Live {
   isBusy = false;
   /** @type {HTMLElement | null | undefined} the map that was chosen by the keyboard */
   from;
-  strongest = false; // choose the strongest unit of the map at the next change
 
   /** @param {Run} run @param {Engine} engine @param {HTMLImageElement} gallery */
   constructor(run, engine, gallery) {
@@ -139,12 +138,13 @@ class Live {
     const { base } = this;
     const now = hasExperiments ? await run(pixels, experiments.switches(this.run.blocks)) : base;
     this.milliseconds = performance.now() - began;
-    if (this.selection.channel < 0) this.selection.channel = mostActive(now[this.selection.block], this.run.blocks[0]);
+    const isFirst = this.selection.channel < 0;
+    if (isFirst) [this.selection.channel] = byActivation(this.run.blocks[0], now[this.selection.block]);
     /** @type {State} */
     this.state = {
       pixels, base, now, experiments, hasExperiments, selection: this.selection, label,
     };
-    if (this.strongest) this.#takeStrongest();
+    if (isFirst) this.#takeStrongest();
   }
 
   /** @param {boolean} isDone */
@@ -185,31 +185,22 @@ class Live {
   }
 
   #takeStrongest() {
-    this.strongest = false;
     const { now, selection } = /** @type {State} */ (this.state);
     const block = this.#blockOf(selection.block);
     const [, , width = 1] = block.output_shape;
     const area = areaOf(block);
     const map = now[block.name].subarray(selection.channel * area, (selection.channel + 1) * area);
-    const best = map.indexOf(Math.max(...map));
+    const best = bestOf(map);
     Object.assign(selection, { row: Math.floor(best / width), column: best % width });
   }
 
-  /** Beside the network where there is room, else behind the chosen layer. */
+  /** Beside the network where there is room, else after the chosen layer. */
   #placeInspector() {
     const inspector = byId("inspector");
     const card = this.network.card(this.selection.block);
     if (WIDE.matches) byId("live").append(inspector);
     else card?.after(inspector);
   }
-}
-
-/** The channel of the largest sum. @param {Float32Array} values @param {import("./run.js").Block} block */
-function mostActive(values, block) {
-  const area = areaOf(block);
-  const sums = Array.from({ length: block.output_shape[0] }, (_, c) =>
-    values.subarray(c * area, (c + 1) * area).reduce((sum, value) => sum + value, 0));
-  return sums.indexOf(Math.max(...sums));
 }
 
 async function start() {
@@ -228,7 +219,6 @@ async function start() {
   byId("live").hidden = false;
   byId("bar").hidden = false;
   await reader.attach(live);
-  live.strongest = true;
   const { pixels, label } = await reader.firstSample();
   await live.show(pixels, label);
   if (!live.state) return; // the page says why

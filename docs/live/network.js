@@ -124,7 +124,12 @@ class Card {
     const { block } = this;
     const values = state.now[block.name];
     const area = areaOf(block);
-    if (reorder || !this.shown.length) this.shown = this.#mostActive(state.base[block.name]);
+    if (reorder || !this.shown.length) {
+      const { length } = this.buttons; // of few channels all, in their order
+      this.shown = block.output_shape[0] === length
+        ? this.buttons.map((_, channel) => channel)
+        : byActivation(block, state.base[block.name]).slice(0, length);
+    }
     const { selection } = state;
     const isHidden = selection.block === block.name && !this.shown.includes(selection.channel);
     if (isHidden) this.shown[this.shown.length - 1] = selection.channel;
@@ -174,21 +179,17 @@ class Card {
     return paint(canvas, size, size, (i) =>
       [0, 1, 2].map((c) => (c === channel ? state.pixels[i * 3 + c] : 0)));
   }
+}
 
-  /** The channels of the largest mean; of the last layer and of the picture, in their order.
-   * @param {Float32Array} values */
-  #mostActive(values) {
-    const [channels] = this.block.output_shape;
-    const all = Array.from({ length: channels }, (_, channel) => channel);
-    if (channels <= NUM_MAPS) return all;
-    const area = areaOf(this.block);
-    const sums = all.map((channel) => {
-      let sum = 0;
-      for (let i = channel * area; i < (channel + 1) * area; i++) sum += values[i];
-      return sum;
-    });
-    return all.sort((a, b) => sums[b] - sums[a]).slice(0, NUM_MAPS);
-  }
+/** A block's channels, that of the largest mean first. @param {Block} block @param {Float32Array} values */
+export function byActivation(block, values) {
+  const area = areaOf(block);
+  const sums = Array.from({ length: block.output_shape[0] }, (_, channel) => {
+    let sum = 0;
+    for (let i = channel * area; i < (channel + 1) * area; i++) sum += values[i];
+    return sum;
+  });
+  return sums.map((_, channel) => channel).sort((a, b) => sums[b] - sums[a]);
 }
 
 /** @param {string} text @param {() => void} action @param {string} label */

@@ -9,6 +9,9 @@
 
 const NONE = { right: 0, down: 0, hidden: null, noise: 0 };
 
+/** The side of a square that hides a part. @param {number} size of the picture */
+export const squareSide = (size) => Math.max(2, Math.round(size / 4));
+
 export class Picture {
   /** @param {number} size in pixels @param {1 | 3} channels @param {number[]} mean of pixel / 255 */
   constructor(size, channels, mean) {

@@ -2,7 +2,7 @@
 import { bestOf } from "./answer.js";
 import { largestOf, paint, signed } from "./draw.js";
 import { el, grouped, percent } from "./dom.js";
-import { covered } from "./picture.js";
+import { covered, squareSide } from "./picture.js";
 import { term } from "./terms.js";
 
 /** @typedef {import("./live.js").State} State */
@@ -21,7 +21,7 @@ export class WhyView {
     this.isStarted = false;
     const { number } = run.about.gallery;
     const { dimensions, variance, layer } = run.about.neighbours;
-    this.square = Math.max(2, Math.round(run.size / 4));
+    this.square = squareSide(run.size);
     this.map = el("canvas", { role: "img", "aria-label": "How far the probability falls where the square hides the picture" });
     this.text = el("p", {}, "");
     this.neighbours = el("div", { className: "neighbours" });

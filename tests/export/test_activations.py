@@ -155,7 +155,7 @@ def test_what_if_inputs_change_what_hooks_on_pytorchs_modules_change(tinted_digi
 
 
 def test_the_weights_belong_where_the_file_says(tmp_path, digits):
-    """Of the weights one behind the other, onnx reads each in its place."""
+    """Of the weights one after the other, onnx reads each in its place."""
     model, metadata = network_of("cifar"), metadata_of("cifar", 32)
     compact = without_average_pool(model, metadata)
     graph, weights = activation_graph(compact, metadata)
