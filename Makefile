@@ -36,6 +36,7 @@ demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute 
 repro: $(READY) ## The whole pipeline on params.yaml as it stands
 	@python -m stages.runtime.recover
 	dvc repro
+	@python -m stages.gate --check
 
 repro-container: ## The same inside one container; the machine needs an engine alone
 	$(PYTHON) -m stages.runtime.container

@@ -7,9 +7,11 @@ from typing import Any
 
 from alexnet import config
 from alexnet.cli.app import run
-from alexnet.evaluation.gate import require_passed
+from alexnet.evaluation.gate import Verdict, verdict_on
 from alexnet.evaluation.results import read_metrics
-from alexnet.files import remove_directory, sha256, write_json
+from alexnet.files import remove_directory, sha256, write_json, write_text
+from alexnet.inference.manifest import WRITTEN
+from alexnet.inference.predictor import REJECTION
 from stages import paths
 from stages.params import load, read_records
 from stages.paths import PARAMS, ParamsFile
@@ -20,14 +22,16 @@ logger = logging.getLogger("stages.export")
 def export(params: ParamsFile = PARAMS) -> None:
     """Write the model that passed the gate as ONNX and verify it against PyTorch."""
     values = load(params).export
-    digest = require_passed(paths.GATE, paths.WEIGHTS, "nothing is exported")
+    verdict = verdict_on(paths.WEIGHTS, paths.GATE)
+    if not verdict.passed:
+        return _explain_rejection(verdict)
     metrics = read_metrics(paths.METRICS).as_dict()
     del metrics["weights_sha256"]  # it is in the provenance
 
     from alexnet.data.dataset import load_meta, load_split
     from alexnet.evaluation.evaluate import read_predictions
     from alexnet.evaluation.warm_start import read_warm_start
-    from alexnet.export.bundle import WRITTEN, export_bundle
+    from alexnet.export.bundle import export_bundle
     from alexnet.export.provenance import installed_lock, provenance
     from alexnet.network.weights import load_weights
     from alexnet.training.device import configure_torch
@@ -46,7 +50,7 @@ def export(params: ParamsFile = PARAMS) -> None:
             "data_source": meta.source_sha256,
             "test_images": sha256(paths.PROCESSED / "test.safetensors"),
             "requirements": installed_lock(paths.LOCK),
-            "weights": digest,
+            "weights": verdict.weights_sha256,
             **({"pretrained": start.parent.sha256} if start else {}),
             **_calibration(values),
         },
@@ -73,7 +77,7 @@ def export(params: ParamsFile = PARAMS) -> None:
         params=values,
         warm_start=asdict(start) if start else None,
     )
-    write_json(paths.EXPORT_METRICS, results)
+    write_json(paths.EXPORT_METRICS, {"exported": True} | results)
     for row in results["precisions"].values():
         logger.info(_precision_text(row))
     logger.info(
@@ -82,6 +86,17 @@ def export(params: ParamsFile = PARAMS) -> None:
         f"{results['num_images']:,} test images, largest logit difference "
         f"{results['max_logit_difference']:.1e}"
     )
+
+
+def _explain_rejection(verdict: Verdict) -> None:
+    """Leave the reason in place of an artifact: an earlier model's would pass for this one's."""
+    remove_directory(paths.ARTIFACTS, WRITTEN.fullmatch)
+    write_text(
+        paths.ARTIFACTS / REJECTION,
+        f"The model with the weights {verdict.weights_sha256} did not pass the gate:\n{verdict}\n",
+    )
+    write_json(paths.EXPORT_METRICS, {"exported": False})
+    logger.warning(f"the model did not pass the gate: {paths.ARTIFACTS / REJECTION} in its place")
 
 
 def _calibration(values: config.Export) -> dict[str, str]:

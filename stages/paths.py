@@ -26,7 +26,7 @@ WARM_START = Path("reports/train/warm_start.json")
 HISTORY = Path("reports/train/history.csv")
 LAYERS = Path("reports/train/layers.csv")
 FILTERS = Path("reports/train/filters.safetensors")
-TIMING = Path("reports/train/timing.json")
+LIVE_METRICS = Path("reports/train/live.json")  # after each epoch
 TRAIN_METRICS = Path("reports/train/metrics.json")
 EVENTS = Path("runs")
 
@@ -37,6 +37,7 @@ EVALUATE_PARAMS = Path("reports/evaluate/params.json")
 METRICS = Path("reports/evaluate/metrics.json")
 PREDICTIONS = Path("reports/evaluate/predictions.csv")
 GATE = Path("reports/gate.json")
+SUMMARY = Path("reports/summary.json")  # of the figures that DVC compares
 
 REPEAT = Path("reports/repeat.json")
 SEED_RESULTS = Path("reports/repeat")  # of each seed, so that none is trained twice; no output

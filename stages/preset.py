@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
 
 from alexnet import config
 from alexnet.cli.app import run
@@ -47,19 +46,14 @@ def _values_of(source: Path) -> dict[str, dict[str, Any]]:
 
 def with_values(text: str, values: dict[str, dict[str, Any]]) -> str:
     """The text of a YAML file with other values, by section and key; its form stays."""
-    yaml = YAML()
+    yaml = YAML()  # which writes null as no value, as DVC does
     yaml.width = config.MAX_BYTES  # no line is folded
-    yaml.representer.add_representer(type(None), _null)
     document = yaml.load(text)
     for section, changes in values.items():
         document.setdefault(section, {}).update(changes)
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()
-
-
-def _null(representer: Any, value: None) -> ScalarNode:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 if __name__ == "__main__":

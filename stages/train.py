@@ -87,7 +87,7 @@ def _train(
 ) -> None:
     """This process's part; the main process writes the files."""
     outputs = paths.WEIGHTS.parent, paths.HISTORY.parent
-    training = trained(values, device_config, distributed, outputs, _write_history)
+    training = trained(values, device_config, distributed, outputs, _write_progress)
     with training as (trainer, checkpoints):
         if checkpoints:
             _write_results(trainer)
@@ -101,12 +101,12 @@ def trained(
     device_config: "DeviceConfig",
     distributed: "DistributedContext",
     outputs: Sequence[Path],
-    write_history: Callable[["Trainer", bool], None] = lambda trainer, sync: None,
+    write_progress: Callable[["Trainer", bool], None] = lambda trainer, sync: None,
 ) -> Iterator[tuple["Trainer", "Checkpoints | None"]]:
     """Train to the end, from the latest checkpoint if there is one; the block stores the results.
 
     Yields the trainer and, in the main process, the checkpoints, which serve until that is done.
-    outputs: folders that are written to then. write_history: called in the main process after each
+    outputs: folders that are written to then. write_progress: called in the main process after each
     epoch, with the trainer and whether to wait for the disk. Raises TrainingInterrupted on a
     signal, and OSError, before the training, if an output cannot be written.
     """
@@ -123,7 +123,7 @@ def trained(
         checkpoints = _checkpoints(values, device_config, distributed, num_steps)
     reached = "before the first step"
     try:
-        trainer = _fit(values, meta, device_config, distributed, checkpoints, write_history)
+        trainer = _fit(values, meta, device_config, distributed, checkpoints, write_progress)
         reached = "after the last step"
         yield trainer, checkpoints
     except StoppedBySignal as stopped:
@@ -141,7 +141,7 @@ def _fit(
     device_config: "DeviceConfig",
     distributed: "DistributedContext",
     checkpoints: "Checkpoints | None",
-    write_history: Callable[["Trainer", bool], None],
+    write_progress: Callable[["Trainer", bool], None],
 ) -> "Trainer":
     """Train to the end, with a line and a row of the history for each epoch."""
     import torch
@@ -175,7 +175,7 @@ def _fit(
         if not distributed.is_main_process:
             return
         try:
-            write_history(trainer, False)  # a disk may take longer than a GPU's epoch
+            write_progress(trainer, False)  # a disk may take longer than a GPU's epoch
             if events:
                 events.add(row)
         except OSError as error:  # to look at meanwhile: at the end it is written again
@@ -221,12 +221,16 @@ def _parent(values: config.Params) -> "ParentNetwork | None":
     return parent
 
 
-def _write_history(trainer: "Trainer", sync: bool) -> None:
-    from alexnet.files import write_rows
+def _write_progress(trainer: "Trainer", sync: bool) -> None:
+    """What can be looked at meanwhile: the history, and the metrics that DVC shows."""
+    from alexnet.files import write_json, write_rows
     from alexnet.training.history import Epoch, LayerEpoch
 
-    write_rows(paths.HISTORY, Epoch, trainer.state.rows, sync)
-    write_rows(paths.LAYERS, LayerEpoch, trainer.state.layer_rows, sync)
+    state = trainer.state
+    write_rows(paths.HISTORY, Epoch, state.rows, sync)
+    write_rows(paths.LAYERS, LayerEpoch, state.layer_rows, sync)
+    metrics = state.rows[-1].as_metrics(state.total_seconds + state.epoch_seconds)
+    write_json(paths.LIVE_METRICS, metrics)
 
 
 def _write_results(trainer: "Trainer") -> None:
@@ -237,13 +241,11 @@ def _write_results(trainer: "Trainer") -> None:
     from alexnet.training.filter_history import save_filters
 
     state = trainer.state
-    _write_history(trainer, sync=True)
+    _write_progress(trainer, sync=True)
     save_weights(paths.WEIGHTS, trainer.model, trainer.metadata)
     save_filters(paths.FILTERS, state.filters)
-    # Wall-clock time in a file of its own: the same weights then give the same metrics.
     metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
     write_json(paths.TRAIN_METRICS, metrics)
-    write_json(paths.TIMING, {"seconds": state.total_seconds})
     write_json(paths.WARM_START, trainer.warm_start and asdict(trainer.warm_start))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(

@@ -28,7 +28,7 @@ ROOMS = {
     "alexnet/export": BELOW_EXPORT | {"inference"},
     "alexnet/live": BELOW_EXPORT | {"inference", "report", "export"},
     "alexnet/cli": BELOW_EXPORT | {"inference", "serving", "report", "export", "live"},
-    "stages": BELOW_EXPORT | {"report", "export", "cli", "pretrained", "stages"},
+    "stages": BELOW_EXPORT | {"inference", "report", "export", "cli", "pretrained", "stages"},
     "stages/runtime": {"cli", "stages.params", "stages.paths", "training.checkpoint_store"},
 }
 

@@ -52,6 +52,11 @@ class Verdict:
         if self.passed != all(check.passed for check in self.checks):
             raise ValueError(f"passed: the checks do not give {self.passed}")
 
+    def __str__(self) -> str:
+        """The checks that have failed, or else all."""
+        failed = [check for check in self.checks if not check.passed]
+        return "; ".join(map(str, failed or self.checks))
+
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
         checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
@@ -89,12 +94,16 @@ def read_verdict(path: Path) -> Verdict:
     return read_record(path, Verdict, "run the stage gate again")
 
 
-def require_passed(path: Path, weights: Path, otherwise: str) -> str:
-    """The digest of the weights, which the gate at `path` has passed. Raises UserError if not."""
+def verdict_on(weights: Path, path: Path) -> Verdict:
+    """The verdict at `path`. Raises UserError as `read_verdict`, and if it is on other weights."""
     verdict = read_verdict(path)
-    if not verdict.passed:
-        raise UserError(f"the model did not pass the gate ({path}); {otherwise}")
-    digest = sha256(weights)
-    if verdict.weights_sha256 != digest:
+    if verdict.weights_sha256 != sha256(weights):
         raise UserError(f"{path} belongs to other weights than {weights}; run `dvc repro`")
-    return digest
+    return verdict
+
+
+def require_passed(path: Path, weights: Path, otherwise: str) -> None:
+    """Raises UserError unless the weights have passed the gate at `path`."""
+    verdict = verdict_on(weights, path)
+    if not verdict.passed:
+        raise UserError(f"the model did not pass the gate ({path}: {verdict}); {otherwise}")

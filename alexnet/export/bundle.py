@@ -1,7 +1,6 @@
 """The exported artifact: the model, its documentation, and what its receiver verifies it by."""
 
 import logging
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,7 @@ from alexnet.export.dataset_cards import DATASET_CARDS
 from alexnet.export.quantisation import AccuracyReference, write_fp16, write_int8
 from alexnet.export.samples import choose_samples, evenly_spaced, write_samples
 from alexnet.files import atomic_directory, sha256, write_json, write_text
-from alexnet.inference.manifest import (
-    ARTIFACT_FILE,
-    CHECKSUMS,
-    MANIFEST,
-    SCHEMA,
-    Tensor,
-    checksums,
-)
+from alexnet.inference.manifest import CHECKSUMS, MANIFEST, SCHEMA, WRITTEN, Tensor, checksums
 from alexnet.inference.predictor import MODEL_FILENAMES
 from alexnet.inference.triton_config import config_path, triton_config
 from alexnet.inference.verification import verify
@@ -40,8 +32,6 @@ from alexnet.network.summary import num_parameters
 from alexnet.network.weights import ModelMetadata
 
 BATCH_SIZE = 256
-# The files of an exported artifact. A signature among them is one of the artifact it lies in.
-WRITTEN = re.compile(rf"{ARTIFACT_FILE}|{MANIFEST}|{CHECKSUMS}|[^/]+\.sig")
 
 logger = logging.getLogger(__name__)
 

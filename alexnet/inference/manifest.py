@@ -6,6 +6,7 @@ measured or recorded; nobody can repeat it without the data. All else is compare
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -24,7 +25,7 @@ from alexnet.files import (
     read_small_text,
     shorten,
 )
-from alexnet.inference.predictor import MODEL_FILENAMES
+from alexnet.inference.predictor import MODEL_FILENAMES, REJECTION
 from alexnet.inference.statement import STATEMENT, Strict
 
 SCHEMA = 3
@@ -43,6 +44,8 @@ ARTIFACT_FILE = (
     r"model(\.fp16|\.int8)?\.onnx|config(\.fp16|\.int8)?\.pbtxt|labels\.json|MODEL_CARD\.md"
     r"|provenance\.intoto\.json|samples/([0-9]+\.(png|jpg)|expected(\.fp16|\.int8)?\.json)"
 )
+# What an export replaces. A signature among an artifact's files is one of the artifact it lies in.
+WRITTEN = re.compile(rf"{ARTIFACT_FILE}|{MANIFEST}|{CHECKSUMS}|{REJECTION}|[^/]+\.sig")
 FileName = Annotated[str, Field(pattern=f"^({ARTIFACT_FILE})$", max_length=255)]
 NumBytes = Annotated[int, Field(ge=0, lt=2**53)]
 Json = dict[str, JsonValue]

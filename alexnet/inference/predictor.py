@@ -33,6 +33,7 @@ from alexnet.inference.session import open_session
 
 BATCH_SIZE = 64
 # In an exported artifact, by precision.
+REJECTION = "NOT_EXPORTED.txt"  # in place of an artifact, if the model did not pass the gate
 MODEL_FILENAMES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 Pixels = Annotated[int, Field(ge=1, le=1 << 13)]
@@ -273,7 +274,9 @@ class Predictor:
 
 
 def _available(path: Path) -> str:
-    """A hint for a missing file: the precisions that the folder does have."""
+    """A hint for a missing file: the precisions that the folder does have, or why it has none."""
+    if (path / REJECTION).is_file():
+        return f"the model did not pass the gate ({path / REJECTION})"
     precisions = [name for name, file in MODEL_FILENAMES.items() if (path / file).is_file()]
     if precisions:
         return f"{path} has the precisions {', '.join(precisions)}"

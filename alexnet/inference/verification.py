@@ -28,6 +28,7 @@ from alexnet.inference.manifest import (
     read_manifest,
     read_strict,
 )
+from alexnet.inference.predictor import REJECTION
 from alexnet.inference.statement import STATEMENT, statement_of
 from alexnet.inference.triton_config import config_path, triton_config
 
@@ -94,6 +95,8 @@ def _list_files(folder: Path) -> dict[str, int]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of an exported artifact")
+    if (folder / REJECTION).is_file():
+        raise UserError(f"{folder} holds no model: it did not pass the gate ({REJECTION})")
     files: dict[str, int] = {}
     errors, folders = [], [""]
     for place in folders:  # it grows

@@ -20,6 +20,17 @@ class Epoch:
     val_loss: NotNegative
     val_accuracy: Share
 
+    def as_metrics(self, seconds: float) -> dict[str, float]:
+        """What DVC's tables show of a training of so many seconds, with the units in the names."""
+        return {
+            "epoch": self.epoch,
+            "train_loss": round(self.train_loss, 4),
+            "train_accuracy_percent": round(100 * self.train_accuracy, 2),
+            "val_loss": round(self.val_loss, 4),
+            "val_accuracy_percent": round(100 * self.val_accuracy, 2),
+            "train_seconds": round(seconds, 1),
+        }
+
 
 @dataclass(frozen=True)
 class LayerEpoch:

@@ -1,4 +1,4 @@
-"""container: one command of the project in a container; `dvc repro` by default.
+"""container: one command of the project in a container; by default, what `make repro` runs.
 
 Needs an engine, the image and Python's standard library: no package is installed here.
 """
@@ -26,6 +26,7 @@ from stages.runtime.resolve import resolve_runtime
 from stages.runtime.supervise import supervise
 
 PARAMS = Path("params.yaml")
+REPRO = "dvc repro && python -m stages.gate --check"
 KEYS = ("source", "start_from")  # that may name files of this machine, in params.yaml
 
 
@@ -52,7 +53,8 @@ def container(command: list[str]) -> int:
 def _sources(engine: Engine) -> list[str]:
     """What params.yaml names, as the image reads it. Exits with its code if it cannot."""
     text = PARAMS.read_text(errors="replace") if PARAMS.exists() else None
-    unset = (rf"(?m)^ +{key}: *(null|~) *(#|$)" for key in KEYS)  # the default
+    # null, the default, is written as no value; a list would begin in the next line.
+    unset = (rf"(?m)^ +{key}: *(null|~)? *(#.*)?$(?!(\n *(#.*)?)*\n *- )" for key in KEYS)
     if text is None or all(re.search(pattern, text) for pattern in unset):
         return []
     name = _new_name()
@@ -73,6 +75,6 @@ def _new_name() -> str:
 if __name__ == "__main__":
     guard_output()
     try:
-        sys.exit(container(sys.argv[1:] or ["dvc", "repro"]))
+        sys.exit(container(sys.argv[1:] or ["sh", "-c", REPRO]))
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -33,7 +33,7 @@ CHANGES = {
     "gate__min_accuracy": 0.5, "plot__num_mistakes": 1, "plot__num_samples": 2,
 }  # fmt: skip
 # Hold the time that something took, and so differ from run to run.
-TIMED = ("reports/profile/*", "reports/train/timing.json", "reports/report.html")
+TIMED = ("reports/profile/*", "reports/train/live.json", "reports/report.html")
 TIMED_FIGURES = ("reports/figures/costs.*",)
 
 

@@ -26,7 +26,7 @@ from tests.stages.projects import AUTHOR, ENVIRONMENT, copy_code, wait_until
 
 TRAIN = YAML(typ="safe").load(ROOT / ".github/workflows/train.yml")["jobs"]["train"]
 STEPS = [step for step in TRAIN["steps"] if "run" in step]
-PIPELINE = "Run the pipeline with its gate"
+PIPELINE = "Run the pipeline"
 IMAGE = "sha256:" + "1" * 64
 SHORT = {"train__epochs": 1, "train__precision": "fp32", "gate__min_accuracy": 0.5}
 # Their outputs persist, and DVC keeps no run-cache of such stages.

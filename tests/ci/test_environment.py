@@ -36,7 +36,7 @@ def results(project, monkeypatch):
 
 
 def lock(weights: str, timing: str) -> dict:
-    files = {"models/weights.safetensors": weights, "reports/train/timing.json": timing}
+    files = {"models/weights.safetensors": weights, "reports/train/live.json": timing}
     stages = {"train": [{"path": path, "md5": md5} for path, md5 in files.items()], "export": []}
     stages = {name: {"cmd": "true", "outs": outs} for name, outs in stages.items()}
     return {"schema": "2.0", "stages": stages}

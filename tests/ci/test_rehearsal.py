@@ -221,11 +221,11 @@ def worse(first, merged, tmp_path_factory) -> Iterator[tuple[Job, Path]]:
 
 def test_a_worse_model_fails_the_gate(worse, first):
     job, remote = worse
-    assert job.failed == PIPELINE, job.log
+    assert job.failed == "Require the gate", job.log
     assert job.ran("train")
-    assert "error: gate: accuracy 0." in job.log
+    assert "error: the model did not pass the gate (reports/gate.json: accuracy 0." in job.log
     assert "- Gate: **failed**" in job.summary
-    assert not job.ran("export")
+    assert "artifacts/NOT_EXPORTED.txt in its place" in job.log
     assert "### Push the results" not in job.log
     assert len(objects(remote)) == len(objects(first[1])), "nothing is pushed"
 

@@ -65,9 +65,7 @@ def test_two_hundred_photographs_become_an_artifact(tmp_path):
     )
     facts.write_text(text.replace(SHA256, sha256(tmp_path / "weights.pth")))
     params = project / "params.yaml"
-    params.write_text(
-        params.read_text().replace("start_source: null", "start_source: ../weights.pth")
-    )
+    params.write_text(params.read_text().replace("start_source:", "start_source: ../weights.pth"))
     # The project's own code: PYTHONPATH would name the checkout's.
     output = call(project, "bash", "-ec", REPRO, PYTHONPATH=str(project), HOME=str(tmp_path)).stdout
     assert "Running stage 'export'" in output

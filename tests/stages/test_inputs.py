@@ -8,7 +8,7 @@ from pathspec import GitIgnoreSpec
 from ruamel.yaml import YAML
 
 from alexnet.errors import UserError
-from alexnet.export.bundle import WRITTEN
+from alexnet.inference.manifest import WRITTEN
 from alexnet.inference.predictor import MODEL_FILENAMES
 from stages import inputs, params
 from stages.runtime.stage import local_sources

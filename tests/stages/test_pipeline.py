@@ -1,6 +1,8 @@
 """The whole pipeline under DVC on real digits: which stages run, which rerun, what they write."""
 
+import csv
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -61,7 +63,8 @@ def test_every_output_is_there(project):
     assert len((reports / "train/history.csv").read_text().splitlines()) == 3
     assert len((reports / "train/layers.csv").read_text().splitlines()) == 1 + 2 * 8
     assert "seconds" not in json.loads((reports / "train/metrics.json").read_text())
-    assert json.loads((reports / "train/timing.json").read_text())["seconds"] > 0
+    live = json.loads((reports / "train/live.json").read_text())
+    assert (live["epoch"], live["train_seconds"] > 0) == (2, True)
     profile = json.loads((reports / "profile/metrics.json").read_text())
     assert profile["device"].startswith("cpu (")
     rows = (reports / "profile/layers.csv").read_text().splitlines()
@@ -220,18 +223,17 @@ def test_training_again_to_the_same_bytes_reruns_nothing_after_it(project):
     assert executed(result.stdout) == []
 
 
-def test_a_model_below_the_threshold_is_not_exported(project, params):
-    before = (project / "artifacts/manifest.json").read_bytes()
+def test_a_model_below_the_threshold_is_recorded_and_not_exported(project, params):
     params.write_text(params.read_text().replace("min_accuracy: 0.2", "min_accuracy: 1.0"))
-    result = dvc(project, "repro", "export", check=False)
-    assert result.returncode != 0
-    assert "is below the threshold of 1.0000. Nothing is exported" in result.stderr
-    assert executed(result.stdout) == ["gate"]
-    assert (project / "artifacts/manifest.json").read_bytes() == before
-    alone = call(project, sys.executable, "-m", "stages.export", check=False)
-    assert alone.returncode == 1
-    assert "did not pass the gate" in alone.stderr
-    assert "Traceback" not in alone.stderr
+    result = dvc(project, "repro", "export")
+    assert "is below the threshold of 1.0000. The run is recorded, and the model" in result.stderr
+    assert executed(result.stdout) == ["gate", "export"]
+    assert os.listdir(project / "artifacts") == ["NOT_EXPORTED.txt"]
+    for command in (["stages.gate", "--check"], ["alexnet.cli.main", "verify", "artifacts"]):
+        alone = call(project, sys.executable, "-m", *command, check=False)
+        assert alone.returncode == 1
+        assert "did not pass the gate" in alone.stderr
+        assert "Traceback" not in alone.stderr
     params.write_text(params.read_text().replace("min_accuracy: 1.0", "min_accuracy: 0.2"))
     dvc(project, "repro")
 
@@ -239,7 +241,7 @@ def test_a_model_below_the_threshold_is_not_exported(project, params):
 def test_dvc_shows_plots_and_metrics(project):
     metrics = json.loads(dvc(project, "metrics", "show", "--json").stdout)
     files = metrics[""]["data"]
-    assert "accuracy" in files["reports/evaluate/metrics.json"]["data"]
+    assert "test_accuracy_percent" in files["reports/summary.json"]["data"]
     dvc(project, "metrics", "diff")
     dvc(project, "plots", "show", "--out", "plots")
     page = (project / "plots/index.html").read_text()
@@ -248,11 +250,15 @@ def test_dvc_shows_plots_and_metrics(project):
     shutil.rmtree(project / "plots")
 
 
-def test_an_experiment_leaves_the_workspace_as_it_was(project):
-    """In a folder of its own; `--temp` also keeps it out of the other tests' way."""
+def test_an_experiment_below_the_threshold_is_recorded_in_a_narrow_table(project):
+    """In a folder of its own: `--temp` leaves the workspace as it was, and to the other tests."""
     commit(project)
-    result = dvc(project, "exp", "run", "--temp", "-S", "train.epochs=1", "train")
+    changes = ["-S", "train.epochs=1", "-S", "gate.min_accuracy=1.0"]
+    result = dvc(project, "exp", "run", "--temp", "--name=short", *changes)
     assert "Ran experiment" in result.stdout
-    table = json.loads(dvc(project, "exp", "show", "--json").stdout)
-    assert "train" in json.dumps(table)
     assert "epochs: 2" in (project / "params.yaml").read_text()
+    table = dvc(project, "exp", "show", "--only-changed", "--csv").stdout
+    rows = {row["rev"]: row for row in csv.DictReader(table.splitlines())}
+    assert len(rows["short"]) < 20
+    names = ("train.epochs", "gate.min_accuracy", "epoch", "gate_passed")
+    assert [rows["short"][name] for name in names] == ["1", "1.0", "1", "False"]

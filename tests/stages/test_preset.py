@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 import pytest
+from dvc.utils.serialize._yaml import dumps_yaml, parse_yaml_for_update
 from ruamel.yaml import YAML
 
 from alexnet import config
@@ -39,12 +40,21 @@ def test_each_line_that_changes_is_a_value_of_the_preset(name, project):
         for line in difflib.ndiff(before.splitlines(), after.splitlines())
         if line[0] == "+"
     ]
-    expected = {f"   {key}: {'null' if value is None else value}" for key, value in differing}
+    expected = {
+        f"   {key}:" + (f" {value}" if value is not None else "") for key, value in differing
+    }
     assert set(changed) == expected
 
 
+@pytest.mark.parametrize("file", ["params.yaml", "demo/params.yaml"])
+def test_an_experiment_keeps_the_form_of_the_file(file):
+    """`dvc exp run -S` writes all of it anew, as here."""
+    text = (PROJECT / file).read_text()
+    assert dumps_yaml(parse_yaml_for_update(text, file)) == text
+
+
 def test_null_and_comments_stay():
-    text = "a:\n  # why\n  b: null  # behind\n  c: 1e-4\nd: {e: 1}\n"
+    text = "a:\n  # why\n  b:  # behind\n  c: 1e-4\nd: {e: 1}\n"
     assert with_values(text, {"d": {"e": None}}) == text.replace("e: 1", "e: null")
 
 

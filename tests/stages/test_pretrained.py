@@ -145,8 +145,8 @@ def test_the_one_container_of_all_stages_has_it_as_well(install, tmp_path):
     log, folder = install("podman"), tmp_path.parent / "theirs"
     folder.mkdir(exist_ok=True)
     text = (ROOT / "params.yaml").read_text()
-    assert text.count("start_from: null") == 1
-    (tmp_path / "params.yaml").write_text(text.replace("from: null", "from: ../theirs"))
+    assert text.count("start_from:\n") == 1
+    (tmp_path / "params.yaml").write_text(text.replace("from:\n", "from: ../theirs\n"))
     assert run_container(tmp_path).returncode == 0
     assert f"--mount=type=bind,source={folder},target=/theirs,readonly" in calls(log)[-1]
 

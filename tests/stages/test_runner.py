@@ -228,7 +228,7 @@ def test_a_command_runs_in_one_container(given, install, tmp_path):
     assert done.returncode == 3
     assert done.stderr == f"{FOUND} ({BROKEN})\n"
     ran, removed = calls(log)[-2:]
-    command = given or ["dvc", "repro"]
+    command = given or ["sh", "-c", "dvc repro && python -m stages.gate --check"]
     assert ran[-len(command) - 1 :] == [IMAGE, *command]
     assert f"--mount=type=bind,source={tmp_path},target=/project" in ran
     assert "--network=none" not in ran, "it may have to download"
