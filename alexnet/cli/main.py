@@ -17,6 +17,7 @@ from alexnet.cli.predict import predict
 from alexnet.cli.report import report
 from alexnet.cli.serve import serve
 from alexnet.cli.summary import summary
+from alexnet.cli.sweep import sweep
 from alexnet.cli.verify import verify
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 TOOLS: list[Callable[..., None]] = [
-    *(summary, diagram, report, live, checkpoints, predict, verify, serve)
+    *(summary, diagram, report, sweep, live, checkpoints, predict, verify, serve)
 ]
 for tool in TOOLS:
     app.command()(tool)

@@ -15,7 +15,17 @@ from alexnet.cli.main import app
 from tests.conftest import ROOT, STAGES
 from tests.reports import METRICS, write_report
 
-TOOLS = ["summary", "diagram", "report", "live", "checkpoints", "predict", "verify", "serve"]
+TOOLS = [
+    "summary",
+    "diagram",
+    "report",
+    "sweep",
+    "live",
+    "checkpoints",
+    "predict",
+    "verify",
+    "serve",
+]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
