@@ -25,7 +25,6 @@ class Epoch:
         return {
             "epoch": self.epoch,
             "train_loss": round(self.train_loss, 4),
-            "train_accuracy_percent": round(100 * self.train_accuracy, 2),
             "val_loss": round(self.val_loss, 4),
             "val_accuracy_percent": round(100 * self.val_accuracy, 2),
             "train_seconds": round(seconds, 1),
