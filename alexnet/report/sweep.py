@@ -13,7 +13,6 @@ from alexnet.files import write_text
 from alexnet.report.parallel_coordinates import Axis, Value, axes_of
 
 METRICS = {  # of the table and the last axes, as they are in reports/train/live.json
-    "train_loss": "training loss",
     "val_loss": "validation loss",
     "val_accuracy_percent": "validation accuracy (%)",
 }

@@ -24,7 +24,6 @@ class Epoch:
         """What DVC's tables show of a training of so many seconds, with the units in the names."""
         return {
             "epoch": self.epoch,
-            "train_loss": round(self.train_loss, 4),
             "val_loss": round(self.val_loss, 4),
             "val_accuracy_percent": round(100 * self.val_accuracy, 2),
             "train_seconds": round(seconds, 1),

@@ -10,7 +10,7 @@ from alexnet.report.sweep import Trial, write_sweep
 
 
 def trial(name: str, accuracy: float, **params: object) -> Trial:
-    metrics = {"train_loss": 1.0, "val_loss": 0.5, "val_accuracy_percent": accuracy}
+    metrics = {"val_loss": 0.5, "val_accuracy_percent": accuracy}
     return Trial(name, {f"train.{key}": value for key, value in params.items()}, metrics)
 
 
@@ -45,8 +45,8 @@ def test_the_page_has_what_differs_and_the_best_validation_accuracy_first(tmp_pa
     assert re.findall(r'<th scope="row">(.*?)</th>', page) == ["&lt;best&gt;", "older", "worse"]
     assert "train.epochs" not in page
     points = re.findall(r'points="(.*?)"', page)
-    # The axes: learning rate, muon_lr, two losses (of one value), accuracy; 46 is the top.
-    assert points[0] == "90,306.0 240,241.0 390,176.0 540,176.0 690,46.0"
+    # The axes: learning rate, muon_lr, the loss (of one value), accuracy; 46 is the top.
+    assert points[0] == "90,306.0 240,241.0 390,176.0 540,46.0"
     assert points[1].startswith("90,176.0 240,111.0 "), "a parameter that it had not is null"
     assert "test" not in page.partition("</p>")[2]
     assert not re.search("(src|href)=", page)
