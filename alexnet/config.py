@@ -183,7 +183,7 @@ class Evaluate(Section):
 
 
 class Gate(Section):
-    min_accuracy: Share
+    min_accuracy: Share | None
     min_class_recall: Share | None
     max_calibration_error: Share | None
 
