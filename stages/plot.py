@@ -2,8 +2,8 @@
 
 import logging
 
-from alexnet.cli.app import run
 from stages import paths
+from stages.command import run
 from stages.params import as_recorded, load, read_records
 from stages.paths import PARAMS, ParamsFile
 

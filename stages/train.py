@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet import config
-from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.signals import StoppedBySignal, TrainingInterrupted
 from stages import paths
+from stages.command import run
+from stages.data_checks import check_processed
 from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
@@ -86,6 +87,7 @@ def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> None:
     """This process's part; the main process writes the files."""
+    check_processed(values, log=distributed.is_main_process)
     outputs = paths.WEIGHTS.parent, paths.HISTORY.parent
     training = trained(values, device_config, distributed, outputs, _write_progress)
     with training as (trainer, checkpoints):

@@ -19,6 +19,7 @@ def test_accuracy_passes_the_gate_and_the_recall_of_the_small_class_fails_it(tmp
     )
     write_folder(tmp_path / "images", small | large)
     changes = {"data__name": "folder", "data__source": "images", "data__val_fraction": 0.15}
+    changes["train__batch_size"] = 3
     write_params(tmp_path, **changes, gate__min_accuracy=0.8)
     run("download")
     advice = "accuracy says little about cat; gate.min_class_recall bounds the recall of each class"
