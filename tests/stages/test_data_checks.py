@@ -27,7 +27,7 @@ def warnings(params, caplog):
 
 
 def test_the_batch_size_that_a_message_names_fits(warnings):
-    advice = "up to 19 gives 8 steps or more"
+    advice = "up to 34 gives 5 steps or more"
     with pytest.raises(UserError) as error:
         warnings(141)
     assert str(error.value) == (
@@ -36,8 +36,8 @@ def test_the_batch_size_that_a_message_names_fits(warnings):
     )
     of = "an epoch of the 140 training images is"
     assert warnings(140) == [f"train.batch_size: with 140 {of} a single step; {advice}"]
-    assert warnings(20) == [f"train.batch_size: with 20 {of} 7 steps; {advice}"]
-    assert warnings(19) == []
+    assert warnings(35) == [f"train.batch_size: with 35 {of} 4 steps; {advice}"]
+    assert warnings(34) == []
     few = {split: {"cat": 3, "dog": 2} for split in ("train", "test")}
     (few_steps,) = warnings(3, few)
     assert few_steps.endswith("images is 2 steps; 2 gives 3: add images")
