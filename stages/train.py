@@ -66,8 +66,7 @@ def run_distributed(
         if number > 1:
             return launch(number, ["-m", f"stages.{stage}", "--params", str(params)])
     configure_torch(values.train.deterministic)
-    # The reference operations are there to be stepped through: in the weights' own type,
-    # float32, and run as they are written.
+    # The reference operations are there to be stepped through: in float32, as they are written.
     is_reference = values.model.ops == "reference"
     dtype = resolve_dtype("fp32" if is_reference else values.train.precision, device)
     distributed = init_distributed(device)
@@ -246,8 +245,7 @@ def _write_results(trainer: "Trainer") -> None:
     _write_progress(trainer, sync=True)
     save_weights(paths.WEIGHTS, trainer.model, trainer.metadata)
     save_filters(paths.FILTERS, state.filters)
-    metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
-    write_json(paths.TRAIN_METRICS, metrics)
+    write_json(paths.TRAIN_METRICS, asdict(state.rows[-1]) | {"device": str(trainer.device_config)})
     write_json(paths.WARM_START, trainer.warm_start and asdict(trainer.warm_start))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(

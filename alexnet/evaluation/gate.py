@@ -56,7 +56,9 @@ class Verdict:
     def __str__(self) -> str:
         """The checks that have failed, or else all."""
         failed = [check for check in self.checks if not check.passed]
-        return "; ".join(map(str, failed or self.checks)) or "nothing is checked: no threshold is set"
+        return (
+            "; ".join(map(str, failed or self.checks)) or "nothing is checked, no threshold is set"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
