@@ -37,7 +37,7 @@ def test_accuracy_passes_the_gate_and_the_recall_of_the_small_class_fails_it(tmp
     assert passing.stdout == "gate: accuracy 0.8750 meets the threshold of 0.8000\n"
 
     write_params(tmp_path, **changes, gate__min_accuracy=None)
-    nothing = "gate: nothing is checked: no threshold is set\n"
+    nothing = "gate: nothing is checked, no threshold is set\n"
     assert run("gate").stdout == nothing
 
     write_params(tmp_path, **changes, gate__min_accuracy=0.8, gate__min_class_recall=0.5)
