@@ -66,7 +66,9 @@ def test_preprocess_and_train_check_the_batch_size(tmp_path, run):
     """train too: by itself it reruns when the batch size has changed."""
     write_folder(tmp_path / "images", make_files(30))
     values = {"data__name": "folder", "data__source": "images", "train__epochs": 1}
-    message = "error: train.batch_size: 512 is more than the 42 training images"
+    message = (
+        "is more than the 42 training images, so that an epoch would be one short step; up to 10"
+    )
     write_params(tmp_path, **values, train__batch_size=512)
     assert run("download").returncode == 0
     early = run("preprocess")

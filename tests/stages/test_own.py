@@ -99,6 +99,8 @@ def test_from_images_to_a_verified_artifact_and_an_experiment(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/.gitignore", tmp_path / ".dvc")
     preset = tmp_path / "presets/own.yaml"
     preset.write_text(re.sub(r"epochs: \d+", "epochs: 2", preset.read_text()))
     write_folder(tmp_path / "it's mine", make_files(60, classes=("cat", "dog", "ox")))
