@@ -108,8 +108,8 @@ def test_from_images_to_a_verified_artifact_and_an_experiment(tmp_path):
     first = call(tmp_path, *command, IMAGES="it's mine", PYTHONPATH=str(tmp_path))
     assert "the artifact:        .own/artifacts (verified)" in first.stdout
     workspace = tmp_path / own.WORKSPACE
-    manifest = json.loads((workspace / "artifacts/manifest.json").read_text())
-    assert manifest["classes"] == ["cat", "dog", "ox"]
+    labels = json.loads((workspace / "artifacts/labels.json").read_text())
+    assert labels == ["cat", "dog", "ox"]
     again = call(tmp_path, *command, PYTHONPATH=str(tmp_path))
     assert "Running stage" not in again.stdout
     tried = dvc(workspace, "exp", "run", "--queue", "-S", "train.epochs=3")
@@ -120,4 +120,4 @@ def test_from_images_to_a_verified_artifact_and_an_experiment(tmp_path):
     flat = call(tmp_path, *command, check=False, IMAGES="flat", PYTHONPATH=str(tmp_path))
     assert flat.returncode != 0
     assert "Traceback" not in flat.stdout + flat.stderr
-    print(flat.stderr)
+    assert "000.png lies in no class" in flat.stdout + flat.stderr
