@@ -91,7 +91,6 @@ def closing_lines(metrics: Metrics, start: str) -> list[str]:
     supports = [row.support for row in metrics.per_class.values()]
     chance = max(supports) / metrics.n
     error = math.sqrt(metrics.accuracy * (1 - metrics.accuracy) / metrics.n)
-    artifacts, report = WORKSPACE / paths.ARTIFACTS, WORKSPACE / paths.REPORT
     lines = [
         "",
         f"accuracy {metrics.accuracy:.1%} on {metrics.n:,} test images, standard error "
@@ -100,19 +99,29 @@ def closing_lines(metrics: Metrics, start: str) -> list[str]:
     if metrics.accuracy - 2 * error <= chance:
         lines.append("that may be chance: the network has learned little that it can be sure of")
     lines += [
-        f"pictures and report: {report}",
-        f"the artifact:        {artifacts} (verified)",
-        "next:",
-        "  source .venv/bin/activate",
-        f"  alexnet predict {artifacts} photo.jpg",
-        f"  cd {WORKSPACE} && dvc exp run -S train.epochs=60 && dvc exp show",
+        "",
+        f"The report: {WORKSPACE / paths.REPORT}     "
+        f"The model, verified: {WORKSPACE / paths.ARTIFACTS}/",
+        "",
     ]
     if not start:
-        lines.append(
-            "  make own START=imagenet    the better way for photographs: ImageNet's weights "
-            "(244 MB to download; docs/finetuning.md)"
-        )
-    return lines
+        lines += [
+            "For photographs, ImageNet's weights are the better start (244 MB to download; "
+            "docs/finetuning.md):",
+            "",
+            "    make own START=imagenet",
+            "",
+        ]
+    return [
+        *lines,
+        "Now use it:",
+        "",
+        f"    source .venv/bin/activate && cd {WORKSPACE}",
+        "    alexnet report --open",
+        "    alexnet predict artifacts photo.jpg",
+        "    dvc exp run -S train.epochs=60",
+        "    dvc exp show --only-changed --drop /",
+    ]
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_from_images_to_a_verified_artifact_and_an_experiment(tmp_path):
     write_folder(tmp_path / "it's mine", make_files(60, classes=("cat", "dog", "ox")))
     command = [sys.executable, "-m", "stages.own"]
     first = call(tmp_path, *command, IMAGES="it's mine", PYTHONPATH=str(tmp_path))
-    assert "the artifact:        .own/artifacts (verified)" in first.stdout
+    assert "The model, verified: .own/artifacts/" in first.stdout
     workspace = tmp_path / own.WORKSPACE
     labels = json.loads((workspace / "artifacts/labels.json").read_text())
     assert labels == ["cat", "dog", "ox"]
