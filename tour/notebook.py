@@ -66,6 +66,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         )
         client.create_kernel_manager()
         client.km.transport = "ipc"  # no port of the machine, which others can reach
+        client.km.ip = f"{settings}/socket"
         client.execute()
     notebook.metadata["language_info"] = {"name": "python"}  # the kernel adds its version
     for cell in notebook.cells:
