@@ -1,7 +1,4 @@
-"""Run the pages of the tour, write down what they print and draw, and make the notebook of them.
-
-    python -m tour    (`make tour`)
-"""
+"""Run the pages of the tour, write what they print and draw, and make the notebook (`make tour`)."""
 
 from pathlib import Path
 

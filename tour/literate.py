@@ -18,7 +18,6 @@ import difflib
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -80,8 +79,7 @@ def differences(old: str, new: str) -> list[str]:
 def prose(page: str) -> str:
     """What is left to read without code, output and values that are computed."""
     return "".join(
-        part if isinstance(part, str) else part["page"] or part["alt"] or ""
-        for part in parts(page)
+        part if isinstance(part, str) else part["page"] or part["alt"] or "" for part in parts(page)
     )
 
 
@@ -95,9 +93,9 @@ class _Run:
         self.answer = contextlib.ExitStack()
 
     def page(self, page: str, path: str) -> str:
-        written = []
-        for part in parts(page):
-            written.append(part if isinstance(part, str) else self._renew(part, path))
+        written = [
+            part if isinstance(part, str) else self._renew(part, path) for part in parts(page)
+        ]
         assert self.figure is None, f"{path}: the last figure is not shown"
         return "".join(written)
 

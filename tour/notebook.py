@@ -3,7 +3,6 @@
 The notebook has no text of its own but the cell that finds or fetches the project.
 """
 
-import base64
 import contextlib
 import os
 import re
@@ -18,14 +17,14 @@ from nbformat import NotebookNode, v4
 from tour import literate
 
 TRY_IT = "# Try it here."
-SETUP = '''\
+SETUP = """\
 # Setup. In a checkout of the project this finds it, and changes nothing else.
-# In Colab it fetches the project: put the address that you clone it from in the next line.
-REPOSITORY = "https://github.com/OWNER/alexnet"
-
+# In Colab it fetches the project: write the address of its repository below.
 import subprocess
 import sys
 from pathlib import Path
+
+REPOSITORY = "https://github.com/OWNER/alexnet"
 
 folders = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "alexnet-tour"]
 root = next((folder for folder in folders if (folder / "alexnet/network").is_dir()), None)
@@ -33,7 +32,7 @@ if root is None:  # Colab has all that the tour imports: PyTorch, scikit-learn, 
     root = folders[-1]
     subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, root], check=True)
 sys.path.insert(0, str(root))
-'''
+"""
 
 
 def build(pages: Sequence[str]) -> NotebookNode:
@@ -64,9 +63,9 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             record_timing=False,
             coalesce_streams=True,
         )
-        client.create_kernel_manager()
-        client.km.transport = "ipc"  # no port of the machine, which others can reach
-        client.km.ip = f"{settings}/socket"
+        kernel: Any = client.create_kernel_manager()
+        kernel.transport = "ipc"  # no port of the machine, which others can reach
+        kernel.ip = f"{settings}/socket"
         client.execute()
     notebook.metadata["language_info"] = {"name": "python"}  # the kernel adds its version
     for cell in notebook.cells:

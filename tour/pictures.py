@@ -63,6 +63,6 @@ _SHIFTS = range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
 
 
 def _shift(picture: Picture, by: int, axis: int) -> Picture:
-    """Moved by some pixels; the rim is repeated."""
+    """Moved by some pixels; the border is repeated."""
     index = np.clip(np.arange(picture.shape[axis]) + by, 0, picture.shape[axis] - 1)
     return picture.take(index, axis=axis)
