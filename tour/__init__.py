@@ -4,5 +4,5 @@
     pictures.py  writes a picture, and tells whether two show the same
     notebook.py  makes the notebook of the pages and executes it
 
-`make tour` runs it all anew. The tests compare the pages, their pictures and the notebook with a run.
+`make tour` runs it all anew. The tests compare pages, pictures and notebook with a run.
 """

@@ -1,4 +1,4 @@
-"""Run the pages of the tour, write what they print and draw, and make the notebook (`make tour`)."""
+"""Run the tour, write what its pages print and draw, and make the notebook (`make tour`)."""
 
 from pathlib import Path
 

@@ -22,6 +22,7 @@ UNLIKE_SHARE = 2e-4
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG as a notebook shows the figure: cut to what is drawn, at its own resolution."""
+    figure.draw_without_rendering()  # as a notebook: the layout moves in the first drawing
     with atomic_write(path) as temporary:
         # No version of matplotlib in it: the same figure gives the same bytes.
         figure.savefig(
