@@ -1,6 +1,6 @@
 """The pages of the tour as one notebook: the same text and code, with the answers folded.
 
-The notebook has no text of its own but the cell that finds or fetches the project.
+The notebook has no text of its own but the cells that find or fetch the project.
 """
 
 import contextlib
@@ -17,9 +17,12 @@ from nbformat import NotebookNode, v4
 from tour import literate
 
 TRY_IT = "# Try it here."
+SETUP_TITLE = """\
+## Setup, for Colab
+
+Run the next cell first. In a checkout of the project it only finds the project. In Colab it fetches
+it: write the address of its repository into the line that begins with `REPOSITORY`."""
 SETUP = """\
-# Setup. In a checkout of the project this finds it, and changes nothing else.
-# In Colab it fetches the project: write the address of its repository below.
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +43,13 @@ def build(pages: Sequence[str]) -> NotebookNode:
     cells: list[NotebookNode] = []
     for page in pages:
         cells += _cells(page)
-    cells.insert(1, v4.new_code_cell(SETUP.rstrip()))
+    title, section = cells[0].source.split("\n\n## ", 1)
+    cells[:1] = [
+        v4.new_markdown_cell(title),
+        v4.new_markdown_cell(SETUP_TITLE),
+        v4.new_code_cell(SETUP.rstrip()),
+        v4.new_markdown_cell(f"## {section}"),
+    ]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"  # by default a random one
     metadata = {

@@ -10,9 +10,11 @@ import pytest
 from tests.conftest import ROOT
 from tour import notebook
 from tour.__main__ import PAGES
-from tour.notebook import SETUP, TRY_IT, build, outputs, outputs_of_pages, sources
+from tour.notebook import SETUP, SETUP_TITLE, TRY_IT, build, outputs, outputs_of_pages, sources
 
 PAGE = """# Title
+
+## Product
 
 Six times seven is <!--= 6 * 7 -->42<!--/-->.
 
@@ -63,8 +65,10 @@ print(2)
 
 def test_the_notebook_has_text_and_code_of_the_page_and_its_answers_folded():
     assert sources(build([PAGE])) == [
-        ("markdown", "# Title\n\nSix times seven is 42."),
+        ("markdown", "# Title"),
+        ("markdown", SETUP_TITLE),
         ("code", SETUP.rstrip()),
+        ("markdown", "## Product\n\nSix times seven is 42."),
         ("code", "print(42)"),
         (
             "code",

@@ -27,10 +27,9 @@ NAMES = re.compile(
 
 def run(folder: Path) -> list[str]:
     def show(name, figure):
-        # The architecture's texts are laid out, and tested, by a module of its own.
-        if name != "network":
+        pictures.save(figure, folder / f"{name}.png")  # first: each drawing moves a layout a little
+        if name != "network":  # its texts are laid out, and tested, by a module of its own
             assert_legible(figure)
-        pictures.save(figure, folder / f"{name}.png")
 
     return literate.run_pages(TEXTS, [str(page) for page in PAGES], show)
 
