@@ -162,8 +162,10 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
         "metrics": METRICS,
         "repeats": ONE_SEED,
         "layers": run.layers,
+        "trained_layers": run.trained_layers,
         "input_shape": run.input_shape,
         "history": run.history,
+        "cells": [],
         "figures": figures,
     }
     write_report(path, **(arguments | changes))

@@ -132,7 +132,7 @@ def test_pictures_of_the_probes_are_legible(name):
     figure = activating_patches(layers, 32, 10_000, classes)
     assert_legible(figure)
     assert "receptive field 40×40 pixels: the whole image and its padding" in all_text(figure)
-    assert "most selective" in all_text(figure)
+    assert "highest selectivity" in all_text(figure)
     of_all = all_text(activating_patches(layers, 32, 2, classes))  # nothing was selected
     assert "of only 2 test images, all are shown" in of_all
     assert "selective" not in of_all
