@@ -232,4 +232,4 @@ def percent(share: float, digits: int = 1) -> str:
 
 def points(difference: float) -> str:
     """A difference of two shares in percentage points: 0.0123 as "+1.23 points"."""
-    return f"{100 * difference:+.2f} points"
+    return f"{100 * difference:+.2f} points".replace("-", "\N{MINUS SIGN}")
