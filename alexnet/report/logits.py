@@ -21,20 +21,23 @@ def logit_bars(
     classes: Sequence[str],
 ) -> TitledFigure:
     """For each image (M, H, W, C) its logits (M, K); of more than 10 classes the 10 highest."""
-    number, num_bars = len(images), min(len(classes), MAX_BARS)
+    num_images, num_bars = len(images), min(len(classes), MAX_BARS)
     names = fit_names(classes, SMALL, LONGEST_NAME)
     room = max(text_width(name, SMALL) for name in names) + 0.08
-    width = (WIDTH - 2 * MARGIN + GAP) / number - GAP
+    width = (WIDTH - 2 * MARGIN + GAP) / num_images - GAP
     which = "of each class" if len(classes) == num_bars else f"the {num_bars} highest"
     canvas = Canvas(
         IMAGE + 0.3 + num_bars * LINE,
-        f"Its output for {number} test image{'s' * (number > 1)}: the logits, {which}",
+        f"Its output for {num_images} test image{'s' * (num_images > 1)}: the logits, {which}",
         "A softmax turns logits into probabilities: the largest one is predicted. Blue: the true "
         "class; orange: the others.",
     )
     body = canvas.body()
     low, high = min(0.0, float(logits.min())), max(0.0, float(logits.max()))
-    room_for_number = 0.25 * (high - low or 1.0)
+    number = max(text_width(f"{value:.1f}", SMALL) for value in (low, high)) + 0.06
+    sides = 1 + (low < 0)
+    inches = width - room - sides * number
+    beyond = number / inches * (high - low or 1.0)  # a bar's end, for its number
     for index, label in enumerate(labels):
         left = MARGIN + index * (width + GAP)
         canvas.image(left, 0, IMAGE, images[index])
@@ -51,7 +54,7 @@ def logit_bars(
         axes.barh(range(num_bars), logits[index, order], 0.7, color=colours)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         axes.set(
-            xlim=(low - (low < 0) * room_for_number, high + room_for_number),
+            xlim=(low - (low < 0) * beyond, high + beyond),
             ylim=(num_bars - 0.5, -0.5),
             xticks=[],
         )

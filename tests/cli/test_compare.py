@@ -41,7 +41,8 @@ def write_run(folder: Path, predicted: list[int], epochs: int, names=("cat", "do
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """Its workspace is at main; `others` has other classes, and `lost` has lost its files."""
+    """Its workspace is at main; `others` has other classes, `resplit` other images, and
+    `lost` has lost its files."""
     folder = tmp_path_factory.mktemp("project")
     (folder / ".dvc").mkdir()
     (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
@@ -61,6 +62,11 @@ def project(tmp_path_factory) -> Path:
     write_run(folder, LABELS, 1, names=("ox", "emu"))
     commit(folder)
     call(folder, "git", "branch", "others")
+    save_file({"images": 255 - images, "labels": torch.tensor(LABELS)}, path)
+    write_run(folder, LABELS, 2)
+    commit(folder)
+    call(folder, "git", "branch", "resplit")
+    save_file({"images": images, "labels": torch.tensor(LABELS)}, path)
     write_run(folder, LABELS, 2)
     commit(folder)
     write_run(folder, [0, 0, 1, 1, 1], 3)
@@ -85,6 +91,13 @@ def test_an_experiment_is_compared_with_the_workspace(project):
     assert "Of the same 5 test images, 1 are classified correctly by workspace alone" in text
     assert "tried predicted: dog" in text
     assert not call(project, "git", "status", "--short").stdout
+
+
+def test_other_test_images_are_noticed(project):
+    """Those of `resplit` have the same labels: the digest in dvc.lock tells."""
+    done = compare(project, "resplit", check=True)
+    assert done.stdout.endswith("of resplit 100.00% (+0.00 points, on other test images)\n")
+    assert "McNemar" not in (project / "reports/compare.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,11 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
     }
     write_report(path, **(arguments | changes))
     return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def write(run, drawn, tmp_path):
+    def write_with(figures=drawn, **changes) -> str:
+        return write_page(tmp_path / "report.html", run, figures, **changes)
+
+    return write_with

@@ -17,7 +17,7 @@ from alexnet.report.compare import (
 )
 
 from .conftest import METRICS, make_history
-from .test_html_report import Outline
+from .outline import Outline
 
 NAMES = ("<b>&", "dog", "unseen")
 ACTUAL = np.array([0, 0, 0, 1, 1, 1])

@@ -4,8 +4,6 @@ import base64
 import logging
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from unittest.mock import patch
 from xml.etree import ElementTree
 
 import matplotlib
@@ -19,56 +17,23 @@ from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
 from alexnet.network.model import AlexNetOneWeirdTrick
 from alexnet.report.draw import draw_all, most_confident_mistakes
-from alexnet.report.examples import cells_with_examples
 from alexnet.report.interpretability import FeatureExtractor
-from alexnet.report.page import finding
-from alexnet.report.recall import recall_by_class
 from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.settings import flatten
-from alexnet.report.style import BLUE, INK, ON_DARK, save_body, save_file
-from alexnet.report.svg import compress_images, dark_mode_svg, words_of
+from alexnet.report.style import BLUE, INK, ON_DARK
+from alexnet.report.svg import compress_images, dark_mode_svg
 
 from .conftest import METRICS, ONE_SEED, run_of, write_page
+from .outline import Outline
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
 UNBALANCED = {
     split: {"<b>&": 1000 * number, "never predicted": 12, "absent": 0}
     for split, number in (("train", 3), ("val", 2), ("test", 1))
 }
 
 
-class Outline(HTMLParser):
-    """A page's tags with their attributes, its text, and its unclosed tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes another tag"
-
-    def handle_data(self, data):
-        self.text += f"{data} "
-
-
 LIVE = "../live/index.html"  # what `alexnet live` builds: the one link out of the page
-
-
-@pytest.fixture
-def write(run, drawn, tmp_path):
-    def write_with(figures=drawn, **changes) -> str:
-        return write_page(tmp_path / "report.html", run, figures, **changes)
-
-    return write_with
 
 
 def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
@@ -155,71 +120,6 @@ def test_the_page_holds_each_picture_once_and_loads_nothing(write, drawn):
     )
     for content in contents:
         ElementTree.fromstring(content)
-
-
-def test_titles_and_captions_are_text_beside_the_pictures(write, drawn, run, tmp_path):
-    text = " ".join(Outline(write()).text.split())
-    for picture in PICTURES:
-        title, caption = words_of(drawn / f"{picture.name}.svg")
-        assert f"{finding(title)}. {caption}".strip() in text
-    figure = recall_by_class(np.array([[3, 1], [0, 4]]), ["<b>&", "dog"])
-    for save in save_file, save_body:
-        save(figure, tmp_path / f"{save.__name__}.svg")
-    whole, body = (
-        ElementTree.parse(tmp_path / f"{save.__name__}.svg") for save in (save_file, save_body)
-    )
-    texts = [sum("text_" in e.get("id", "") for e in each.iter()) for each in (whole, body)]
-    assert texts[0] - texts[1] == len(figure.words) == 2
-    heights = [float(each.getroot().get("height")[:-2]) for each in (whole, body)]
-    assert heights[1] == pytest.approx(72 * figure.body.height)
-    assert heights[1] < heights[0]
-    assert words_of(tmp_path / "save_body.svg") == (figure.title, figure.caption)
-
-
-def test_cells_of_the_matrix_lead_to_their_images(write):
-    """Of each cell the images of highest confidence; of all cells one, before any has two."""
-    names = list(METRICS.per_class)
-    images = np.random.default_rng(0).integers(0, 256, (14, 32, 32, 3), dtype=np.uint8)
-    actual = np.array([0] * 11 + [1, 1, 2])
-    predicted = np.array([0] * 10 + [1, 1, 0, 2])
-    confidence = np.linspace(0.3, 0.95, 14)
-    cells = cells_with_examples(images, actual, predicted, confidence)
-    found = {
-        (cell.true, cell.predicted): ([e.index for e in cell.examples], cell.count, cell.support)
-        for cell in cells
-    }
-    best = [9, 8, 7, 6, 5, 4, 3, 2]
-    assert found == {
-        (0, 0): (best, 10, 11),
-        (0, 1): ([10], 1, 11),
-        (1, 0): ([12], 1, 2),
-        (1, 1): ([11], 1, 2),
-        (2, 2): ([13], 1, 1),
-    }
-    page = Outline(write(cells=cells))
-    targets = {a["id"] for tag, a in page.tags if tag == "section" and a.get("class") == "cell"}
-    links = {a["href"][1:]: a["title"] for tag, a in page.tags if "--r" in a.get("style", "")}
-    assert links.keys() == targets == {f"cell-{true}-{predicted}" for true, predicted in found}
-    assert links["cell-0-1"] == f"true: {names[0]}, predicted: {names[1]}, 1 test image"
-    text = " ".join(page.text.split())
-    assert "10 of the 11 test images of this true class; those of highest confidence." in text
-    assert sum(a.get("src", "").startswith("data:image/webp") for _, a in page.tags) == 12
-    with patch("alexnet.report.examples.MAX_PIXELS", 4 * 32 * 32):  # mistakes first
-        few = cells_with_examples(images, actual, predicted, confidence)
-    assert [len(cell.examples) for cell in few] == [1, 1, 1, 1, 0]
-    assert "this page has no room for them" in Outline(write(cells=few)).text
-
-
-def test_costs_are_of_the_network_as_written_and_as_trained(write, run):
-    text = " ".join(Outline(write()).text.split())
-    assert "The network trains as it is written." in text
-    *layers, last = run.layers
-    text = Outline(write(trained_layers=[*layers, replace(last, parameters=last.parameters - 7)]))
-    total = sum(layer.parameters for layer in run.layers)
-    words = " ".join(text.text.split())
-    assert f"as written {total:,}" in words
-    assert f"as trained {total - 7:,}" in words
-    assert "as it is written" not in words
 
 
 def test_images_left_out_are_counted_and_the_first_named(write):
