@@ -49,10 +49,10 @@ class Cell:
 def cells_with_examples(
     images: Images, actual: Ints, predicted: Ints, confidence: NDArray[np.floating]
 ) -> list[Cell]:
-    """Every cell that is not empty, row by row, with its images of highest confidence.
+    """The cells that are not empty, row by row, each with its images of highest confidence.
 
-    Of images uint8 (N, H, W, C). Each cell has its first image before any has its second one, as
-    long as `MAX_PIXELS` last; mistakes come first.
+    Of images uint8 (N, H, W, C). `MAX_PIXELS` are shared out: each cell has its first image before
+    any has its second one, the largest mistakes first. A cell for which none are left is left out.
     """
     order = np.lexsort((-confidence, predicted, actual))
     pairs = np.stack([actual[order], predicted[order]], axis=1)
@@ -70,12 +70,13 @@ def cells_with_examples(
     for cell, index in islice(_by_turns(cells, chosen), MAX_PIXELS // side**2):
         uri = thumbnail(images[index])
         cell.examples.append(Example(index, float(confidence[index]), uri))
-    return cells
+    return [cell for cell in cells if cell.examples]
 
 
 def _by_turns(cells: Sequence[Cell], chosen: Sequence[Sequence[int]]) -> Iterator[tuple[Cell, int]]:
     mistakes_first = sorted(
-        zip(cells, chosen, strict=True), key=lambda pair: pair[0].true == pair[0].predicted
+        zip(cells, chosen, strict=True),
+        key=lambda pair: (pair[0].true == pair[0].predicted, -pair[0].count),
     )
     for turn in range(NUM_EXAMPLES):
         for cell, indices in mistakes_first:

@@ -32,8 +32,7 @@ def write_page(path: Path, template: str, figures: Path, **values: Any) -> None:
     environment = Environment(
         loader=PackageLoader("alexnet.report", "."),
         autoescape=True,
-        # Names come as str, what a macro has made as Markup.
-        finalize=lambda value: for_terminal(value) if type(value) is str else value,
+        finalize=_as_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -51,6 +50,13 @@ def write_page(path: Path, template: str, figures: Path, **values: Any) -> None:
         "words": lambda name: words_of(figures / f"{name}.svg"),
     }
     write_text(path, environment.get_template(template).render(**values))
+
+
+def _as_text(value: Any) -> Any:
+    """A name or a number comes as str, what a macro has made as Markup."""
+    if type(value) is not str:
+        return value
+    return for_terminal(value).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def finding(title: str) -> str:

@@ -15,8 +15,10 @@ from sklearn.datasets import load_sample_images
 from alexnet.data.dataset import Meta, SkippedImage
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
+from alexnet.evaluation.results import ClassMetrics
 from alexnet.network.model import AlexNetOneWeirdTrick
 from alexnet.report.draw import draw_all, most_confident_mistakes
+from alexnet.report.examples import cells_with_examples
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
@@ -84,7 +86,10 @@ def test_the_page_stays_small_with_large_photographs(tmp_path, monkeypatch):
         num_mistakes=24,
     )
     draw_all(tmp_path, run)
-    assert len(write_page(tmp_path / "report.html", run, tmp_path)) < 15_000_000
+    cells = cells_with_examples(run.test_images, run.actual, run.predicted, run.confidence)
+    classes = dict.fromkeys(run.classes, ClassMetrics(0.5, 0.5, 1))
+    changes = {"cells": cells, "metrics": replace(METRICS, per_class=classes)}
+    assert len(write_page(tmp_path / "report.html", run, tmp_path, **changes)) < 15_000_000
 
 
 def test_the_page_says_what_pictures_call_a_class(write):
@@ -185,7 +190,8 @@ def test_names_are_text_not_markup(write):
 
 def test_top5_is_left_out_where_it_is_not_defined(write):
     assert "Top-5" not in write()
-    assert "99.21 %" in write(metrics=replace(METRICS, top5_accuracy=0.9921))
+    page = Outline(write(metrics=replace(METRICS, top5_accuracy=0.9921)))
+    assert "Top-5 accuracy 99.21 %" in " ".join(page.text.split())
 
 
 def test_images_of_each_split_are_counted_if_the_classes_are_unbalanced(write):
@@ -213,8 +219,10 @@ def test_seeds_are_shown_where_there_are_several(write):
     assert "7 100.00 % 90.00 % 50.00 %" in text
     assert "mean ± deviation 100.00 % ± 0.00 % 85.00 % ± 7.07 % 50.00 % ± 0.00 %" in text
     assert page.open == []
-    dots = [a["style"] for tag, a in page.tags if tag == "i" and "left" in a.get("style", "")]
-    assert dots[2:4] == ["left:0.0%", "left:100.0%"]  # of the test accuracy
+    styles = [a["style"] for tag, a in page.tags if tag == "i" and "left" in a.get("style", "")]
+    places = [float(style.removeprefix("left:").removesuffix("%")) for style in styles]
+    # Two values lie at their mean ± the deviation over the root of 2, in a band of ± the deviation.
+    assert places[2:4] == pytest.approx([50 - 50 / 2**0.5, 50 + 50 / 2**0.5])
     assert any("mean 85.00 % ± 7.07 %" in a.get("aria-label", "") for _, a in page.tags)
 
 

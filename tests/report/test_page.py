@@ -67,8 +67,10 @@ def test_cells_of_the_matrix_lead_to_their_images(write):
     assert sum(a.get("src", "").startswith("data:image/webp") for _, a in page.tags) == 12
     with patch("alexnet.report.examples.MAX_PIXELS", 4 * 32 * 32):  # mistakes first
         few = cells_with_examples(images, actual, predicted, confidence)
-    assert [len(cell.examples) for cell in few] == [1, 1, 1, 1, 0]
-    assert "this page has no room for them" in Outline(write(cells=few)).text
+    assert [(cell.true, cell.predicted) for cell in few] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    metrics = replace(METRICS, n=14)
+    assert "room for the largest cells alone" in Outline(write(cells=few, metrics=metrics)).text
+    assert "room" not in Outline(write(cells=cells, metrics=metrics)).text
 
 
 def test_costs_are_of_the_network_as_written_and_as_trained(write, run):
