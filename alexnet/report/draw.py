@@ -54,13 +54,12 @@ def draw_all(folder: Path, run: Run, start: Start | None = None) -> list[str]:
     started from other weights.
     """
     names = []
+    logger.info("drawing the pictures")
     for name, figure in _pictures(run, start):
         save(figure, folder, name)
-        logger.info(name)
         names.append(name)
     for name, figure in _layers(run):
         save_body(figure, folder / "layers" / f"{name}.svg")
-    logger.info("weights and outputs of each layer")
     return names
 
 

@@ -64,6 +64,14 @@ for (const cells of document.querySelectorAll(".cells")) {
   });
 }
 
+// Experiments: a line and its row light up together.
+for (const each of document.querySelectorAll("[data-trial]")) {
+  const both = document.querySelectorAll(`[data-trial="${each.dataset.trial}"]`);
+  for (const [event, on] of [["pointerenter", true], ["pointerleave", false]]) {
+    each.addEventListener(event, () => { for (const it of both) it.classList.toggle("on", on); });
+  }
+}
+
 // What scrolls can be reached by the keyboard.
 const reach = () => {
   for (const part of document.querySelectorAll(".card, .scroll, nav")) {

@@ -24,7 +24,7 @@ CURVES = {  # by picture: what it draws, and how a value is written
 Readings = list[tuple[float, str]]
 
 
-def write_page(path: Path, template: str, figures: Path, **values: Any) -> None:
+def write_page(path: Path, template: str, figures: Path = Path(), **values: Any) -> None:
     """Write a page whose pictures are in the folder `figures`.
 
     Raises UserError if a picture is missing.

@@ -1,4 +1,4 @@
-"""Both pages in headless Chromium, used by pointer and by keys; axe-core finds no violation."""
+"""The pages in headless Chromium, used by pointer and by keys; axe-core finds no violation."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -7,11 +7,13 @@ import pytest
 
 from alexnet.report.compare import write_comparison
 from alexnet.report.examples import cells_with_examples
+from alexnet.report.sweep import write_sweep
 from tests.inference.browser import NEEDS
 from tests.live.driver import install_packages, use
 
 from .conftest import METRICS, write_page
 from .test_compare import IMAGES, OURS, THEIRS
+from .test_sweep import TRIALS
 
 DRIVE = Path(__file__).with_name("drive.mjs")
 pytestmark = NEEDS
@@ -25,11 +27,12 @@ def folder(run, drawn, tmp_path_factory) -> Path:
     cells = cells_with_examples(images, actual, predicted, run.confidence)
     write_page(folder / "report.html", run, drawn, cells=cells)
     write_comparison(folder / "compare.html", OURS, THEIRS, IMAGES)
+    write_sweep(folder / "sweep.html", TRIALS)
     return folder
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
-@pytest.mark.parametrize("page", ["report", "compare"])
+@pytest.mark.parametrize("page", ["report", "compare", "sweep"])
 def test_a_reader_at_work(folder, page, width, scheme):
     seen = use(folder, DRIVE, query=f"{page}.html", width=width, scheme=scheme)
     results = seen.results
@@ -38,6 +41,9 @@ def test_a_reader_at_work(folder, page, width, scheme):
     (asked,) = {urlsplit(url).path for url in seen.requests if not url.startswith("data:")}
     assert asked == f"/{page}.html"
     assert results["overflow"] == 0
+    if page == "sweep":
+        assert results["lit"] == "1"
+        return
     readings = [words for _, words in results["shares"]]
     assert (results["hovered"], results["next"]) == (readings[1], readings[2])
     assert results["home"] == readings[0]
