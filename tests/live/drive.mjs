@@ -1,37 +1,8 @@
-// Drives the page as a reader would, in headless Chromium, and prints what it displayed as JSON.
-// node drive.mjs CHROMIUM, with the task as JSON on standard input: the page's url, the window, the
-// colour scheme, a folder for screenshots or null, a query, Chromium's arguments, and whether the
-// first answer is enough. tests/live/test_page.py calls it.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+// Drives the page as a reader would, and prints what it displayed as JSON. Of its task, isFirstEnough:
+// whether the first answer is enough. tests/live/test_page.py calls it.
+import { audit, page, report, shot, task } from "./session.mjs";
 
-const require = createRequire(new URL("../../docs/live/package.json", import.meta.url));
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const { url, width = 1400, height = 900, scheme, screenshots, query = "", args = [], isFirstEnough } =
-  JSON.parse(readFileSync(0, "utf8"));
-const browser = await chromium.launch({ executablePath: process.argv[2], args: ["--no-sandbox", ...args] });
-const page = await browser.newPage({ viewport: { width, height }, colorScheme: scheme, reducedMotion: "reduce" });
-const [requests, messages, violations, shots] = [[], [], [], []];
-page.on("request", (request) => requests.push(request.url()));
-page.on("console", (message) => messages.push(message.text()));
-page.on("pageerror", (error) => messages.push(String(error)));
-
-const shot = async (name) => {
-  if (!screenshots) return;
-  await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage: name.startsWith("full") });
-  shots.push(name);
-};
-
-/** Let axe-core look at the page as it is. It is put in by the browser, past the page's own policy. */
-const audit = async (where) => {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
-  for (const { id, nodes } of found.violations) {
-    violations.push(`${where}: ${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
-  }
-};
+const { url, query = "", isFirstEnough } = task;
 
 /** Do something, and wait until the page shows its result. */
 const act = async (action) => {
@@ -192,15 +163,7 @@ const work = async () => {
   await audit("end");
 };
 
-try {
+await report(results, async () => {
   await open();
   if (!isFirstEnough) await work();
-  results.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-} catch (error) {
-  console.error(messages.join("\n"));
-  await page.screenshot({ path: `${screenshots ?? "/tmp"}/failed.png` });
-  throw error;
-} finally {
-  await browser.close();
-}
-console.log(JSON.stringify({ results, requests, messages, violations, shots }));
+});

@@ -3,12 +3,9 @@
 The network has the real sizes and random weights; the images are real digits.
 """
 
-import json
 import subprocess
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,12 +15,11 @@ from torch.nn import functional as F
 from alexnet.live.build import build_live
 from alexnet.live.page import find_source
 from alexnet.live.run import LiveRun
-from alexnet.live.server import served
 from alexnet.network.model import AlexNetImageNet2012
 from alexnet.network.weights import ModelMetadata
 from tests.artifacts import METADATA, confident_model
-from tests.conftest import ROOT
-from tests.inference.browser import CHROMIUM, NEEDS
+from tests.inference.browser import NEEDS
+from tests.live.driver import PAGE, install_packages, use
 from tests.live.expected import (
     TOLERANCE,
     Expected,
@@ -35,14 +31,12 @@ from tests.live.expected import (
 )
 from tests.runs import narrow
 
-PAGE = ROOT / "docs" / "live"
 pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def packages():
-    command = ["npm", "ci", "--silent", "--ignore-scripts"]
-    subprocess.run(command, cwd=PAGE, check=True, timeout=600)
+    install_packages()
 
 
 def test_types():
@@ -90,20 +84,6 @@ def of_channels(run: LiveRun, channels: int) -> LiveRun:
         test=(run.test[0][..., :channels].contiguous(), run.test[1]),
         filters=torch.randn(2, *model.conv1.weight.shape),
     )
-
-
-def use(folder: Path, **task) -> SimpleNamespace:
-    """What drive.mjs saw of the page in a folder."""
-    with served(folder) as url:
-        done = subprocess.run(
-            ["node", ROOT / "tests" / "live" / "drive.mjs", str(CHROMIUM)],
-            input=json.dumps(task | {"url": url}),
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    assert done.returncode == 0, done.stderr
-    return SimpleNamespace(**json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(
