@@ -15,6 +15,8 @@ RUN ?= .
 TORCH ?=
 BUILD_OPTIONS ?=
 TARGETS ?= serve train
+# A notice of mkdocs-material's makers.
+export NO_MKDOCS_2_WARNING := 1
 # Podman's own format of images has no health check; Docker's old builder builds what nobody asks for.
 export BUILDAH_FORMAT := docker
 export DOCKER_BUILDKIT := 1
@@ -23,7 +25,7 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help venv demo repro repro-container image live test test-slow test-containers mutations check bench tour format \
+.PHONY: help venv demo repro repro-container image live test test-slow test-containers mutations check docs bench tour format \
     lock lock-cpu clean
 
 help: ## The targets
@@ -73,7 +75,7 @@ test-containers: $(READY) ## The tests in the images that `make image` has built
 mutations: $(READY) ## Break the core place by place; a test has to catch each (15 minutes on 2 cores)
 	python -m tests.mutations
 
-check: $(READY) ## Format, lint, types, workflows, Dockerfile
+check: $(READY) ## Format, lint, types, workflows, Dockerfile, texts
 	ruff format --check .
 	ruff check .
 	mypy
@@ -82,6 +84,11 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	check-jsonschema --builtin-schema vendor.renovate renovate.json
 	zizmor --offline --quiet --persona=auditor .github/workflows
 	hadolint Dockerfile
+	python -m ci.prose
+	mkdocs build --strict --quiet
+
+docs: $(READY) ## The pages as a site, in site/; site/index.html is the first
+	mkdocs build --strict --quiet
 
 bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)
 	@python -m stages.runtime.recover
@@ -111,7 +118,7 @@ lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, 
 	sed -i "1i # train.lock $$(sha256sum train.lock | cut -d' ' -f1)" train-cpu.lock
 
 clean: ## Remove untracked files that can be made again, except data and results
-	rm -rf .venv .demo .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .demo .cache site .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 # TORCH=cpu takes PyTorch without CUDA, from PyTorch's own index, in the lock's version; its hash
 # is not in the lock.

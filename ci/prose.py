@@ -83,9 +83,7 @@ def check(markdown: str, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
         yield from _avoided(text, code, vocabulary["code"], r"`(?:{})\b[^`]*`")
 
 
-def _avoided(
-    text: Text, prose: str, words: dict[str, str], form: str
-) -> Iterator[tuple[int, str]]:
+def _avoided(text: Text, prose: str, words: dict[str, str], form: str) -> Iterator[tuple[int, str]]:
     for avoided, better in words.items():
         pattern = form.format(avoided.replace(" ", r"\s+"))
         for match in re.finditer(pattern, prose, re.IGNORECASE):

@@ -1,41 +1,12 @@
-"""The docs site in headless Chromium: accessible, silent, and no wider than the window."""
+"""The docs site has every page, the README as its first, and no link that leads nowhere."""
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.inference.browser import NEEDS
-from tests.live.driver import install_packages, use
 
-DRIVE = Path(__file__).with_name("drive.mjs")
-MAIN = ["index", "pipeline", "data", "tour", "network", "live/index", "results", "use", "develop"]
-
-
-def build(folder: Path, **environment: str) -> str:
-    """Build the site into a folder; what mkdocs says of it."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
-    done = subprocess.run(
-        [*command, f"--site-dir={folder}"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    build(folder)
-    return folder
+from .conftest import build
 
 
 def test_every_page_is_there_and_the_readme_is_the_first(site):
@@ -55,34 +26,32 @@ def test_a_link_to_a_file_of_the_repository_is_its_text_or_its_address(site, tmp
     assert 'href="https://example.org/alexnet/blob/main/alexnet/network/model.py"' in text
 
 
-class TestBrowser:
-    pytestmark = NEEDS
-
-    @pytest.fixture(scope="class", autouse=True)
-    def packages(self):
-        install_packages()
-
-    @pytest.mark.parametrize("width", [400, 1400])
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_a_reader_sees_the_pages(self, site, scheme, width):
-        seen = use(site, DRIVE, pages=MAIN, width=width, scheme=scheme)
-        assert seen.violations == []
-        assert seen.messages == []
-        assert {urlsplit(url).hostname for url in seen.requests} == {"127.0.0.1"}
-        assert seen.results["overflows"] == []
-        (ground,) = set(seen.results["grounds"])
-        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-
-
-def test_a_missing_place_is_an_error(tmp_path):
-    """A page, a section or a file that a link names, and a page without a place in the menu."""
-    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("node_modules"))
-    shutil.copytree(ROOT / "ci", tmp_path / "ci")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a](use.md#in-python) [b](../alexnet/config.py)", ""),
+        ("[a](no.md)", "'no.md'"),
+        ("[a](use.md#no)", "'use.md#no'"),
+        ("[a](../README.md#no)", "'index.md#no'"),
+        ("[a](../alexnet/no.py)", "'../alexnet/no.py'"),
+        ("A page without a place in the menu", "new.md"),
+    ],
+)
+def test_what_leads_nowhere_is_an_error(tmp_path, text, message):
+    copied = {"docs", "ci", "README.md", "mkdocs.yml"}
+    for path in ROOT.iterdir():
+        if path.name not in copied:
+            (tmp_path / path.name).symlink_to(path)
+    for name in ("docs", "ci"):
+        ignored = shutil.ignore_patterns("node_modules")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("README.md", "mkdocs.yml"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "docs/new.md").write_text("# N\n[a](no.md) [b](use.md#no) [c](../alexnet/no.py)\n")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 1
-    for name in ("new.md\n", "'no.md'", "'use.md#no'", "'../alexnet/no.py'"):
-        assert name in done.stderr, name
+    (tmp_path / "docs/new.md").write_text(f"# New\n\n{text}\n")
+    menu = (tmp_path / "mkdocs.yml").read_text()
+    if "](" in text:
+        menu = menu.replace("  - Start: index.md\n", "  - Start: index.md\n  - New: new.md\n")
+    (tmp_path / "mkdocs.yml").write_text(menu)
+    done = build(tmp_path / "built", root=tmp_path)
+    assert done.returncode == bool(message), done.stderr
+    assert message in done.stderr
