@@ -25,26 +25,33 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help venv demo repro repro-container image live test test-slow test-containers mutations check docs bench tour format \
-    lock lock-cpu clean
+.PHONY: help venv demo own repro repro-container image live test test-slow test-containers mutations check docs bench \
+    tour format lock lock-cpu clean
 
+##@ First steps
 help: ## The targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
+	    /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(READY) ## The environment alone, in .venv
-
-demo: $(READY) ## The whole pipeline on the embedded digits, in .demo (a minute on 2 cores)
+demo: $(READY) ## The pipeline on the embedded digits, in .demo (a minute)
 	@demo/run
 
-repro: $(READY) ## The whole pipeline on params.yaml as it stands
+# The shell expands no name in it: make passes both variables in the environment.
+own: $(READY) ## The pipeline on your own images, IMAGES=FOLDER, in .own
+	@python -m stages.own
+
+venv: $(READY) ## The environment alone (TORCH=cpu: without CUDA), in .venv
+
+##@ Train
+repro: $(READY) ## The pipeline on params.yaml as it stands: dvc repro
 	@python -m stages.runtime.recover
 	dvc repro
 	@python -m stages.gate --check
 
-repro-container: ## The same inside one container; the machine needs an engine alone
+repro-container: ## The same in a container; needs Docker or Podman alone
 	$(PYTHON) -m stages.runtime.container
 
-image: ## The container images; TARGETS=serve builds one alone, BASE_IMAGE= names another base
+image: ## The container images (TARGETS=serve: that one alone)
 	$(if $(ENGINE),,$(error neither docker nor podman answers; install one, or start its service))
 	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
 	digest=$$(sha256sum $(LOCK) | cut -d' ' -f1); \
@@ -59,22 +66,15 @@ image: ## The container images; TARGETS=serve builds one alone, BASE_IMAGE= name
 	        --tag=localhost/$${name%-train}:latest . || exit; \
 	done
 
-live: $(READY) ## The page that shows a run's network at work (RUN=.demo: the demo's); needs Node.js
+##@ Look into the network
+live: $(READY) ## A page with the network at work (RUN=.demo); needs Node.js
 	npm ci --silent --ignore-scripts --prefix docs/live
 	cd $(RUN) && alexnet live
 
-test: $(READY) ## The quick tests (4 minutes on 2 cores)
-	python -m pytest
+tour: $(READY) ## Run the tour and update its output
+	python -m tour
 
-test-slow: $(READY) ## The slow tests: whole pipelines, kills, rehearsals, browsers
-	python -m pytest -m 'slow and not container'
-
-test-containers: $(READY) ## The tests in the images that `make image` has built, with Docker or Podman
-	$(if $(filter command,$(origin ENGINE)),ENGINE=$(ENGINE)) python -m pytest -m container -n 0
-
-mutations: $(READY) ## Break the core place by place; a test has to catch each (15 minutes on 2 cores)
-	python -m tests.mutations
-
+##@ Develop (times on 2 cores)
 check: $(READY) ## Format, lint, types, workflows, Dockerfile, texts
 	ruff format --check .
 	ruff check .
@@ -87,24 +87,33 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile, texts
 	python -m ci.prose
 	mkdocs build --strict --quiet
 
-docs: $(READY) ## The pages as a site, in site/; site/index.html is the first
+docs: $(READY) ## The pages as a site, in site/
 	mkdocs build --strict --quiet
 
-bench: $(READY) ## Speed of training, inference and data against baselines (an hour on 2 cores)
+test: $(READY) ## The quick tests (4 minutes)
+	python -m pytest
+
+test-slow: $(READY) ## The slow tests: pipelines, kills, browsers
+	python -m pytest -m 'slow and not container'
+
+test-containers: $(READY) ## The tests in the images that `make image` has built
+	$(if $(filter command,$(origin ENGINE)),ENGINE=$(ENGINE)) python -m pytest -m container -n 0
+
+mutations: $(READY) ## Mutation testing of the core (15 minutes)
+	python -m tests.mutations
+
+bench: $(READY) ## Speed against baselines: training, inference, data (an hour)
 	@python -m stages.runtime.recover
 	dvc repro preprocess
 	python -m bench.training
 	python -m bench.inference
 	python -m bench.data
 
-tour: $(READY) ## Run the tour and update its output
-	python -m tour
-
-format: $(READY) ## Put the code into its format
+format: $(READY) ## Format the code
 	ruff format .
 	ruff check --fix .
 
-lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the images' locks of it
+lock: $(READY) ## Resolve pyproject.toml into requirements.lock and its parts
 	command -v uv >/dev/null || pip install --quiet uv
 	$(COMPILE) pyproject.toml image.in --all-extras --output-file=requirements.lock
 	$(COMPILE) pyproject.toml $(TRAIN) --output-file=train.lock
@@ -112,12 +121,12 @@ lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, and the im
 	    --output-file=serve.lock
 	$(COMPILE) image.in --constraint=requirements.lock --output-file=image.lock
 
-lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, from its own index, for `make image LOCK=`
+lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, for `make image LOCK=`
 	command -v uv >/dev/null || pip install --quiet uv
 	$(COMPILE) pyproject.toml $(TRAIN) --torch-backend=cpu --output-file=train-cpu.lock
 	sed -i "1i # train.lock $$(sha256sum train.lock | cut -d' ' -f1)" train-cpu.lock
 
-clean: ## Remove untracked files that can be made again, except data and results
+clean: ## Remove .venv, .demo, site and caches; data and results stay
 	rm -rf .venv .demo .cache site .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 # TORCH=cpu takes PyTorch without CUDA, from PyTorch's own index, in the lock's version; its hash

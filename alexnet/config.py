@@ -12,12 +12,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 
-from alexnet.config_checks import CHECKS
+from alexnet.config_checks import CHECKS, explain_mistake
 from alexnet.errors import UserError
-from alexnet.files import message_of, read_small_text, shorten
+from alexnet.files import read_small_text, shorten
 
 MAX_BYTES = 50_000  # of params.yaml; the project's own has 7,000
 MAX_MISTAKES = 10  # in one message
@@ -183,7 +182,7 @@ class Evaluate(Section):
 
 
 class Gate(Section):
-    min_accuracy: Share
+    min_accuracy: Share | None
     min_class_recall: Share | None
     max_calibration_error: Share | None
 
@@ -267,7 +266,7 @@ def parse(text: str, path: Path) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        lines = [f"{path}: {_explain(detail)}" for detail in details[:MAX_MISTAKES]]
+        lines = [f"{path}: {explain_mistake(detail, Params)}" for detail in details[:MAX_MISTAKES]]
         if len(details) > MAX_MISTAKES:
             lines.append(f"{path}: {len(details) - MAX_MISTAKES:,} more mistakes")
         raise UserError("\n".join(lines)) from None
@@ -283,18 +282,3 @@ def parse_yaml(text: str, path: Path) -> Any:
     # Of a bad date or number, or deep nesting, ruamel raises exceptions of many other types.
     except Exception as error:
         raise UserError(f"{path} is not valid YAML: {shorten(str(error), 400)}") from None
-
-
-def _explain(detail: ErrorDetails) -> str:
-    """One pydantic error as `section.key: message (got value)`."""
-    kind = detail["type"]
-    keys = [shorten(str(part), 60) for part in detail["loc"]]
-    if kind == "extra_forbidden":
-        section: Any = Params
-        for part in keys[:-1]:
-            section = section.model_fields[part].annotation
-        return f"{'.'.join(keys)}: no such key; there are {', '.join(section.model_fields)}"
-    # pydantic reports each branch of a union that it tried, as further parts of the key.
-    key = ".".join(part for part in keys if part.isidentifier() and part not in {"str", "list"})
-    # The validators above name the key themselves.
-    return f"{key}{'.' if kind == 'value_error' else ': '}{message_of(detail)}".lstrip(".: ")

@@ -1,11 +1,15 @@
-"""Where the sections of params.yaml have to fit each other.
+"""Where the sections of params.yaml have to fit each other, and how a mistake is explained.
 
 Each check takes all of them and raises ValueError, whose message begins with the wrong key.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pydantic_core import ErrorDetails
+
+from alexnet.errors import choose_from
+from alexnet.files import message_of, shorten
 from alexnet.nested import dotted_keys
 
 if TYPE_CHECKING:
@@ -105,3 +109,30 @@ CHECKS: tuple[Callable[["Params"], None], ...] = (
     each_seed_once,
     reference_computes_in_fp32,
 )
+
+
+def explain_mistake(detail: ErrorDetails, params: "type[Params]") -> str:
+    """One pydantic error as `section.key: message (got value)`."""
+    kind = detail["type"]
+    keys = [shorten(str(part), 60) for part in detail["loc"]]
+    if kind == "extra_forbidden":
+        return f"{'.'.join(keys)}: no such key; {_nearest(keys, params)}"
+    # pydantic reports each branch of a union that it tried, as further parts of the key.
+    key = ".".join(part for part in keys if part.isidentifier() and part not in {"str", "list"})
+    # A check names the key itself.
+    return f"{key}{'.' if kind == 'value_error' else ': '}{message_of(detail)}".lstrip(".: ")
+
+
+def _nearest(keys: list[str], params: "type[Params]") -> str:
+    """The section that has a key of this name, or the most similar key of its own section."""
+    sections: dict[str, Any] = {
+        name: field.annotation.model_fields  # type: ignore[union-attr]
+        for name, field in params.model_fields.items()
+    }
+    *above, key = keys
+    if elsewhere := [f"{name}.{key}" for name, known in sections.items() if key in known]:
+        return f"did you mean {' or '.join(elsewhere)}?"
+    prefix = "".join(f"{part}." for part in above)
+    known = sections[above[0]] if above else sections
+    near = choose_from(key, known)
+    return near.replace("did you mean ", f"did you mean {prefix}")

@@ -20,8 +20,11 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_WORDS = 30
-# A full stop ends a sentence if what follows begins one; "e.g." and "et al." do not.
-END = re.compile(r"""(?<!e\.g)(?<!i\.e)(?<!\bal)(?<!\bvs)[.!?]['")\]]*\s+(?=["'(\[]*[A-Z0-9`])""")
+# A full stop ends a sentence if what follows begins one (the name of a layer does, too, which is
+# not a capital); "e.g." and "et al." do not.
+END = re.compile(
+    r"""(?<!e\.g)(?<!i\.e)(?<!\bal)(?<!\bvs)[.!?]['")\]]*\s+(?=["'(\[]*([A-Z0-9`]|[a-z]+\d))"""
+)
 Vocabulary = dict[str, dict[str, str]]
 
 

@@ -59,7 +59,7 @@ def _verdicts(comparison: Comparison | None) -> list[str]:
             f"{'at least' if check.minimum else 'at most'} {check.threshold:.4f}"
             for check in verdict.checks
         ]
-        lines.append(f"- Gate: **{_word(verdict.passed)}** ({'; '.join(checks)})")
+        lines.append(f"- Gate: **{_word(verdict.passed)}** ({'; '.join(checks) or 'no threshold'})")
     if comparison is None:
         return [*lines, "- Comparison: none was made"]
     if comparison.metrics is None:

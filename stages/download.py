@@ -1,7 +1,7 @@
 """download: the data set as received, verified."""
 
-from alexnet.cli.app import run
 from stages import paths
+from stages.command import run
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet import config
-from alexnet.cli.app import run
 from stages import paths
+from stages.command import run
 from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 

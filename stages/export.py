@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import config
-from alexnet.cli.app import run
 from alexnet.evaluation.gate import Verdict, verdict_on
 from alexnet.evaluation.results import read_metrics
 from alexnet.files import remove_directory, sha256, write_json, write_text
 from alexnet.inference.manifest import WRITTEN
 from alexnet.inference.predictor import REJECTION
 from stages import paths
+from stages.command import run
 from stages.params import load, read_records
 from stages.paths import PARAMS, ParamsFile
 

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.app import run
 from alexnet.data.dataset import load_meta
 from alexnet.data.imbalance import imbalance_of
 from alexnet.evaluation.gate import judge, require_passed
 from alexnet.evaluation.results import read_metrics
 from alexnet.files import write_json
 from stages import paths
+from stages.command import run
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 

@@ -2,8 +2,8 @@
 
 import logging
 
-from alexnet.cli.app import run
 from stages import paths
+from stages.command import run
 from stages.params import as_recorded, load, read_records
 from stages.paths import PARAMS, ParamsFile
 
@@ -21,6 +21,7 @@ def plot(params: ParamsFile = PARAMS) -> None:
     from alexnet.files import atomic_directory, remove_directory
     from alexnet.network.parent import load_parent
     from alexnet.report.draw import WRITTEN, draw_all
+    from alexnet.report.examples import cells_with_examples
     from alexnet.report.html_report import write_report
     from alexnet.report.run import Files, read_run
     from alexnet.report.start import compare_start
@@ -60,8 +61,10 @@ def plot(params: ParamsFile = PARAMS) -> None:
         metrics=metrics,
         repeats=repeats,
         layers=data.layers,
+        trained_layers=data.trained_layers,
         input_shape=data.input_shape,
         history=data.history,
+        cells=cells_with_examples(data.test_images, data.actual, data.predicted, data.confidence),
         figures=paths.FIGURES,
         start=start,
     )

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from alexnet import config
 from alexnet.cli.app import run
-from alexnet.errors import UserError
+from alexnet.errors import UserError, choose_from
 from alexnet.files import write_text
 from alexnet.nested import dotted_keys
 from stages.paths import PARAMS, PRESETS, ParamsFile
@@ -24,10 +24,10 @@ def preset(
     """Write a preset's values into params.yaml; all others, and the comments, stay."""
     names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     if name not in names:
-        raise UserError(f"there is no preset {name} in {PRESETS}/; there are: {', '.join(names)}")
+        raise UserError(f"there is no preset {name} in {PRESETS}/; {choose_from(name, names)}")
     source = PRESETS / f"{name}.yaml"
     before = config.load(params)
-    text = with_values(config.read(params), _values_of(source))
+    text = with_values(config.read(params), values_of(source))
     after = config.parse(text, source)  # a preset that does not fit changes nothing
     write_text(params, text)
     old = dict(dotted_keys(before.model_dump()))
@@ -37,7 +37,7 @@ def preset(
     logger.info(f"{params} has the values of {source}")
 
 
-def _values_of(source: Path) -> dict[str, dict[str, Any]]:
+def values_of(source: Path) -> dict[str, dict[str, Any]]:
     values = config.parse_yaml(config.read(source), source)
     if not isinstance(values, dict) or not all(isinstance(each, dict) for each in values.values()):
         raise UserError(f"{source} should hold values by section, as params.yaml does")

@@ -4,9 +4,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from alexnet import config
-from alexnet.cli.app import run
 from alexnet.errors import UserError
 from stages import paths
+from stages.command import run
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 from stages.runtime.revision import place_of, split_revision

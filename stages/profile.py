@@ -6,8 +6,8 @@ Layers that `train.freeze` freezes are timed as the others are, as if they train
 
 import logging
 
-from alexnet.cli.app import run
 from stages import paths
+from stages.command import run
 from stages.params import load
 from stages.paths import PARAMS, ParamsFile
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet import config
-from alexnet.cli.app import run
 from alexnet.evaluation.repeats import Repeats, SeedResult, TrainingResult, seed_result
 from alexnet.evaluation.results import read_metrics
 from alexnet.files import read_record, sha256, write_json
 from alexnet.training.history import Epoch
 from stages import paths
+from stages.command import run
 from stages.evaluate import measure
 from stages.params import load, require_recorded
 from stages.paths import PARAMS, ParamsFile

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet import config
-from alexnet.cli.app import run
 from alexnet.errors import UserError
 from alexnet.signals import StoppedBySignal, TrainingInterrupted
 from stages import paths
+from stages.command import run
+from stages.data_checks import check_processed
 from stages.params import load, record
 from stages.paths import PARAMS, ParamsFile
 
@@ -65,8 +66,7 @@ def run_distributed(
         if number > 1:
             return launch(number, ["-m", f"stages.{stage}", "--params", str(params)])
     configure_torch(values.train.deterministic)
-    # The reference operations are there to be stepped through: in the weights' own type,
-    # float32, and run as they are written.
+    # The reference operations are there to be stepped through: in float32, as they are written.
     is_reference = values.model.ops == "reference"
     dtype = resolve_dtype("fp32" if is_reference else values.train.precision, device)
     distributed = init_distributed(device)
@@ -86,6 +86,7 @@ def _train(
     values: config.Params, device_config: "DeviceConfig", distributed: "DistributedContext"
 ) -> None:
     """This process's part; the main process writes the files."""
+    check_processed(values, log=distributed.is_main_process)
     outputs = paths.WEIGHTS.parent, paths.HISTORY.parent
     training = trained(values, device_config, distributed, outputs, _write_progress)
     with training as (trainer, checkpoints):
@@ -244,8 +245,7 @@ def _write_results(trainer: "Trainer") -> None:
     _write_progress(trainer, sync=True)
     save_weights(paths.WEIGHTS, trainer.model, trainer.metadata)
     save_filters(paths.FILTERS, state.filters)
-    metrics = asdict(state.rows[-1]) | {"device": str(trainer.device_config)}
-    write_json(paths.TRAIN_METRICS, metrics)
+    write_json(paths.TRAIN_METRICS, asdict(state.rows[-1]) | {"device": str(trainer.device_config)})
     write_json(paths.WARM_START, trainer.warm_start and asdict(trainer.warm_start))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     logger.info(

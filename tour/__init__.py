@@ -1,7 +1,8 @@
-"""The guided tour: what runs its pages and draws their pictures.
+"""The guided tour: what runs its pages, draws their pictures, and makes one notebook of them.
 
-    literate.py  runs the Python in a Markdown page and writes down what it prints
-    pictures.py  the kinds of picture that the tour shows
+    literate.py  runs the Python in Markdown pages and writes down what it prints and draws
+    pictures.py  writes a picture, and tells whether two show the same
+    notebook.py  makes the notebook of the pages and executes it
 
-`make tour` runs the page anew, and the tests hold the page to what it prints.
+`make tour` runs it all anew. The tests compare pages, pictures and notebook with a run.
 """

@@ -23,13 +23,14 @@ from alexnet.signals import (
 logger = logging.getLogger(__name__)
 
 
-def run(command: Callable[..., Any], when_stopped: str = "") -> None:
+def run(command: Callable[..., Any], when_stopped: str = "", epilog: str | None = None) -> None:
     """Run a single command, as `python -m stages.<name>` does.
 
-    when_stopped: where it is when a signal stops it that it does not handle itself.
+    when_stopped: where it is when a signal stops it that it does not handle itself. epilog: what
+    its help ends with.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
+    app.command(epilog=epilog)(command)
     run_app(app, when_stopped=when_stopped)
 
 

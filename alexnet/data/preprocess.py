@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -29,16 +30,24 @@ from alexnet.progress import progress
 log = logging.getLogger(__name__)
 
 WRITTEN = re.compile(r"(train|val|test)\.safetensors|meta\.json")  # the files in its folder
+Counts = dict[str, dict[str, int]]  # images of each class, for each split
 MAX_NAMED = 10  # images in one message
 
 
-def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | None = None) -> Meta:
+def preprocess(
+    data: config.Data,
+    raw: Path,
+    folder: Path,
+    num_workers: int | None = None,
+    check: Callable[[Counts], None] = lambda counts: None,
+) -> Meta:
     """Write train, val and test.safetensors and meta.json to `folder`, all or none.
 
     Each split holds images uint8 (N, size, size, channels) and labels int64 (N). The
     same source and parameters give the same bytes, whatever the number of workers (by
     default one for each CPU). Images that do not decode are left out if data.on_bad_image
-    says so: the splits are drawn before, so the others stay where they are. Raises UserError
+    says so: the splits are drawn before, so the others stay where they are. `check` is called with
+    the number of images of each class, for each split, before any is decoded. Raises UserError
     if `raw` does not hold a valid data set of the kind of data.name, or if an image does not
     decode that is not left out, or if a class has no image left in a split.
     """
@@ -50,6 +59,7 @@ def preprocess(data: config.Data, raw: Path, folder: Path, num_workers: int | No
     _log_remarks(origin, index)
     splits = split_dataset(index, data)
     counts = count_images(splits, index.labels, index.classes)
+    check(counts)
     with atomic_directory(folder, WRITTEN.fullmatch) as new:
         num_workers = num_workers or len(os.sched_getaffinity(0))
         with about_source():
@@ -150,7 +160,7 @@ def _write_splits(
 
 def _skip(
     failures: list[Failure], index: DatasetIndex, splits: NDArray[np.str_], on_bad_image: str
-) -> dict[str, dict[str, int]]:
+) -> Counts:
     """The counts without the failures. Raises UserError if these cannot or shall not be skipped."""
     listed = [f"  {for_terminal(f.name)} {f.reason}" for f in failures[:MAX_NAMED]]
     if len(failures) > MAX_NAMED:

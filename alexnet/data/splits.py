@@ -1,5 +1,7 @@
 """Assign each image to train, val or test."""
 
+import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,13 +11,18 @@ from alexnet import config
 from alexnet.data.index import SPLITS, DatasetIndex
 from alexnet.errors import UserError
 
+MIN_IMAGES = 20  # of a drawn split; each is then five points of accuracy
+
+log = logging.getLogger(__name__)
+
 
 def split_dataset(index: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
     """The split of every image, str (N).
 
     A split that the source lacks is drawn from its training images, stratified by class,
-    as a function of `split_seed` alone. Raises UserError for a class with fewer images
-    than splits.
+    as a function of `split_seed` alone, with an image of each class or more. A warning says if it
+    is too small to tell two models apart. Raises UserError for a class with fewer images than
+    splits.
     """
     splits = index.split.astype("<U5")
     fractions = {"test": data.test_fraction, "val": data.val_fraction}
@@ -31,9 +38,20 @@ def split_dataset(index: DatasetIndex, data: config.Data) -> NDArray[np.str_]:
             start = stop
         if start >= len(pool):
             wanted = ", ".join(["train", *drawn])
-            lower = ", or lower data.val_fraction and data.test_fraction" if len(pool) > 2 else ""
+            fractions_of = " and ".join(f"data.{split}_fraction" for split in sorted(drawn)[::-1])
+            one = f" ({1 / max(1, len(pool)):.2g} is an image)"
+            lower = f", or lower {fractions_of}{one}" if len(pool) > len(drawn) else ""
             raise UserError(
                 f"class {name} has {len(pool)} image(s), too few for {wanted}; add some{lower}"
+            )
+    for split, share in drawn.items():
+        number = int((splits == split).sum())
+        if number < MIN_IMAGES:
+            fitting = math.ceil(100 * MIN_IMAGES / int((index.split == "train").sum())) / 100
+            advice = f"{fitting:g} gives {MIN_IMAGES} or so" if fitting < 0.4 else "add images"
+            log.warning(
+                f"data.{split}_fraction: {share:g} gives {number} images, each of them "
+                f"{1 / number:.3f} of the {split} accuracy; {advice}"
             )
     return splits
 

@@ -39,12 +39,13 @@ class Check:
 class Verdict:
     """The contents of reports/gate.json; the digest ties the verdict to one file of weights.
 
+    Without any threshold there are no checks, and the model passes.
     Raises ValueError if it says to have passed although a check has not, or the reverse.
     """
 
     passed: bool
     weights_sha256: Sha256
-    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    checks: tuple[Check, ...]
     balanced_accuracy: Share  # not checked, but to be read beside the accuracy
     imbalance_ratio: Annotated[Finite, Field(ge=1)]
 
@@ -55,7 +56,9 @@ class Verdict:
     def __str__(self) -> str:
         """The checks that have failed, or else all."""
         failed = [check for check in self.checks if not check.passed]
-        return "; ".join(map(str, failed or self.checks))
+        return (
+            "; ".join(map(str, failed or self.checks)) or "nothing is checked, no threshold is set"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """As in the file."""
@@ -68,7 +71,9 @@ def judge(metrics: Metrics, thresholds: config.Gate, imbalance: Imbalance) -> Ve
 
     Raises UserError if a class whose recall is to be checked has no test image.
     """
-    checks = [Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True)]
+    checks = []
+    if thresholds.min_accuracy is not None:
+        checks.append(Check("accuracy", metrics.accuracy, thresholds.min_accuracy, minimum=True))
     if thresholds.min_class_recall is not None:
         recalls = {n: row.recall for n, row in metrics.per_class.items() if row.recall is not None}
         if undefined := sorted(metrics.per_class.keys() - recalls):

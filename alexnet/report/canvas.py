@@ -10,17 +10,27 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
 from alexnet.report.names import cut, shorten
-from alexnet.report.style import DPI, INK, MUTED, SMALL, TITLE, WIDTH, font_families
+from alexnet.report.style import (
+    DPI,
+    INK,
+    MUTED,
+    SMALL,
+    TITLE,
+    WIDTH,
+    TitledFigure,
+    font_families,
+)
 
 MARGIN = 0.12
+PAD = 0.08  # around the body of a picture that stands on the page without its words
 HINTING = 1.02  # glyphs set on whole pixels come out a little wider than the font says
 # On the page an inch is at most 112 CSS pixels wide, which are 224 of a fine screen.
 PIXELS_PER_INCH = 224
@@ -42,9 +52,17 @@ class Canvas:
         below = (0.1 + len(notes) * SMALL * LEADING if notes else 0.0) + MARGIN
         self.height = height
         self.total = self.top + height + below
-        self.figure = Figure(figsize=(WIDTH, self.total), dpi=DPI)
+        self.figure = TitledFigure(figsize=(WIDTH, self.total), dpi=DPI)
+        self.figure.title, self.figure.caption = title, caption
+        self.figure.body = Bbox.from_extents(0, below - PAD, WIDTH, below + height + PAD)
         self._lines(heading, self.total - MARGIN, "top", size=TITLE, weight="bold", color=INK)
         self._lines(notes, MARGIN, "bottom", size=SMALL, color=MUTED)
+        self.figure.words = list(self.figure.texts)
+
+    @staticmethod
+    def shares(height: float, left: float, top: float) -> tuple[float, float]:
+        """A position as shares of the width and the height of a body of that height, with PAD."""
+        return left / WIDTH, (PAD + top) / (height + 2 * PAD)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """An axes of that size, its upper left corner at (left, top)."""

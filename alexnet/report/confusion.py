@@ -1,11 +1,11 @@
-"""The confusion matrix, and the classes of lowest recall with their most common errors."""
+"""The confusion matrix."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
@@ -21,6 +21,7 @@ from alexnet.report.style import (
     TEXT,
     WIDTH,
     WRONG,
+    TitledFigure,
     applied,
     percent,
     shades,
@@ -31,36 +32,65 @@ LONGEST_NAME = 1.3  # inches
 LISTED = 15  # confusions written out, in columns, where the cells are too small for text
 LIST_COLUMNS, LIST_LINE = 3, 0.19
 SCALE_WIDTH = 0.95
-MAX_CLASSES = 20  # bars of recall: the lowest, where there are more classes
-RECALL_LINE, LONGEST_CLASS, RECALL_BAR = 0.27, 1.5, 2.9  # inches
-NUM_CONFUSIONS = 3  # named beside a bar
-# Most errors are a few percent of a class: on a square-root scale they show.
+# An error is usually a few percent of a class: on a square-root scale it shows.
 SCALE = PowerNorm(0.5, vmin=0, vmax=1)
 
 
+@dataclass(frozen=True)
+class MatrixLayout:
+    """Where the picture has the matrix, in inches, and which classes it labels."""
+
+    names: list[str]
+    left: float
+    side: float
+    step: int
+    is_upright: bool  # the labels of the columns
+    below: float
+    height: float
+
+    @classmethod
+    def of(cls, classes: list[str]) -> "MatrixLayout":
+        names = fit_names(classes, SMALL, LONGEST_NAME)
+        name_width = max(text_width(name, SMALL) for name in names)
+        left = MARGIN + 0.25 + name_width + 0.1
+        side = min(WIDTH - left - SCALE_WIDTH, max(2.5, 0.62 * len(classes)))
+        step = max(1, round(len(classes) * SMALL * 1.25 / 72 / side + 0.49))
+        is_upright = name_width > 0.9 * side / len(classes)
+        deepest = max(text_width(name, SMALL) for name in names[::step]) if is_upright else 0.12
+        below = side + 0.1 + deepest + 0.3
+        listed = 0.5 + LIST_LINE * LISTED / LIST_COLUMNS
+        height = below + (listed if len(classes) > MAX_CELLS_WITH_TEXT else 0.0)
+        return cls(names, left, side, step, is_upright, below, height)
+
+    @property
+    def ticks(self) -> list[int]:
+        return list(range(0, len(self.names), self.step))
+
+
 @applied()
-def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
+def matrix_box(classes: list[str]) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the matrix, as shares of the picture's without its words."""
+    layout = MatrixLayout.of(classes)
+    left, top = Canvas.shares(layout.height, layout.left, 0)
+    right, bottom = Canvas.shares(layout.height, layout.left + layout.side, layout.side)
+    return left, top, right - left, bottom - top
+
+
+@applied()
+def confusion_matrix(matrix: NDArray[np.int64], classes: list[str]) -> TitledFigure:
     """Counts (K, K), one row per true class, one column per prediction.
 
     Cells are coloured by their share of the row. Up to 20 classes each cell holds its count
-    and its percentage; beyond that the most common confusions are listed below the matrix.
+    and its percentage; beyond that the largest confusions are listed below the matrix.
     """
     assert matrix.shape == (len(classes), len(classes))
+    layout = MatrixLayout.of(classes)
+    left, side, step, below = layout.left, layout.side, layout.step, layout.below
+    ticks, is_upright = layout.ticks, layout.is_upright
+    labels = [layout.names[index] for index in ticks]
     has_text = len(classes) <= MAX_CELLS_WITH_TEXT
-    names = fit_names(classes, SMALL, LONGEST_NAME)
-    name_width = max(text_width(name, SMALL) for name in names)
 
-    left = MARGIN + 0.25 + name_width + 0.1
-    side = min(WIDTH - left - SCALE_WIDTH, max(2.5, 0.62 * len(classes)))
-    step = max(1, round(len(classes) * SMALL * 1.25 / 72 / side + 0.49))
-    is_upright = name_width > 0.9 * side / len(classes)
-    ticks = list(range(0, len(classes), step))
-    labels = [names[index] for index in ticks]
-    deepest = max(text_width(label, SMALL) for label in labels) if is_upright else 0.12
-    below = side + 0.1 + deepest + 0.3
-    listed = 0.0 if has_text else 0.5 + LIST_LINE * LISTED / LIST_COLUMNS
-
-    canvas = Canvas(below + listed, _title(matrix, classes), _caption(matrix, step))
+    canvas = Canvas(layout.height, _title(matrix, classes), _caption(matrix, step))
     axes = canvas.axes(left, 0, side, side)
     _cells(axes, matrix)
     if has_text:
@@ -84,7 +114,7 @@ def shares(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def confusions(matrix: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """(true, predicted, count) of every confusion that occurs, the most common first."""
+    """(true, predicted, count) of every confusion that occurs, the largest first."""
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
@@ -101,12 +131,12 @@ def _title(matrix: NDArray[np.int64], classes: list[str]) -> str:
     true, predicted, count = pairs[0]
     row = int(matrix[true].sum())
     equal = sum(each == count for *_, each in pairs)
-    which = f"one of the {equal} most common errors" if equal > 1 else "the most common error"
+    which = f"one of the {equal} largest confusions" if equal > 1 else "the largest confusion"
     if len(pairs) == 1:
-        which = "the only kind of error"
+        which = "the only confusion"
     return (
-        f"Confusion matrix: accuracy {accuracy}; {which} is {classes[true]} "
-        f"predicted as {classes[predicted]} ({count:,} of {row:,})"
+        f"Confusion matrix: accuracy {accuracy}; {which} is true: {classes[true]}, "
+        f"predicted: {classes[predicted]} ({count:,} of {row:,})"
     )
 
 
@@ -178,94 +208,23 @@ def _scale(canvas: Canvas, left: float, side: float) -> None:
 
 
 def _list(axes: Axes, top: float, matrix: NDArray[np.int64], classes: list[str]) -> None:
-    """The most common confusions in words, column by column."""
+    """The largest confusions in words, column by column."""
     if not confusions(matrix):
         return
-    axes.text(MARGIN, top, "Most common confusions", fontsize=TEXT, weight="bold", va="center")
+    axes.text(
+        MARGIN,
+        top,
+        "Largest confusions: true → predicted class",
+        fontsize=TEXT,
+        weight="bold",
+        va="center",
+    )
     width = (WIDTH - 2 * MARGIN) / LIST_COLUMNS
-    names = fit_names(classes, SMALL, (width - 0.45 - text_width(" as ", SMALL)) / 2)
+    names = fit_names(classes, SMALL, (width - 0.45 - text_width(" → ", SMALL)) / 2)
     for index, (true, predicted, count) in enumerate(confusions(matrix)[:LISTED]):
         column, row = divmod(index, LISTED // LIST_COLUMNS)
         left = MARGIN + column * width
         y = top + 0.25 + row * LIST_LINE
         axes.text(left + 0.24, y, f"{count:,}", fontsize=SMALL, ha="right", va="center")
-        words = f"{names[true]} as {names[predicted]}"
+        words = f"{names[true]} → {names[predicted]}"
         axes.text(left + 0.32, y, words, fontsize=SMALL, va="center")
-
-
-@applied()
-def recall_by_class(matrix: NDArray[np.int64], classes: list[str]) -> Figure:
-    """Counts (K, K), a row for each true class: recall as bars, the lowest first; the errors."""
-    counts = matrix.sum(axis=1)
-    recall = np.diag(matrix) / np.maximum(counts, 1)
-    ascending = [int(k) for k in np.argsort(recall, kind="stable") if counts[k]]
-    order = ascending[:MAX_CLASSES]
-    names = fit_names(classes, TEXT, LONGEST_CLASS)
-    left = MARGIN + max(text_width(names[k], TEXT) for k in order) + 0.12
-    others = fit_names(classes, SMALL, _room_for_errors(left) - text_width(" (10,000×)", SMALL))
-    canvas = Canvas(
-        len(order) * RECALL_LINE + 0.1,
-        _recall_title(ascending, recall, classes),
-        _recall_caption(len(order), ascending, recall, len(classes)),
-    )
-    body = canvas.body()
-    for number, k in enumerate(order):
-        y = 0.05 + (number + 0.5) * RECALL_LINE
-        body.text(left - 0.1, y, names[k], fontsize=TEXT, ha="right", va="center")
-        body.barh(y, RECALL_BAR, 0.15, left=left, color=FAINT)
-        body.barh(y, RECALL_BAR * recall[k], 0.15, left=left, color=RIGHT)
-        share = percent(float(recall[k]), 1)
-        body.text(left + RECALL_BAR + 0.55, y, share, fontsize=TEXT, ha="right", va="center")
-        _errors(body, left, y, matrix[k], k, others)
-    return canvas.figure
-
-
-def _recall_title(ascending: list[int], recall: NDArray[np.float64], classes: list[str]) -> str:
-    lowest, highest = ascending[0], ascending[-1]
-    if recall[lowest] == 1:
-        return "Recall by class: every test image is classified correctly"
-    if recall[lowest] == recall[highest]:
-        tested = "" if len(ascending) == len(classes) else " with test images"
-        return f"Recall by class: {percent(float(recall[lowest]), 1)} for every class{tested}"
-    ends = []
-    for word, k in (("lowest", lowest), ("highest", highest)):
-        others = int((recall[ascending] == recall[k]).sum()) - 1
-        name = f"{classes[k]} and {others} more" if others else classes[k]
-        ends.append(f"{word} for {name} ({percent(float(recall[k]), 1)})")
-    return f"Recall by class: {', '.join(ends)}"
-
-
-def _recall_caption(
-    num_shown: int, ascending: list[int], recall: NDArray[np.float64], num_classes: int
-) -> str:
-    num_measured = len(ascending)
-    text = (
-        "Recall: the share of a class's test images that is classified correctly. At the right: "
-        "the most common wrong predictions for the others, with their number."
-    )
-    if num_shown < num_measured:
-        text += f" Shown are the {num_shown} classes of lowest recall, of {num_measured}."
-        last, rest = ascending[num_shown - 1], ascending[num_shown:]
-        if equal := int((recall[rest] == recall[last]).sum()):
-            text += f" {equal} more have the recall of the last one."
-    if without := num_classes - num_measured:
-        text += f" Classes without test images, whose recall is not defined: {without}."
-    return text
-
-
-def _room_for_errors(left: float) -> float:
-    return WIDTH - MARGIN - left - RECALL_BAR - 0.7
-
-
-def _errors(
-    body: Axes, left: float, y: float, row: NDArray[np.int64], k: int, classes: list[str]
-) -> None:
-    """The most common wrong predictions of class `k`, as many as there is room for."""
-    wrong = row.copy()
-    wrong[k] = 0
-    common = [int(j) for j in np.argsort(-wrong, kind="stable")[:NUM_CONFUSIONS] if wrong[j]]
-    errors = [f"{classes[j]} ({wrong[j]:,}×)" for j in common]
-    while len(errors) > 1 and text_width(", ".join(errors), SMALL) > _room_for_errors(left):
-        errors.pop()
-    words, colour = (", ".join(errors), WRONG) if errors else ("no errors", MUTED)
-    body.text(left + RECALL_BAR + 0.7, y, words, fontsize=SMALL, color=colour, va="center")

@@ -3,12 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from alexnet.network.summary import Layer
 from alexnet.progress import format_seconds
 from alexnet.report.canvas import MARGIN, Canvas, text_width
-from alexnet.report.style import BLUE, MUTED, ORANGE, SKY, SMALL, TEXT, WIDTH, applied, percent
+from alexnet.report.style import (
+    BLUE,
+    MUTED,
+    ORANGE,
+    SKY,
+    SMALL,
+    TEXT,
+    WIDTH,
+    TitledFigure,
+    applied,
+    percent,
+)
 
 LINE, ABOVE = 0.24, 0.36
 TINY = 0.005  # layers below this share of both are summed in the last line
@@ -21,7 +31,7 @@ def costs(
     device: str,
     is_folded: bool,
     frozen: Sequence[str] = (),
-) -> Figure:
+) -> TitledFigure:
     """Each layer's share of the operations beside its share of the measured time.
 
     `layers`: of the network as it trains. `times`: rows of layer, forward_seconds and
@@ -91,11 +101,11 @@ def _training_flops(layers: Sequence[Layer]) -> dict[str, int]:
 
 
 def _title(shares: Mapping[str, tuple[float, float]]) -> str:
-    most = max(shares, key=lambda name: shares[name][1])
-    operations, time = shares[most]
+    slowest = max(shares, key=lambda name: shares[name][1])
+    operations, time = shares[slowest]
     return (
-        f"Training cost by layer: {most} takes {percent(time, 0)} of the time for "
-        f"{percent(operations, 0)} of the operations"
+        f"Training cost by layer, of the network as trained: {slowest} takes "
+        f"{percent(time, 0)} of the time for {percent(operations, 0)} of the operations"
     )
 
 

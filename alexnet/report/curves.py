@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from alexnet.report.canvas import MARGIN, Canvas
@@ -19,6 +18,7 @@ from alexnet.report.style import (
     TRAINING,
     VALIDATION,
     WIDTH,
+    TitledFigure,
     applied,
     percent,
 )
@@ -33,54 +33,61 @@ LONG_RIGHT = 2.45
 FEW_EPOCHS = 20  # up to here each epoch gets a marker
 SPLITS = {"train": "training", "val": "validation"}
 COLOURS = {"training": TRAINING, "validation": VALIDATION, "final": INK}
-FROM_NOTHING, DASHES = ", from nothing", (0, (4, 2))
+FROM_NOTHING, DASHES = "from nothing", (0, (4, 2))
 
 TRAINING_NOTE = (
     "Training figures are means over the epoch, while the weights change, with any augmentation "
     "and dropout. Validation follows each epoch, without them. Training may therefore look worse "
-    "than validation. Ring: the best validation epoch."
+    "than validation. Ring: the last epoch, whose weights are exported."
 )
 DASHED = " Dashed: the same parameters, from nothing: all layers train, at the whole rates."
 LOSS_NOTE = TRAINING_NOTE + (" Label smoothing, if any, is part of the training loss only.")
 
 
 @applied()
-def loss_curves(history: History, from_nothing: History = (), note: str = "") -> Figure:
-    """Training and validation loss over the epochs; the lowest validation loss is ringed.
+def loss_curves(
+    history: History, other: History = (), note: str = "", other_name: str = FROM_NOTHING
+) -> TitledFigure:
+    """Training and validation loss over the epochs; the exported epoch is ringed.
 
-    from_nothing: of the same training without the weights that it started from, drawn dashed.
-    note: the end of the caption.
+    other: of another training, drawn dashed: by default the same one without the weights that it
+    started from. note: the end of the caption.
     """
     best = min(_checked(history), key=lambda row: row["val_loss"])
-    title = f"Loss: lowest validation loss {best['val_loss']:.3f} in epoch {int(best['epoch'])}"
-    if from_nothing:
-        title += f"; from nothing {min(row['val_loss'] for row in from_nothing):.3f}"
-    canvas = Canvas(HEIGHT, title, LOSS_NOTE + (DASHED if from_nothing else "") + note)
-    axes = _axes(canvas, history, "loss (cross-entropy)", LONG_RIGHT if from_nothing else RIGHT)
-    ends = _lines(axes, history, from_nothing, "loss")
-    _ring(axes, best["epoch"], best["val_loss"])
+    title = f"Loss: validation loss {history[-1]['val_loss']:.3f} in the exported epoch"
+    if other:
+        title += f"; {other_name} {other[-1]['val_loss']:.3f}"
+    remark = f" Lowest validation loss: {best['val_loss']:.3f}, in epoch {int(best['epoch'])}."
+    canvas = Canvas(HEIGHT, title, LOSS_NOTE + remark + note)
+    axes = _axes(canvas, history, other, "loss (cross-entropy)")
+    ends = _lines(axes, history, other, "loss", other_name)
+    _ring(axes, history[-1]["epoch"], history[-1]["val_loss"])
     axes.margins(y=0.08)
     _label_ends(axes, {name: f"{name} {value:.3f}" for name, value in ends.items()}, ends)
     return canvas.figure
 
 
 @applied()
-def accuracy_curves(history: History, from_nothing: History = (), note: str = "") -> Figure:
-    """Training and validation accuracy over the epochs; the best validation epoch is ringed.
+def accuracy_curves(
+    history: History, other: History = (), note: str = "", other_name: str = FROM_NOTHING
+) -> TitledFigure:
+    """Training and validation accuracy over the epochs; the exported epoch is ringed.
 
-    from_nothing, note: as in `loss_curves`.
+    other, note, other_name: as in `loss_curves`.
     """
     best = max(_checked(history), key=lambda row: row["val_accuracy"])
-    title = (
-        f"Accuracy: best validation accuracy {percent(best['val_accuracy'], 2)} in epoch "
-        f"{int(best['epoch'])}"
+    last = percent(history[-1]["val_accuracy"], 2)
+    title = f"Accuracy: validation accuracy {last} in the exported epoch"
+    if other:
+        title += f"; {other_name} {percent(other[-1]['val_accuracy'], 2)}"
+    remark = (
+        f" Highest validation accuracy: {percent(best['val_accuracy'], 2)}, in epoch "
+        f"{int(best['epoch'])}."
     )
-    if from_nothing:
-        title += f"; from nothing {percent(max(row['val_accuracy'] for row in from_nothing), 2)}"
-    canvas = Canvas(HEIGHT, title, TRAINING_NOTE + (DASHED if from_nothing else "") + note)
-    axes = _axes(canvas, history, "accuracy", LONG_RIGHT if from_nothing else RIGHT)
-    ends = _lines(axes, history, from_nothing, "accuracy")
-    _ring(axes, best["epoch"], best["val_accuracy"])
+    canvas = Canvas(HEIGHT, title, TRAINING_NOTE + remark + note)
+    axes = _axes(canvas, history, other, "accuracy")
+    ends = _lines(axes, history, other, "accuracy", other_name)
+    _ring(axes, history[-1]["epoch"], history[-1]["val_accuracy"])
     axes.margins(y=0.08)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0), min(high, 1.02))
@@ -90,15 +97,15 @@ def accuracy_curves(history: History, from_nothing: History = (), note: str = ""
 
 
 @applied()
-def learning_rate(history: History) -> Figure:
+def learning_rate(history: History) -> TitledFigure:
     """The learning rate of each epoch's last step."""
     peak = max(_checked(history), key=lambda row: row["learning_rate"])
     title = (
-        f"Learning rate: highest {peak['learning_rate']:.3g} in epoch {int(peak['epoch'])}, taken "
-        "at the last step of each epoch"
+        f"Learning rate: at its highest {peak['learning_rate']:.3g}, in epoch "
+        f"{int(peak['epoch'])}; each value is that of an epoch's last step"
     )
     canvas = Canvas(HEIGHT * 0.7, title)
-    axes = _axes(canvas, history, "learning rate")
+    axes = _axes(canvas, history, (), "learning rate")
     end = _line(axes, history, "learning_rate", INK)
     epochs = [row["epoch"] for row in history]
     axes.fill_between(epochs, [row["learning_rate"] for row in history], color=FAINT, linewidth=0)
@@ -113,12 +120,30 @@ def _checked(history: History) -> History:
     return history
 
 
-def _axes(canvas: Canvas, history: History, label: str, right: float = RIGHT) -> Axes:
-    width = WIDTH - LEFT - right
-    axes = canvas.axes(LEFT, 0.05, width, canvas.height - 0.05 - BOTTOM)
-    first, last = history[0]["epoch"], history[-1]["epoch"]
+def epoch_positions(history: History, other: History = ()) -> dict[int, float]:
+    """Where a picture of these curves has each epoch, as a share of its width."""
+    low, high = _limits(history, other)
+    width = _width(other)
+    return {
+        int(row["epoch"]): (LEFT + width * (row["epoch"] - low) / (high - low)) / WIDTH
+        for row in max(history, other, key=len)
+    }
+
+
+def _limits(history: History, other: History) -> tuple[float, float]:
+    first, last = history[0]["epoch"], max(history, other, key=len)[-1]["epoch"]
     room = 0.03 * (last - first) or 0.5
-    axes.set_xlim(first - min(room, 0.5), last + room)  # there is no epoch 0
+    return first - min(room, 0.5), last + room  # there is no epoch 0
+
+
+def _width(other: History) -> float:
+    return WIDTH - LEFT - (LONG_RIGHT if other else RIGHT)
+
+
+def _axes(canvas: Canvas, history: History, other: History, label: str) -> Axes:
+    width = _width(other)
+    axes = canvas.axes(LEFT, 0.05, width, canvas.height - 0.05 - BOTTOM)
+    axes.set_xlim(*_limits(history, other))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.set_xlabel("epoch")
@@ -130,15 +155,17 @@ def _axes(canvas: Canvas, history: History, label: str, right: float = RIGHT) ->
     return axes
 
 
-def _lines(axes: Axes, history: History, from_nothing: History, what: str) -> dict[str, float]:
+def _lines(
+    axes: Axes, history: History, other: History, what: str, other_name: str
+) -> dict[str, float]:
     """Draw the curves of training and validation, and return their last values by name."""
     ends = {
         name: _line(axes, history, f"{split}_{what}", COLOURS[name])
         for split, name in SPLITS.items()
     }
-    for split, name in SPLITS.items() if from_nothing else ():
-        key, longer = f"{split}_{what}", f"{name}{FROM_NOTHING}"
-        ends[longer] = _line(axes, from_nothing, key, COLOURS[name], linestyle=DASHES)
+    for split, name in SPLITS.items() if other else ():
+        key, longer = f"{split}_{what}", f"{name}, {other_name}"
+        ends[longer] = _line(axes, other, key, COLOURS[name], linestyle=DASHES)
     return ends
 
 
@@ -172,7 +199,7 @@ def _label_ends(axes: Axes, labels: Mapping[str, str], ends: Mapping[str, float]
     for name, height in heights.items():
         axes.text(
             1.02, height, labels[name], transform=axes.transAxes,
-            color=COLOURS[name.removesuffix(FROM_NOTHING)],
+            color=COLOURS[name.partition(",")[0]],
             verticalalignment="center", fontweight="bold",
         )  # fmt: skip
 

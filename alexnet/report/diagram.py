@@ -1,7 +1,6 @@
 """The network from input to logits, drawn from the list of its layers alone."""
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from alexnet.network.summary import Layer, totals
@@ -19,7 +18,17 @@ from alexnet.report.layers import (
     operation,
     widest,
 )
-from alexnet.report.style import FAINT, INK, MUTED, SMALL, TEXT, WIDTH, applied, percent
+from alexnet.report.style import (
+    FAINT,
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    WIDTH,
+    TitledFigure,
+    applied,
+    percent,
+)
 
 # Drawn as a slim slice under the block of the convolution, fully connected layer or pool before.
 SLIM = {"relu", "lrn", "batch norm", "dropout", "flatten", "identity"}
@@ -30,7 +39,9 @@ ARROW, HEADER, GLYPH = 0.16, 0.36, 0.24
 
 
 @applied()
-def architecture(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]) -> Figure:
+def architecture(
+    layers: list[Layer], variant: str, input_shape: tuple[int, int, int]
+) -> TitledFigure:
     """The layers from top to bottom, with shapes, parameters, operations and receptive fields.
 
     `input_shape` is (C, H, W). A block's width is proportional to the cube root of the number
@@ -90,7 +101,7 @@ def _title(layers: list[Layer], variant: str) -> str:
     convolutions = sum(layer.flops for layer in layers if layer.kind == "conv")
     connected = sum(layer.parameters for layer in layers if layer.kind == "fc")
     return (
-        f"AlexNet, variant {variant}: convolutions take "
+        f"AlexNet, variant {variant}, as written: convolutions take "
         f"{percent(convolutions / total['flops'], 0)} of the operations, fully connected layers "
         f"{percent(connected / total['parameters'], 0)} of the parameters"
     )

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.evaluation.metrics import confusion
-from alexnet.report.confusion import confusion_matrix, recall_by_class
+from alexnet.report.confusion import confusion_matrix
 from alexnet.report.costs import costs
-from alexnet.report.curves import accuracy_curves, learning_rate, loss_curves
+from alexnet.report.curves import DASHED, accuracy_curves, learning_rate, loss_curves
 from alexnet.report.diagram import architecture
 from alexnet.report.filters import (
     conv1_filters,
@@ -21,8 +20,10 @@ from alexnet.report.filters import (
     weight_histogram,
 )
 from alexnet.report.interpretability import activation_layer, convolutions
+from alexnet.report.logits import logit_bars
 from alexnet.report.maps import feature_maps, layer_maps
 from alexnet.report.probe import evenly_spaced
+from alexnet.report.recall import recall_by_class
 from alexnet.report.reliability import reliability_diagram
 from alexnet.report.retrieval import activating_patches, nearest_neighbours
 from alexnet.report.run import Ints, Run
@@ -31,7 +32,7 @@ from alexnet.report.samples import mistakes, training_samples
 from alexnet.report.sections import PARENT_NEIGHBOURS, PICTURES
 from alexnet.report.stability import stability
 from alexnet.report.start import Start
-from alexnet.report.style import save, save_file
+from alexnet.report.style import TitledFigure, save, save_body
 from alexnet.report.volumes import volumes
 
 MAX_COLUMNS = 5  # convolutions side by side in the picture of feature maps
@@ -53,17 +54,16 @@ def draw_all(folder: Path, run: Run, start: Start | None = None) -> list[str]:
     started from other weights.
     """
     names = []
+    logger.info("drawing the pictures")
     for name, figure in _pictures(run, start):
         save(figure, folder, name)
-        logger.info(name)
         names.append(name)
     for name, figure in _layers(run):
-        save_file(figure, folder / "layers" / f"{name}.svg")
-    logger.info("weights and outputs of each layer")
+        save_body(figure, folder / "layers" / f"{name}.svg")
     return names
 
 
-def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
+def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, TitledFigure]]:
     """One after the other, so that only one is in memory."""
     matrix = confusion(run.actual, run.predicted, len(run.classes))
     yield "architecture", architecture(run.layers, run.variant, run.input_shape)
@@ -74,8 +74,9 @@ def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
     samples = run.samples, run.augmented, run.sample_labels
     yield "training_samples", training_samples(*samples, run.classes, run.augmentation)
     from_nothing = start.from_nothing if start else ()
-    yield "loss", loss_curves(run.history, from_nothing)
-    note = start.probe_note if start else ""
+    dashed = DASHED if from_nothing else ""
+    yield "loss", loss_curves(run.history, from_nothing, dashed)
+    note = dashed + (start.probe_note if start else "")
     yield "accuracy", accuracy_curves(run.history, from_nothing, note)
     yield "learning_rate", learning_rate(run.history)
     yield "stability", stability(run.layer_rows, run.is_folded, frozen)
@@ -94,7 +95,7 @@ def _pictures(run: Run, start: Start | None) -> Iterator[tuple[str, Figure]]:
         yield "parent_neighbours", _parent_neighbours(run, start)
 
 
-def _parent_neighbours(run: Run, start: Start) -> Figure:
+def _parent_neighbours(run: Run, start: Start) -> TitledFigure:
     labels, probes = run.actual[run.probes.queries], run.probes
     return nearest_neighbours(
         run.test_images[probes.queries],
@@ -108,7 +109,7 @@ def _parent_neighbours(run: Run, start: Start) -> Figure:
     )
 
 
-def _mistakes(run: Run) -> Figure:
+def _mistakes(run: Run) -> TitledFigure:
     worst = most_confident_mistakes(run.actual, run.predicted, run.confidence, run.num_mistakes)
     return mistakes(
         run.test_images[worst],
@@ -120,12 +121,13 @@ def _mistakes(run: Run) -> Figure:
     )
 
 
-def _probes(run: Run) -> Iterator[tuple[str, Figure]]:
+def _probes(run: Run) -> Iterator[tuple[str, TitledFigure]]:
     probes, classes = run.probes, run.classes
     images = run.test_images[probes.probed]
     labels = [int(run.actual[index]) for index in probes.probed]
     names = evenly_spaced(convolutions(run.layers), MAX_COLUMNS)
-    maps = {name: probes.outputs[activation_layer(run.layers, name)] for name in names}
+    shown = [activation_layer(run.layers, name) for name in names]
+    maps = {name: probes.outputs[name] for name in shown}
     yield "feature_maps", feature_maps(images, labels, maps, probes.probabilities, classes)
     searched = run.input_shape[1], probes.num_searched
     yield "activating_patches", activating_patches(probes.patches, *searched, classes)
@@ -147,15 +149,19 @@ def _probes(run: Run) -> Iterator[tuple[str, Figure]]:
     )
 
 
-def _layers(run: Run) -> Iterator[tuple[str, Figure]]:
-    images = run.test_images[run.probes.probed[:NUM_IMAGES]]
+def _layers(run: Run) -> Iterator[tuple[str, TitledFigure]]:
+    probed = run.probes.probed[:NUM_IMAGES]
+    images, labels = run.test_images[probed], run.actual[probed].tolist()
     for layer in run.layers:
         if layer.name in run.weights:
             draw = layer_filters if layer.kind == "conv" else weight_histogram
             yield f"{layer.name}_weights", draw(run.weights[layer.name])
         if layer.name in run.probes.outputs:
             values = run.probes.outputs[layer.name][: len(images)]
-            yield f"{layer.name}_maps", layer_maps(images, values)
+            if layer is run.layers[-1]:
+                yield f"{layer.name}_maps", logit_bars(images, values, labels, run.classes)
+            else:
+                yield f"{layer.name}_maps", layer_maps(images, values)
 
 
 def most_confident_mistakes(

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas
-from alexnet.report.style import BLUE, MUTED, TEXT, WIDTH, applied
+from alexnet.report.style import BLUE, MUTED, TEXT, WIDTH, TitledFigure, applied
 
 GREY = 0.5
 GAP = 1  # pixels between filters
@@ -37,7 +36,7 @@ def conv1_filters(
     after: NDArray[np.floating],
     num_whitened: int = 0,
     is_grey: bool = False,
-) -> Figure:
+) -> TitledFigure:
     """All filters (filters, C, K, K), C 1 or 3, as initialised and as trained.
 
     Figure 3 of Krizhevsky et al. Each filter is divided by its largest absolute weight, so
@@ -69,7 +68,7 @@ def conv1_filters(
 @applied()
 def parent_filters(
     before: NDArray[np.floating], after: NDArray[np.floating], owner: str, is_grey: bool = False
-) -> Figure:
+) -> TitledFigure:
     """As `conv1_filters`, of a run that started from a parent's weights: those, and the trained.
 
     owner: whose they are ("ImageNet's"). If conv1 was frozen, both are the same, drawn once.
@@ -94,7 +93,7 @@ def parent_filters(
 
 
 @applied()
-def layer_filters(weight: NDArray[np.floating]) -> Figure:
+def layer_filters(weight: NDArray[np.floating]) -> TitledFigure:
     """The filters (filters, C, K, K) of a convolution, at most 96 of them, evenly spaced.
 
     With other than 1 or 3 channels: of each filter the channel of largest norm, in grey.
@@ -119,7 +118,7 @@ def layer_filters(weight: NDArray[np.floating]) -> Figure:
 
 
 @applied()
-def weight_histogram(weight: NDArray[np.floating]) -> Figure:
+def weight_histogram(weight: NDArray[np.floating]) -> TitledFigure:
     """The distribution of the weights (out, in) of a fully connected layer."""
     values = weight.ravel()
     most = float(np.quantile(np.abs(values), 0.9995))
@@ -208,7 +207,7 @@ def _some(shown: int, number: int) -> str:
     return f"{shown} of its {number}" if shown < number else f"Its {number}"
 
 
-def _stacked(weights: Mapping[str, NDArray[np.floating]], title: str, caption: str) -> Figure:
+def _stacked(weights: Mapping[str, NDArray[np.floating]], title: str, caption: str) -> TitledFigure:
     """Filters (filters, C, K, K) by the line above them, one mosaic below the other."""
     pictures = {
         name: mosaic(as_images(weight), min(COLUMNS, len(weight)))

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas, fit_names
 from alexnet.report.style import (
     BLANK,
+    DIVERGING,
     FAINT,
     INK,
     MUTED,
@@ -18,6 +18,7 @@ from alexnet.report.style import (
     TEXT,
     WIDTH,
     WRONG,
+    TitledFigure,
     applied,
     percent,
 )
@@ -38,11 +39,11 @@ def feature_maps(
     maps: Mapping[str, NDArray[np.floating]],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
-) -> Figure:
+) -> TitledFigure:
     """A row for each image (M, H, W, C): its pixels, its maps layer by layer, the prediction.
 
-    `maps`: by layer (M, channels, h, w), after the ReLU. Of each layer the 16 channels whose
-    mean varies most between these images are shown, in the same order in every row.
+    `maps`: by layer (M, channels, h, w), such as relu1. Of each layer the 16 channels whose
+    mean has the largest variance between these images are shown, in the same order in every row.
     """
     size = (WIDTH - 2 * MARGIN - PREDICTIONS - GAP * (len(maps) + 1)) / (len(maps) + 1)
     row = size + BLOCK_GAP
@@ -50,10 +51,11 @@ def feature_maps(
     canvas = Canvas(
         ABOVE + len(images) * row - BLOCK_GAP,
         _title(maps),
-        f"Each square shows {NUM_CHANNELS} channels of a layer"
+        "At the left the test image, at the right its true class and the predicted probabilities. "
+        f"Each square between shows {NUM_CHANNELS} channels of a layer"
         + (
-            ", those whose mean activation varies most between these images, in the same order in "
-            "each row"
+            ", those whose mean activation has the largest variance between these images, in the "
+            "same order in each row"
             if len(images) > 1
             else ""
         )
@@ -89,10 +91,11 @@ def _title(maps: Mapping[str, NDArray[np.floating]]) -> str:
 
 
 @applied()
-def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figure:
+def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> TitledFigure:
     """A layer's outputs for images (M, H, W, C): values (M, C, h, w) or (M, features).
 
-    Of maps the 16 most variable channels; features row by row in a square.
+    Of maps the 16 channels of largest variance; features row by row in a square. Negative
+    values, which a ReLU has none of, have colours of their own.
     """
     number = len(images)
     size = min(LARGEST, (WIDTH - 2 * MARGIN + LAYER_GAP) / number - LAYER_GAP)
@@ -104,13 +107,15 @@ def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figur
         else f"{min(NUM_CHANNELS, values.shape[1])} of {values.shape[1]} maps of "
         f"{values.shape[2]}×{values.shape[3]}"
     )
-    title = (
-        f"Its output for {number} test image{'s' * (number > 1)}: {words} (dark: largest, white: 0 "
-        "or less)"
-    )
+    is_signed = bool((values < 0).any())
+    colours = "blue: negative, white: 0, orange to brown: positive"
+    if not is_signed:
+        colours = "none is negative; white: 0, dark: largest"
+    title = f"Its output for {number} test image{'s' * (number > 1)}: {words} ({colours})"
     canvas = Canvas(half + LAYER_GAP + size, title)
     chosen = [] if is_flat else most_variable(values)
-    largest = values.max(axis=0) if is_flat else values[:, chosen].max(axis=(0, 2, 3))
+    size_of = np.abs(values if is_flat else values[:, chosen])
+    largest = size_of.max(axis=0 if is_flat else (0, 2, 3))
     for index, image in enumerate(images):
         left = MARGIN + index * (size + LAYER_GAP)
         canvas.image(left + (size - half) / 2, 0, half, image)
@@ -119,12 +124,12 @@ def layer_maps(images: NDArray[np.uint8], values: NDArray[np.floating]) -> Figur
             if is_flat
             else tile_maps(values[index, chosen], largest)
         )
-        _heat(canvas.axes(left, half + LAYER_GAP, size, size), picture)
+        _heat(canvas.axes(left, half + LAYER_GAP, size, size), picture, is_signed)
     return canvas.figure
 
 
 def most_variable(values: NDArray[np.floating]) -> list[int]:
-    """The channels (in order) whose mean over the map varies most from image to image."""
+    """The channels (in order) whose mean over the map has the largest variance over the images."""
     deviation = values.mean(axis=(2, 3)).std(axis=0)
     return sorted(np.argsort(-deviation, kind="stable")[:NUM_CHANNELS].tolist())
 
@@ -154,10 +159,10 @@ def as_square(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return picture.reshape(side, side)
 
 
-def _heat(axes: Axes, picture: NDArray[np.float64]) -> None:
+def _heat(axes: Axes, picture: NDArray[np.float64], is_signed: bool = False) -> None:
     axes.imshow(
-        np.ma.masked_invalid(picture), cmap=BLANK,
-        vmin=0, vmax=1, interpolation="none", aspect="auto",
+        np.ma.masked_invalid(picture), cmap=DIVERGING if is_signed else BLANK,
+        vmin=-1 if is_signed else 0, vmax=1, interpolation="none", aspect="auto",
     )  # fmt: skip
     axes.set_xticks([])
     axes.set_yticks([])
@@ -168,11 +173,12 @@ def _prediction(
     body: Axes, left: float, top: float, size: float,
     probabilities: NDArray[np.floating], label: int, names: Sequence[str],
 ) -> None:  # fmt: skip
-    """The most probable classes as bars; the true class in one colour, others in another."""
+    """The true class, and the likeliest ones as bars: the true one in a colour of its own."""
     room = WIDTH - MARGIN - left
-    line = size / TOP_CLASSES
+    line = size / (TOP_CLASSES + 1)
+    body.text(left, top + 0.07, f"true: {names[label]}", fontsize=SMALL, va="center", color=MUTED)
     for place, k in enumerate(np.argsort(-probabilities, kind="stable")[:TOP_CLASSES]):
-        y = top + place * line
+        y = top + (place + 1) * line
         share = percent(float(probabilities[k]), 0)
         body.text(left, y + 0.07, names[k], fontsize=SMALL, va="center")
         body.text(left + room, y + 0.07, share, fontsize=SMALL, va="center", ha="right", color=INK)

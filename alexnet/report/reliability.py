@@ -1,7 +1,6 @@
 """Calibration: accuracy against confidence."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from alexnet.report.style import (
     TEXT,
     VERMILLION,
     WIDTH,
+    TitledFigure,
     applied,
     percent,
 )
@@ -27,7 +27,7 @@ LEFT, SIDE, BELOW, HISTOGRAM, BETWEEN = 1.9, 3.2, 0.44, 0.9, 0.14
 @applied()
 def reliability_diagram(
     correct: NDArray[np.bool_], confidence: NDArray[np.float64], num_bins: int
-) -> Figure:
+) -> TitledFigure:
     """Accuracy against confidence in equally wide bins, over a histogram of the confidence.
 
     correct, confidence: (N), of the predictions. Guo et al., arXiv 1706.04599, figure 1.

@@ -5,13 +5,22 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
 from alexnet.report.probe import LayerPatches
-from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
+from alexnet.report.style import (
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    WIDTH,
+    WRONG,
+    TitledFigure,
+    applied,
+    percent,
+)
 
 SIDE = 3  # a channel's patches are drawn in a square of so many by so many
 GAP, BLOCK_GAP = 0.02, 0.14
@@ -24,7 +33,7 @@ NAME = 0.2  # inches below an image
 @applied()
 def activating_patches(
     rows: Sequence[LayerPatches], image_size: int, num_images: int, classes: Sequence[str]
-) -> Figure:
+) -> TitledFigure:
     """A row for each layer: of some channels the patches of strongest activation."""
     columns = max(len(row.channels) for row in rows)
     block = (WIDTH - 2 * MARGIN + BLOCK_GAP) / columns - BLOCK_GAP
@@ -67,7 +76,7 @@ def nearest_neighbours(
     layer: str,
     num_compared: int,
     share_after: float | None = None,
-) -> Figure:
+) -> TitledFigure:
     """Test images (Q, H, W, C) at the left, their nearest training images (Q, k, H, W, C) beside.
 
     After figure 4 of the 2012 paper: nearest by Euclidean distance between activations of `layer`.
@@ -114,14 +123,15 @@ def _neighbour_words(
             f"At the left a test image, beside it the {k} of {num_compared:,} training images "
             f"whose activations in {layer}, the last hidden layer, have the smallest Euclidean "
             "distance to its own. They resemble it in the features that decide its class, not "
-            f"pixel by pixel.{framed}",
+            f"pixel by pixel. Below each: its true class.{framed}",
         )
     return (
         f"Nearest neighbours by the parent's convolutions alone: {percent(share, 0)} are of the "
         f"test image's class (in {layer} after training, {percent(share_after, 0)})",
         f"At the left the same test images, beside each the {k} of {num_compared:,} training "
         "images whose features before training have the smallest Euclidean distance to its own. "
-        f"The features are what the parent's convolutions give.{framed}",
+        "The features are what the parent's convolutions give. Below each: its true "
+        f"class.{framed}",
     )
 
 
@@ -129,7 +139,7 @@ def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[
     """Title and caption. If all images are shown, channels and classes were not selected."""
     crop = (
         "cropped to the receptive field of that activation (grey lies outside the image). Below "
-        f"each: the most common class of the {number}, or the first of equally common ones"
+        f"each: the true class of the largest number of the {number}, or the first of equal ones"
     )
     if number == num_images:
         return (
@@ -138,22 +148,23 @@ def _words(rows: Sequence[LayerPatches], number: int, num_images: int) -> tuple[
             f"activation, {crop}.",
         )
     return (
-        "Maximally activating patches: a channel's most common class has on average "
+        "Maximally activating patches: the commonest class of a channel has on average "
         f"{_shared(rows[0])} of them in {rows[0].layer}, {_shared(rows[-1])} in {rows[-1].layer}",
         f"Of {num_images:,} test images, the {number} with the strongest activation of each "
-        f"channel, {crop}. The channels shown are the most selective: their strongest activations "
-        "exceed their mean the most, and no two share an image as long as there are others. Where "
-        "nearly all patches share a class, the channel detects that class or a part of it.",
+        f"channel, {crop}. The channels shown are those of highest selectivity: their strongest "
+        "activations exceed their mean by the largest factor, and no two share an image as long as "
+        "there are others. Where nearly all patches share a class, the channel detects that class "
+        "or a part of it.",
     )
 
 
 def most_common(labels: Sequence[int]) -> tuple[int, int]:
-    """The most common label, and how often it occurs; of several, the first."""
+    """The commonest label, and how often it occurs; of several, the first."""
     return Counter(labels).most_common(1)[0]
 
 
 def _shared(row: LayerPatches) -> str:
-    """The share of a channel's patches that are of its most common class, over a layer."""
+    """The share of a channel's patches that are of its commonest class, over a layer."""
     shares = [most_common(each.labels)[1] / len(each.labels) for each in row.channels]
     return percent(float(np.mean(shares)), 0)
 

@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
-from matplotlib.figure import Figure
+from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas, fit_names
 from alexnet.report.style import (
-    BLUE,
+    DIVERGING,
     HEAT,
+    INK,
     MUTED,
-    ORANGE,
     SMALL,
     TEXT,
-    VERMILLION,
     WIDTH,
+    TitledFigure,
     applied,
     percent,
 )
@@ -25,10 +24,6 @@ LABELS, GAP, SCALE = 0.8, 0.08, 0.55
 LARGEST = 1.9  # inches, of an image: three columns fill the width
 ABOVE = 0.38
 SMALLEST_DROP = 0.005  # half of the smallest difference that the title's percentages show
-# White where occlusion changes nothing, warm where it lowers the probability.
-CHANGE = LinearSegmentedColormap.from_list(
-    "change", [(0, BLUE), (0.5, "#ffffff"), (0.68, ORANGE), (0.84, VERMILLION), (1, "#5a1f00")]
-)
 
 
 @applied()
@@ -41,7 +36,7 @@ def saliency(
     occlusions: NDArray[np.floating],
     side: int,
     is_grey: bool = False,
-) -> Figure:
+) -> TitledFigure:
     """Columns of images (M, H, W, C), their gradients (M, H, W) and their occlusions (M, r, r).
 
     `confidence`: the probability of the predicted class, whose number is in `predicted`;
@@ -64,6 +59,8 @@ def saliency(
         y = ABOVE + row * (size + GAP) + size / 2
         body.text(MARGIN, y - (0.08 if more else 0), name, fontsize=TEXT, va="center")
         body.text(MARGIN, y + 0.08, more, fontsize=SMALL - 1, color=MUTED, va="center")
+    for y, name, colour in ((0.1, "predicted:", INK), (0.26, "confidence:", MUTED)):
+        body.text(MARGIN, y, name, fontsize=SMALL, color=colour, va="center")
     norm = TwoSlopeNorm(0, -most, most)
     for index in range(number):
         left = MARGIN + LABELS + index * (size + GAP)
@@ -77,13 +74,13 @@ def saliency(
         axes.imshow(strength, cmap=HEAT, vmin=0, vmax=1, interpolation="none")
         axes.axis("off")
         axes = canvas.axes(left, ABOVE + 2 * (size + GAP), size, size)
-        axes.imshow(drops[index], cmap=CHANGE, norm=norm, interpolation="none")
+        axes.imshow(drops[index], cmap=DIVERGING, norm=norm, interpolation="none")
         axes.axis("off")
     right = MARGIN + LABELS + number * (size + GAP)
     bar = canvas.axes(right + 0.02, ABOVE + 2 * (size + GAP), 0.12, size)
     steps = np.linspace(-most, most, 256)[:, None]
     bar.imshow(
-        steps, cmap=CHANGE, norm=norm, aspect="auto", origin="lower", extent=(0, 1, -most, most)
+        steps, cmap=DIVERGING, norm=norm, aspect="auto", origin="lower", extent=(0, 1, -most, most)
     )
     bar.yaxis.tick_right()
     bar.set_xticks([])

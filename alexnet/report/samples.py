@@ -1,14 +1,23 @@
-"""Images of the data: augmented training images, and the most confident mistakes."""
+"""Images of the data: augmented training images, and the mistakes of highest confidence."""
 
 from collections.abc import Sequence
 from math import cos, radians, sin
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.report.canvas import MARGIN, Canvas, fit_names, text_width
-from alexnet.report.style import INK, MUTED, SMALL, TEXT, WIDTH, WRONG, applied, percent
+from alexnet.report.style import (
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    WIDTH,
+    WRONG,
+    TitledFigure,
+    applied,
+    percent,
+)
 
 Images = NDArray[np.uint8]
 
@@ -29,7 +38,7 @@ def training_samples(
     labels: NDArray[np.int64],
     classes: list[str],
     augmentation: str,
-) -> Figure:
+) -> TitledFigure:
     """Images (N, H, W, C) over their augmented versions (A, N, H, W, C) of A epochs.
 
     `labels` (N) index `classes`. `augmentation`: the transforms in words, "" for none.
@@ -90,7 +99,7 @@ def mistakes(
     confidence: Sequence[float],
     classes: list[str],
     num_mistakes: int,
-) -> Figure:
+) -> TitledFigure:
     """Misclassified images (M, H, W, C), in the order given, of `num_mistakes`; M may be 0.
 
     `actual`, `predicted` (M) index `classes`.
@@ -100,29 +109,31 @@ def mistakes(
         return _no_mistakes()
     columns = MISTAKE_COLUMNS
     shown = [classes[k] for k in (*actual, *predicted)]
-    if max(text_width(f"not {name}", TEXT, bold=True) for name in shown) > _room(columns):
+    if max(text_width(f"predicted: {name}", SMALL) for name in shown) > _room(columns):
         columns = FOR_LONG_NAMES
     room = _room(columns)
-    names = fit_names(classes, TEXT, room - text_width("not ", TEXT, bold=True), bold=True)
-    line = TEXT * 1.35 / 72
+    names = fit_names(classes, SMALL, room - text_width("predicted: ", SMALL))
+    line = SMALL * 1.35 / 72
     words = 3 * line + 0.04
     cell = words + room + 0.14
     canvas = Canvas(
         -(-number // columns) * cell - 0.14,
         _mistakes_title(number, num_mistakes),
-        "In colour: the predicted class and its confidence. In black: the label, which may be "
-        "doubtful itself.",
+        "Above each test image: its true class, as labelled, the predicted class in colour, and "
+        "the confidence of the prediction. A label may be doubtful itself.",
     )
     body = canvas.body()
     for index in range(number):
         left = MARGIN + index % columns * (room + MISTAKE_GAP)
         top = index // columns * cell
-        prediction, label = f"{names[predicted[index]]},", f"not {names[actual[index]]}"
-        y = top + line / 2
-        body.text(left, y, prediction, color=WRONG, weight="bold", fontsize=TEXT, va="center")
-        body.text(left, y + line, label, fontsize=TEXT, va="center")
-        sure = percent(confidence[index], 0)
-        body.text(left, y + 2 * line, sure, color=WRONG, fontsize=SMALL, va="center")
+        lines = (
+            (f"true: {names[actual[index]]}", INK),
+            (f"predicted: {names[predicted[index]]}", WRONG),
+            (percent(confidence[index], 0), MUTED),
+        )
+        for row, (text, colour) in enumerate(lines):
+            y = top + (row + 0.5) * line
+            body.text(left, y, text, color=colour, fontsize=SMALL, va="center")
         canvas.image(left, top + words, room, images[index])
     return canvas.figure
 
@@ -134,12 +145,12 @@ def _room(columns: int) -> float:
 
 def _mistakes_title(number: int, num_mistakes: int) -> str:
     if number < num_mistakes:
-        which = "most confident" if number == 1 else f"{number} most confident"
-        return f"The {which} of {num_mistakes:,} mistakes"
-    return "The only mistake" if number == 1 else f"All {number} mistakes, the most confident first"
+        which = "mistake" if number == 1 else f"{number} mistakes"
+        return f"The {which} of highest confidence, of {num_mistakes:,}"
+    return "The only mistake" if number == 1 else f"All {number} mistakes, by confidence"
 
 
-def _no_mistakes() -> Figure:
+def _no_mistakes() -> TitledFigure:
     canvas = Canvas(0.6, "No mistakes")
     canvas.body().text(
         MARGIN, 0.25, "Every test image was classified correctly.", fontsize=TEXT, va="center"

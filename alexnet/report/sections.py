@@ -46,7 +46,7 @@ EVALUATION = Section(
         ),
         Picture(
             "mistakes",
-            "Most confident mistakes",
+            "Mistakes of highest confidence",
             "What explains a mistake may be an unusual view, a cluttered background or a doubtful "
             "label.",
         ),
@@ -95,8 +95,8 @@ INTERPRETABILITY = Section(
         Picture(
             "conv1_filters",
             "Filters of the first convolution",
-            "Each square is one filter, drawn as the image patch that activates it most: above "
-            "before training, below after it.",
+            "Each square is one filter, drawn as the image patch that activates it maximally: "
+            "above before training, below after it.",
         ),
         Picture(
             "feature_maps",
@@ -132,8 +132,8 @@ PARENT_NEIGHBOURS = Picture(
     "here already, training did not have to learn.",
 )
 FROZEN_FILTERS = (
-    "Each square is one filter, drawn as the image patch that activates it most. conv1 was frozen: "
-    "training has left its filters as they were."
+    "Each square is one filter, drawn as the image patch that activates it maximally. conv1 was "
+    "frozen: training has left its filters as they were."
 )
 ARCHITECTURE = Section(
     "architecture",
@@ -154,7 +154,8 @@ ARCHITECTURE = Section(
         Picture(
             "costs",
             "Operations and time by layer",
-            "Operations are counted, time is measured; the two need not agree.",
+            "Of the network as trained. Operations are counted, time is measured; the two need not "
+            "agree.",
         ),
     ),
 )

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from alexnet.report.canvas import MARGIN, Canvas
-from alexnet.report.style import DPI, INK, SMALL, TEXT, WIDTH, applied, by_depth, percent
+from alexnet.report.style import (
+    DPI,
+    INK,
+    SMALL,
+    TEXT,
+    WIDTH,
+    TitledFigure,
+    applied,
+    by_depth,
+    percent,
+)
 
 # One mapping for each layer in each epoch: epoch (from 1), layer, and the keys of PANELS.
 Rows = Sequence[Mapping[str, Any]]
@@ -37,7 +46,7 @@ PANELS = (
 
 
 @applied()
-def stability(rows: Rows, is_folded: bool = False, frozen: Sequence[str] = ()) -> Figure:
+def stability(rows: Rows, is_folded: bool = False, frozen: Sequence[str] = ()) -> TitledFigure:
     """Gradient norm, weight norm, update-to-weight ratio and dead ReLUs, a line for each layer.
 
     is_folded: batch normalisation trained along, and was folded at the end (`train.batch_norm`).
@@ -82,8 +91,13 @@ def _title(rows: Rows) -> str:
     if len(ratios) == 1:
         return f"Training stability: only {worst[1]} trains; final gradient norm {ratios[0]:.2g}"
     spread = max(ratios) / max(min(ratios), 1e-12)
-    most = f"most dead ReLUs in {worst[1]}, {percent(worst[0])}" if worst[0] else "no dead ReLUs"
-    return f"Training stability: final gradient norms differ by a factor of {spread:,.0f}; {most}"
+    dead_relus = "no dead ReLUs"
+    if worst[0]:
+        dead_relus = f"largest share of dead ReLUs {percent(worst[0])}, in {worst[1]}"
+    return (
+        f"Training stability: final gradient norms differ by a factor of {spread:,.0f}; "
+        f"{dead_relus}"
+    )
 
 
 def _draw(axes: Axes, rows: Rows, panel: Panel) -> None:

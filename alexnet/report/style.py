@@ -16,6 +16,8 @@ import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontManager, fontManager
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from alexnet.files import atomic_write
 
@@ -148,17 +150,40 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `<name>.png` and `<name>.svg` into `folder`."""
-    for suffix in (".png", ".svg"):
-        save_file(figure, folder / f"{name}{suffix}")
+class TitledFigure(Figure):
+    """A figure that knows its title and its caption, which the page shows as text beside it."""
+
+    title: str
+    caption: str
+    words: list[Text]  # both, as drawn
+    body: Bbox  # of the picture without them, in inches
+
+
+def save(figure: TitledFigure, folder: Path, name: str) -> None:
+    """Write `<name>.png`, a picture of its own, and `<name>.svg`, the page's, into `folder`."""
+    save_file(figure, folder / f"{name}.png")
+    save_body(figure, folder / f"{name}.svg")
 
 
 @applied()
 def save_file(figure: Figure, path: Path) -> None:
-    """Write a .png, .svg or .pdf file."""
+    """Write a .png, .svg or .pdf file, with the title and the caption in the picture."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=_METADATA[path.suffix])
+
+
+@applied()
+def save_body(figure: TitledFigure, path: Path) -> None:
+    """Write an .svg file without the title and the caption: its metadata hold them."""
+    for text in figure.words:
+        text.set_visible(False)
+    words = {"Title": figure.title, "Description": figure.caption}
+    with atomic_write(path) as temporary:
+        figure.savefig(
+            temporary, format="svg", metadata=_METADATA[".svg"] | words, bbox_inches=figure.body
+        )
+    for text in figure.words:
+        text.set_visible(True)
 
 
 def shades(colour: str) -> LinearSegmentedColormap:
@@ -168,6 +193,11 @@ def shades(colour: str) -> LinearSegmentedColormap:
 
 # From zero to the largest value in even steps of lightness, legible with any colour vision.
 HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#9fd0ee", BLUE, "#06263d"])
+
+# White at zero, cold below it, warm above.
+DIVERGING = LinearSegmentedColormap.from_list(
+    "diverging", [(0, BLUE), (0.5, "#ffffff"), (0.68, ORANGE), (0.84, VERMILLION), (1, "#5a1f00")]
+).with_extremes(bad=FAINT)
 
 # HEAT for maps with masked values, such as the lines between small maps.
 BLANK = HEAT.with_extremes(bad=FAINT)
@@ -198,3 +228,8 @@ def percent(share: float, digits: int = 1) -> str:
     if 0 < 100 * share < smallest / 2:
         return f"<{smallest:g} %"
     return f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points: 0.0123 as "+1.23 points"."""
+    return f"{100 * difference:+.2f} points".replace("-", "\N{MINUS SIGN}")

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from PIL import Image
 
@@ -14,6 +15,16 @@ from alexnet.report.style import ON_DARK
 QUALITY = 80  # of photographs in WebP, from 0 to 100
 # An image in matplotlib's SVG, and the id that `Canvas.image` gives to photographs.
 IMAGE = re.compile(rf'data:image/png;base64,([^"]*)"( id="{PHOTOGRAPH})?')
+
+
+NAMESPACE = {"dc": "http://purl.org/dc/elements/1.1/"}
+
+
+def words_of(path: Path) -> tuple[str, str]:
+    """The title and the caption of the picture at `path`, as `style.save_body` wrote them."""
+    root = ElementTree.parse(require_file(path)).getroot()
+    title, caption = (root.find(f".//dc:{name}", NAMESPACE) for name in ("title", "description"))
+    return (title is not None and title.text) or "", (caption is not None and caption.text) or ""
 
 
 def data_uri(path: Path) -> str:

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from alexnet.escape import for_terminal
-from alexnet.files import write_text
+from alexnet.report.page import write_page
 from alexnet.report.parallel_coordinates import Axis, Value, axes_of
 
 METRICS = {  # of the table and the last axes, as they are in reports/train/live.json
@@ -45,15 +42,9 @@ def write_sweep(path: Path, trials: Sequence[Trial]) -> None:
     differing = [name for name in names if len({_text(trial, name) for trial in trials}) > 1]
     rows = [{**{name: _value(t, name) for name in differing}, **t.metrics} for t in trials]
     axes = axes_of(rows, [*differing, *METRICS])
-    environment = Environment(
-        loader=PackageLoader("alexnet.report", "."),
-        autoescape=True,
-        finalize=lambda value: for_terminal(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("sweep.html.j2").render(
+    write_page(
+        path,
+        "sweep.html.j2",
         title=f"{len(trials)} experiments",
         axes=[(_x(i), axis, METRICS.get(axis.name, axis.name)) for i, axis in enumerate(axes)],
         lines=[
@@ -65,7 +56,6 @@ def write_sweep(path: Path, trials: Sequence[Trial]) -> None:
         text=_text,
         metrics=METRICS,
     )
-    write_text(path, page)
 
 
 def _points(axes: Sequence[Axis], index: int) -> str:

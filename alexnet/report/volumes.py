@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from alexnet.network.summary import Layer
 from alexnet.report.boxes import GAP, TALLEST, TO_POOL, Box, Scale, Tensor
@@ -16,7 +15,7 @@ from alexnet.report.layers import (
     operation,
     widest,
 )
-from alexnet.report.style import INK, KINDS, MUTED, SMALL, TEXT, WIDTH, applied
+from alexnet.report.style import INK, KINDS, MUTED, SMALL, TEXT, WIDTH, TitledFigure, applied
 
 DRAWN = ("conv", "fc", "max pool", "average pool")  # the other kinds keep the shape
 IMAGE = "#9aa2ab"
@@ -25,7 +24,7 @@ LINE = SMALL * LEADING * 0.93
 
 
 @applied()
-def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]) -> Figure:
+def volumes(layers: list[Layer], variant: str, input_shape: tuple[int, int, int]) -> TitledFigure:
     """The tensors as boxes to scale, each with the window that one value is computed from.
 
     `input_shape` is (C, H, W). Maps, pixels and features have one scale each, the same in

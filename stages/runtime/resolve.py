@@ -26,8 +26,8 @@ def resolve_runtime(wanted: str, host_allowed: bool = True) -> tuple[Engine | No
     """Where to run: (the engine, or None for the host; one line that says so, for people).
 
     wanted: one of RUNTIMES; `auto` takes the first engine that can run a stage, and whose image was
-    built from the project's lock, else the host. With ` -v` after it, and if something is wrong
-    with an engine, the line has the whole reason.
+    built from the project's lock, else the host; the line says what is wrong with an engine. With
+    ` -v` after it, it has the whole reason.
     host_allowed: if False, `host` is the same as `auto`, and no engine is an error.
     Raises UserError if `wanted` is unknown or cannot run a stage.
     """
@@ -53,8 +53,12 @@ def resolve_runtime(wanted: str, host_allowed: bool = True) -> tuple[Engine | No
     if not found and os.environ.get(IMAGE_NAME):  # whoever names one wants it
         raise UserError(f"{'; '.join(map(str, passed))}. Without {IMAGE_NAME}, it runs on the host")
     where = f"in {found.name}" if found else "on the host"
-    if not options and all(isinstance(error, NoEngineError) for error in passed):
-        return found, where if found else f"{where} (no engine has the image)"
+    if not options:  # each stage says it, so in a few words
+        wrong = [str(error) for error in passed if not isinstance(error, NoEngineError)]
+        brief = "; ".join(each.partition(": ")[0] for each in wrong)
+        if not found and not wrong:
+            brief = "no engine has the image"
+        return found, f"{where} ({brief})" if brief else where
     reason = f" ({'; '.join(map(str, passed))})" if passed else ""
     return found, f"{where}{_details(found) if found else ''}{reason}"
 

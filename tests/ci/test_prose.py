@@ -18,7 +18,7 @@ def sentences(markdown: str) -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize(
     ("markdown", "counts"),
     [
-        ("One two three. Four five!", [3, 2]),
+        ("One two three. Four five! conv3 is six.", [3, 2, 3]),
         ("`alexnet predict a b` takes files. `make demo` runs.", [3, 2]),
         ("It costs 3.5 s, e.g. On Monday, by Smith et al. It is.", [13]),
         ("A [link of four words](https://example.org/a.b.C) - and **bold text**.", [8]),

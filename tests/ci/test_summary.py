@@ -58,6 +58,11 @@ def test_a_run_that_failed_the_gate(page):
     assert "| test split | this run |" in lines
 
 
+def test_a_run_without_thresholds(page):
+    lines = page(metrics=METRICS, gate=GATE | {"checks": []})
+    assert "- Gate: **passed** (no threshold)" in lines
+
+
 def test_a_pull_request_takes_the_text_whatever_the_number_of_classes(page):
     names = [f"{number:04}-{'x' * 60}" for number in range(1000)]
     classes = dict.fromkeys(names, METRICS["per_class"]["cat|tom"])

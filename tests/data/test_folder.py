@@ -218,7 +218,8 @@ def test_names_of_a_zip_without_an_encoding_are_counted_in_one_warning(tmp_path,
     download(data, tmp_path / "raw")
     meta = preprocess(data, tmp_path / "raw", tmp_path / "processed", num_workers=1)
     assert meta.classes == ("chatt\u00e9", "dog")
-    (message,) = (each.message for each in log.records if each.levelname == "WARNING")
+    warnings = [each for each in log.records if each.levelname == "WARNING"]
+    (message,) = (each.message for each in warnings if each.name != "alexnet.data.splits")
     assert message.startswith(f"{path}: does not say in which encoding 3 of its names are, such ")
 
 

@@ -56,7 +56,7 @@ def test_images_of_another_source_than_the_parameters_name_are_refused(tmp_path)
 
 
 def test_a_source_that_changed_or_went_away_is_used_as_it_was(tmp_path, log):
-    mine = write_folder(tmp_path / "mine", make_files(8))
+    mine = write_folder(tmp_path / "mine", make_files(40))
     run(tmp_path, mine)
     data, before = make_config(source=str(mine)), read_files(tmp_path / "processed")
     (mine / "cat/000.png").unlink()

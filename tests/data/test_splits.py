@@ -57,10 +57,20 @@ def test_a_class_with_too_few_images_is_named():
     with pytest.raises(UserError, match=r"class class1 has 2 image\(s\), too few for train, test"):
         split_dataset(make_index([9, 2]), make_config())
     split_dataset(make_index([9, 3]), make_config())  # one for each split
-    with pytest.raises(
-        UserError, match=r"3 image\(s\), .* or lower data.val_fraction and data.test"
-    ):
+    fitting = r"or lower data.val_fraction and data.test_fraction \(0.33 is an image\)"
+    with pytest.raises(UserError, match=rf"3 image\(s\), .* {fitting}"):
         split_dataset(make_index([9, 3]), make_config(val_fraction=0.3, test_fraction=0.6))
+
+
+def test_a_split_that_is_too_small_is_named_with_a_share_that_fits(caplog):
+    split_dataset(make_index([100, 100]), make_config(val_fraction=0.04, test_fraction=0.2))
+    assert caplog.messages == [
+        "data.val_fraction: 0.04 gives 8 images, each of them 0.125 of the val accuracy; 0.1 gives "
+        "20 or so"
+    ]
+    caplog.clear()
+    split_dataset(make_index([100, 100]), make_config(val_fraction=0.1, test_fraction=0.2))
+    assert not caplog.messages
 
 
 def test_a_class_missing_from_a_split_is_named():

@@ -7,8 +7,9 @@ import pytest
 from alexnet.config import Gate
 from alexnet.data.imbalance import imbalance_of
 from alexnet.errors import UserError
-from alexnet.evaluation.gate import Check, judge
+from alexnet.evaluation.gate import Check, judge, read_verdict
 from alexnet.evaluation.results import ClassMetrics, Metrics
+from alexnet.files import write_json
 
 METRICS = Metrics(
     n=2,
@@ -51,6 +52,15 @@ def test_a_check_prints_its_metric_and_threshold():
         "recall of dog 0.8500 meets the threshold of 0.8000",
         "calibration error 0.0500 is above the threshold of 0.0100",
     ]
+
+
+def test_without_thresholds_nothing_is_checked_and_the_model_passes(tmp_path):
+    verdict = judged(None, metrics=replace(METRICS, weights_sha256="0" * 64))
+    assert (verdict.passed, verdict.checks) == (True, ())
+    write_json(tmp_path / "gate.json", verdict.as_dict())
+    assert read_verdict(tmp_path / "gate.json") == verdict
+    (recall,) = judged(None, recall=0.9).checks
+    assert not recall.passed, "one threshold does not need another"
 
 
 def test_an_undefined_recall_cannot_be_checked():

@@ -162,9 +162,19 @@ def write_page(path: Path, run: Run, figures: Path, **changes: Any) -> str:
         "metrics": METRICS,
         "repeats": ONE_SEED,
         "layers": run.layers,
+        "trained_layers": run.trained_layers,
         "input_shape": run.input_shape,
         "history": run.history,
+        "cells": [],
         "figures": figures,
     }
     write_report(path, **(arguments | changes))
     return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def write(run, drawn, tmp_path):
+    def write_with(figures=drawn, **changes) -> str:
+        return write_page(tmp_path / "report.html", run, figures, **changes)
+
+    return write_with

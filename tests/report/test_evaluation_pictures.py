@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from alexnet.report.confusion import confusion_matrix, confusions, recall_by_class, shares
+from alexnet.report.confusion import confusion_matrix, confusions, matrix_box, shares
+from alexnet.report.recall import recall_by_class
 from alexnet.report.reliability import reliability_diagram
 
 from .conftest import LONG
@@ -22,14 +23,14 @@ def test_legible_with_few_and_many_classes(picture, num_classes):
     assert_legible(picture(matrix + 900 * np.eye(num_classes, dtype=int), names))
 
 
-def test_title_states_accuracy_and_the_most_common_error():
+def test_title_states_accuracy_and_the_largest_confusion():
     text = all_text(confusion_matrix(CAT_DOG, ["cat", "dog"]))
-    assert "accuracy 89.02 %; the most common error is dog predicted as cat (7 of 40)" in text
+    assert "accuracy 89.02 %; the largest confusion is true: dog, predicted: cat (7 of 40)" in text
     assert "orange" in text
     text = all_text(confusion_matrix(np.array([[3, 1], [1, 3]]), ["cat", "dog"]))
-    assert "one of the 2 most common errors is cat predicted as dog (1 of 4)" in text
+    assert "one of the 2 largest confusions is true: cat, predicted: dog (1 of 4)" in text
     text = all_text(confusion_matrix(np.array([[3, 0], [2, 3]]), ["cat", "dog"]))
-    assert "the only kind of error is dog predicted as cat (2 of 5)" in text
+    assert "the only confusion is true: dog, predicted: cat (2 of 5)" in text
     text = all_text(confusion_matrix(np.diag([3, 4]), ["cat", "dog"]))
     assert "orange" not in text
     assert "accuracy 100.00 %, no class is confused with another" in text
@@ -42,6 +43,21 @@ def test_cells_hold_counts_and_percentages():
         ("40", 0), ("95 %", 0), ("2", 1), ("5 %", 1),
         ("7", 0), ("18 %", 0), ("33", 1), ("82 %", 1),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], [LONG, f"{LONG}!"]])
+def test_links_lie_on_the_cells(names):
+    """Where the page puts its links is where matplotlib has drawn the matrix."""
+    figure = confusion_matrix(CAT_DOG, names)
+    drawn, body = figure.axes[0].get_position(), figure.body
+    height = figure.get_size_inches()[1]
+    expected = (
+        drawn.x0,
+        (body.y1 - drawn.y1 * height) / body.height,
+        drawn.width,
+        drawn.height * height / body.height,
+    )
+    assert matrix_box(names) == pytest.approx(expected)
 
 
 def test_colour_follows_the_share_of_the_row_not_the_count():
@@ -57,7 +73,7 @@ def test_many_classes_are_listed_instead_of_written_into_cells():
     matrix[3, 70] = 6
     figure = confusion_matrix(matrix, [f"class{index}" for index in range(100)])
     assert not figure.axes[0].texts
-    assert "class3 as class70" in all_text(figure)
+    assert "class3 → class70" in all_text(figure)
 
 
 def test_confusions_are_ordered_and_shares_are_of_the_row():

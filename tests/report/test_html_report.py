@@ -4,7 +4,6 @@ import base64
 import logging
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import matplotlib
@@ -16,55 +15,27 @@ from sklearn.datasets import load_sample_images
 from alexnet.data.dataset import Meta, SkippedImage
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
+from alexnet.evaluation.results import ClassMetrics
 from alexnet.network.model import AlexNetOneWeirdTrick
 from alexnet.report.draw import draw_all, most_confident_mistakes
-from alexnet.report.html_report import flatten
+from alexnet.report.examples import cells_with_examples
 from alexnet.report.interpretability import FeatureExtractor
 from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
+from alexnet.report.settings import flatten
 from alexnet.report.style import BLUE, INK, ON_DARK
 from alexnet.report.svg import compress_images, dark_mode_svg
 
 from .conftest import METRICS, ONE_SEED, run_of, write_page
+from .outline import Outline
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
 UNBALANCED = {
     split: {"<b>&": 1000 * number, "never predicted": 12, "absent": 0}
     for split, number in (("train", 3), ("val", 2), ("test", 1))
 }
 
 
-class Outline(HTMLParser):
-    """A page's tags with their attributes, its text, and its unclosed tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes another tag"
-
-    def handle_data(self, data):
-        self.text += f"{data} "
-
-
 LIVE = "../live/index.html"  # what `alexnet live` builds: the one link out of the page
-
-
-@pytest.fixture
-def write(run, drawn, tmp_path):
-    def write_with(figures=drawn, **changes) -> str:
-        return write_page(tmp_path / "report.html", run, figures, **changes)
-
-    return write_with
 
 
 def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
@@ -115,7 +86,10 @@ def test_the_page_stays_small_with_large_photographs(tmp_path, monkeypatch):
         num_mistakes=24,
     )
     draw_all(tmp_path, run)
-    assert len(write_page(tmp_path / "report.html", run, tmp_path)) < 15_000_000
+    cells = cells_with_examples(run.test_images, run.actual, run.predicted, run.confidence)
+    classes = dict.fromkeys(run.classes, ClassMetrics(0.5, 0.5, 1))
+    changes = {"cells": cells, "metrics": replace(METRICS, per_class=classes)}
+    assert len(write_page(tmp_path / "report.html", run, tmp_path, **changes)) < 15_000_000
 
 
 def test_the_page_says_what_pictures_call_a_class(write):
@@ -135,8 +109,9 @@ def test_mistakes_are_ordered_by_confidence():
 def test_the_page_holds_each_picture_once_and_loads_nothing(write, drawn):
     html = write()
     tags = Outline(html).tags
+    assert [attributes for tag, attributes in tags if tag == "script"] == [{}]
     for tag, attributes in tags:
-        assert tag not in {"script", "link", "iframe", "object"}
+        assert tag not in {"iframe", "object"}
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             value = attributes.get(name, "data:")
             assert value.startswith(("data:", "#")) or value == LIVE
@@ -215,7 +190,8 @@ def test_names_are_text_not_markup(write):
 
 def test_top5_is_left_out_where_it_is_not_defined(write):
     assert "Top-5" not in write()
-    assert "99.21 %" in write(metrics=replace(METRICS, top5_accuracy=0.9921))
+    page = Outline(write(metrics=replace(METRICS, top5_accuracy=0.9921)))
+    assert "Top-5 accuracy 99.21 %" in " ".join(page.text.split())
 
 
 def test_images_of_each_split_are_counted_if_the_classes_are_unbalanced(write):
@@ -243,6 +219,12 @@ def test_seeds_are_shown_where_there_are_several(write):
     assert "7 100.00 % 90.00 % 50.00 %" in text
     assert "mean ± deviation 100.00 % ± 0.00 % 85.00 % ± 7.07 % 50.00 % ± 0.00 %" in text
     assert page.open == []
+    styles = [a["style"] for tag, a in page.tags if tag == "i" and "left" in a.get("style", "")]
+    places = [float(style.removeprefix("left:").removesuffix("%")) for style in styles]
+    # Two values lie at their mean ± the deviation over the root of 2, in a band of ± the deviation.
+    assert places[2:4] == pytest.approx([50 - 50 / 2**0.5, 50 + 50 / 2**0.5])
+    labels = [" ".join(a["aria-label"].split()) for _, a in page.tags if "aria-label" in a]
+    assert "test accuracy: mean 85.00 % ± 7.07 %, from 80.00 % to 90.00 %" in labels
 
 
 def test_a_missing_picture_is_named(write, tmp_path):

@@ -14,6 +14,7 @@ from alexnet.report.filters import (
     spectral_flatness,
     weight_histogram,
 )
+from alexnet.report.logits import logit_bars
 from alexnet.report.maps import feature_maps, layer_maps, most_variable, tile_maps
 from alexnet.report.probe import ChannelPatches, LayerPatches
 from alexnet.report.retrieval import activating_patches, nearest_neighbours
@@ -132,7 +133,7 @@ def test_pictures_of_the_probes_are_legible(name):
     figure = activating_patches(layers, 32, 10_000, classes)
     assert_legible(figure)
     assert "receptive field 40×40 pixels: the whole image and its padding" in all_text(figure)
-    assert "most selective" in all_text(figure)
+    assert "highest selectivity" in all_text(figure)
     of_all = all_text(activating_patches(layers, 32, 2, classes))  # nothing was selected
     assert "of only 2 test images, all are shown" in of_all
     assert "selective" not in of_all
@@ -190,6 +191,39 @@ def test_pictures_of_a_single_layer_are_legible(shape):
     figure = layer_filters(RNG.normal(size=shape))
     assert ("Its 96" if shape[0] == 96 else "96 of its 256") + " filters" in all_text(figure)
     assert_legible(figure)
+
+
+def test_negative_outputs_have_colours_of_their_own():
+    """conv1 has them, relu1 has none; the same values have the same sign in the picture."""
+    values = RNG.normal(size=(2, 20, 8, 8))
+    conv, relu = layer_maps(images(2), values), layer_maps(images(2), values.clip(min=0))
+    maps = [figure.axes[-1].images[0] for figure in (conv, relu)]
+    assert [each.get_clim() for each in maps] == [(-1, 1), (0, 1)]
+    assert maps[0].get_cmap().name == "diverging"
+    assert maps[1].get_cmap().name == "heat"
+    assert "blue: negative" in all_text(conv)
+    assert "none is negative" in all_text(relu)
+    drawn = maps[0].get_array()
+    first = most_variable(values)[0]
+    np.testing.assert_array_equal(np.sign(drawn[:8, :8]), np.sign(values[1, first]))
+
+
+@pytest.mark.parametrize("num_classes", [3, 10, 12])
+def test_logits_are_bars_with_the_names_of_their_classes(num_classes):
+    logits = RNG.normal(size=(4, num_classes)) * 5
+    names = [f"class {k}" for k in range(num_classes)]
+    figure = logit_bars(images(4), logits, [0, 1, 2, 0], names)
+    assert_legible(figure)
+    panels = [axes for axes in figure.axes if axes.patches]
+    for axes, row in zip(panels, logits, strict=True):
+        shown = {
+            label.get_text(): bar.get_width()
+            for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+        }
+        highest = sorted(row)[-10:]
+        assert shown == {names[k]: value for k, value in enumerate(row) if value in highest}
+    assert f"true: class 0 predicted: class {logits[0].argmax()}" in all_text(figure)
+    assert_legible(logit_bars(images(2), logits[:2], [0, 1], [LONG] * num_classes))
 
 
 def test_outputs_and_weights_of_a_single_layer():

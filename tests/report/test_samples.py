@@ -47,11 +47,11 @@ def test_each_image_stands_above_its_augmented_versions(crops):
 
 def test_a_mistake_has_its_prediction_label_and_confidence(crops):
     text = all_text(mistakes(crops[:1], [1], [0], [0.97], ["cat", "dog"], 1))
-    assert "cat, not dog 97 %" in text
+    assert "true: dog predicted: cat 97 %" in text
     assert "No mistakes" in all_text(mistakes(crops[:0], [], [], [], ["cat"], 0))
 
 
 def test_grey_images_are_grey_and_names_are_no_formulas(crops):
     figure = mistakes(crops[:1, ..., :1], [0], [1], [0.5], ["$", "$x_2$"], 1)
     assert pixels_of(figure)[0].shape == (32, 32)
-    assert "$x_2$, not $" in all_text(figure)
+    assert "true: $ predicted: $x_2$" in all_text(figure)

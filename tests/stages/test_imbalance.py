@@ -19,6 +19,7 @@ def test_accuracy_passes_the_gate_and_the_recall_of_the_small_class_fails_it(tmp
     )
     write_folder(tmp_path / "images", small | large)
     changes = {"data__name": "folder", "data__source": "images", "data__val_fraction": 0.15}
+    changes["train__batch_size"] = 3
     write_params(tmp_path, **changes, gate__min_accuracy=0.8)
     run("download")
     advice = "accuracy says little about cat; gate.min_class_recall bounds the recall of each class"
@@ -34,6 +35,10 @@ def test_accuracy_passes_the_gate_and_the_recall_of_the_small_class_fails_it(tmp
     unchecked = "gate.min_class_recall is null, so that no class's recall is checked"
     assert passing.stderr == f"{IMBALANCE}; balanced accuracy 0.5000; {unchecked}\n"
     assert passing.stdout == "gate: accuracy 0.8750 meets the threshold of 0.8000\n"
+
+    write_params(tmp_path, **changes, gate__min_accuracy=None)
+    nothing = "gate: nothing is checked, no threshold is set\n"
+    assert run("gate").stdout == nothing
 
     write_params(tmp_path, **changes, gate__min_accuracy=0.8, gate__min_class_recall=0.5)
     failing = run("gate")

@@ -61,8 +61,9 @@ def test_null_and_comments_stay():
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("slow", None, "there is no preset slow in presets/; there are: wrong"),
-        ("wrong", "train: {epoch: 3}", "presets/wrong.yaml: train.epoch: no such key"),
+        ("slow", None, "there is no preset slow in presets/; there are wrong"),
+        ("wron", None, "there is no preset wron in presets/; did you mean wrong?"),
+        ("wrong", "train: {epoch: 3}", "train.epoch: no such key; did you mean train.epochs?"),
         ("wrong", "gate: {min_accuracy: 2}", "presets/wrong.yaml: gate.min_accuracy: "),
         ("wrong", "[", "presets/wrong.yaml is not valid YAML"),
         ("wrong", "train: 3", "presets/wrong.yaml should hold values by section"),

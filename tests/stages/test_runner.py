@@ -29,7 +29,8 @@ def _in_a_folder_without_a_lock(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-BROKEN = "docker does not answer: Is the service running?"
+WRONG = "docker does not answer"
+BROKEN = f"{WRONG}: Is the service running?"
 ABSENT = f"podman has no image {IMAGE}; `make image` builds it"
 NONE = f"on the host ({BROKEN}; {ABSENT})"
 FOUND = f"in podman, image {IMAGE}, sha256:abc"
@@ -40,9 +41,9 @@ FOUND = f"in podman, image {IMAGE}, sha256:abc"
     [
         ({}, {}, "in docker", f"in docker, image {IMAGE}, sha256:abc"),
         (None, {}, "in podman", f"{FOUND} (docker is not installed)"),
-        # Something is wrong: the reason comes unasked.
-        ({"broken": True}, {}, f"{FOUND} ({BROKEN})", f"{FOUND} ({BROKEN})"),
-        ({"broken": True}, {"image": "x"}, NONE, NONE),
+        # Something is wrong: that comes unasked, the whole reason does not.
+        ({"broken": True}, {}, f"in podman ({WRONG})", f"{FOUND} ({BROKEN})"),
+        ({"broken": True}, {"image": "x"}, f"on the host ({WRONG})", NONE),
         (
             *(None, {"image": "x"}, "on the host (no engine has the image)"),
             f"on the host (docker is not installed; {ABSENT})",
@@ -75,7 +76,7 @@ def test_auto_takes_no_image_of_another_lock_and_a_named_engine_warns(install):
     LOCK.write_bytes(b"torch\n")
     other = f"docker's image {IMAGE} was built from another {LOCK}; `make image` renews it"
     advice = "STAGE_RUNTIME=docker takes it as it is"
-    assert resolve_runtime("auto")[1] == f"{FOUND} ({other}, {advice})"
+    assert resolve_runtime("auto")[1] == f"in podman ({other}, {advice})"
     assert resolve_runtime("docker")[1] == f"in docker\nwarning: {other}"
     assert resolve_runtime("podman")[1] == "in podman"
     # One that was built by hand says nothing of a lock.
@@ -226,7 +227,7 @@ def test_a_command_runs_in_one_container(given, install, tmp_path):
     log = install("podman", code=3)
     done = run_container(tmp_path, *given)
     assert done.returncode == 3
-    assert done.stderr == f"{FOUND} ({BROKEN})\n"
+    assert done.stderr == f"in podman ({WRONG})\n"
     ran, removed = calls(log)[-2:]
     command = given or ["sh", "-c", "dvc repro && python -m stages.gate --check"]
     assert ran[-len(command) - 1 :] == [IMAGE, *command]

@@ -1,44 +1,94 @@
+"""Whether two pictures show the same: up to rounding, and no further."""
+
+import base64
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from tests.report.layout import all_text, assert_legible
-from tour.pictures import bars, curve, faded, pixels_and_numbers, thumbnails
+from tour.pictures import is_like, read, save
 
-GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
-SIGNED = np.linspace(-1, 1, 64).reshape(8, 8)
-
-
-@pytest.mark.parametrize("columns", [1, 2, 8, 12])
-def test_thumbnails_are_legible(columns):
-    rows = [("images", [GREY] * columns), ("maps with a long name", [SIGNED] * columns)]
-    figure = thumbnails("A title", "A caption.", rows, ["one"])
-    assert_legible(figure)
-    assert len(figure.findobj(lambda artist: hasattr(artist, "get_clim"))) == 2 * columns
+LOSSES = np.geomspace(3, 0.3, 40) * (1 + 0.2 * np.sin(np.arange(40)))
 
 
-def test_zero_is_white_in_a_picture_of_numbers():
-    (image,) = thumbnails("t", "", [("", [SIGNED])]).findobj(lambda a: hasattr(a, "get_clim"))
-    assert image.get_clim() == (-1, 1)
-    assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.01)
+def curve(values=LOSSES, title="loss", text="0.41") -> Figure:
+    figure = Figure(figsize=(7, 2.6), dpi=110)
+    axes = figure.subplots()
+    axes.plot(values)
+    axes.set(ylim=(0, 4), title=title)
+    axes.text(20, 3, text)
+    return figure
 
 
-def test_bars_are_legible_and_as_long_as_their_numbers():
-    figure = bars("A title", "A caption.", ["a", "b"], {"millions": [1.0, 4.0], "s": [0.5, 0.0]})
-    assert_legible(figure)
-    one, four, *_ = (bar.get_width() for bar in figure.axes[0].patches)
-    assert four == pytest.approx(4 * one)
-    assert "0.5" in all_text(figure)
+def bars(values) -> Figure:
+    figure = Figure(figsize=(7, 2.6), dpi=110)
+    axes = figure.subplots()
+    axes.barh(range(len(values)), values)
+    axes.set_xlim(0, 1)
+    return figure
 
 
-def test_the_others_are_legible():
-    assert_legible(curve("A title", "A caption.", "step", "loss", [2.3, 1.2, 0.4]))
-    assert_legible(pixels_and_numbers("A title", "A caption.", GREY, GREY // 4))
+def maps(values) -> Figure:
+    figure = Figure(figsize=(7, 2.6), dpi=110)
+    figure.subplots().imshow(values, cmap="RdBu_r", vmin=-1, vmax=1)
+    return figure
 
 
-def test_what_is_not_reached_is_pale():
-    reached = np.zeros((8, 8), dtype=bool)
-    reached[2:4] = True
-    picture = faded(GREY, reached)
-    assert picture.shape == (8, 8, 3)
-    assert picture[~reached].min() >= 0.8 > picture[reached].max()
-    assert picture.max() <= 1
+SQUARE = np.linspace(-1, 1, 64).reshape(8, 8)
+
+
+@pytest.fixture
+def like(tmp_path):
+    def compare(one: Figure, two: Figure) -> bool:
+        save(one, tmp_path / "one.png")
+        save(two, tmp_path / "two.png")
+        return is_like(read(tmp_path / "one.png"), read(tmp_path / "two.png"))
+
+    yield compare
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (curve(), curve(LOSSES * 1.003)),
+        (curve(), curve(text="0.42")),
+        (bars([0.5, 0.1]), bars([0.502, 0.1])),
+        (maps(SQUARE), maps(SQUARE * 0.99)),
+    ],
+)
+def test_rounding_is_no_other_picture(like, one, two):
+    assert like(one, two)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (curve(), curve(LOSSES * 1.1)),
+        (curve(), curve(np.roll(LOSSES, 1))),
+        (curve(), curve(title="another title")),
+        (curve(), curve(LOSSES[:39])),
+        (bars([0.5, 0.1]), bars([0.52, 0.1])),
+        (bars([0.5, 0.1]), bars([0.1, 0.5])),
+        (maps(SQUARE), maps(SQUARE.T)),
+        (maps(SQUARE), maps(-SQUARE)),
+        (curve(), bars([0.5, 0.1])),
+    ],
+)
+def test_other_values_are_another_picture(like, one, two):
+    assert not like(one, two)
+
+
+def test_a_mean_difference_would_not_find_another_curve(tmp_path):
+    save(curve(), tmp_path / "one.png")
+    save(curve(np.roll(LOSSES, 5)), tmp_path / "two.png")
+    one, two = read(tmp_path / "one.png"), read(tmp_path / "two.png")
+    assert np.abs(one - two).mean() < 0.01
+    assert not is_like(one, two)
+
+
+def test_a_notebooks_output_is_read_as_a_file_is(tmp_path):
+    save(curve(), tmp_path / "one.png")
+    output = base64.b64encode((tmp_path / "one.png").read_bytes()).decode()
+    assert np.array_equal(read(output), read(tmp_path / "one.png"))
