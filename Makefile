@@ -12,8 +12,11 @@ BASE_IMAGE ?=
 SERVE_BASE_IMAGE ?= $(BASE_IMAGE)
 LOCK ?= train.lock
 RUN ?= .
+TORCH ?=
 BUILD_OPTIONS ?=
 TARGETS ?= serve train
+# A notice of mkdocs-material's makers.
+export NO_MKDOCS_2_WARNING := 1
 # Podman's own format of images has no health check; Docker's old builder builds what nobody asks for.
 export BUILDAH_FORMAT := docker
 export DOCKER_BUILDKIT := 1
@@ -22,8 +25,8 @@ export DOCKER_BUILDKIT := 1
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version=3.11
 TRAIN := --extra=train --extra=remotes --extra=tensorboard --constraint=requirements.lock
 
-.PHONY: help venv demo own repro repro-container image live test test-slow test-containers mutations check bench tour format \
-    lock lock-cpu clean
+.PHONY: help venv demo own repro repro-container image live test test-slow test-containers mutations check docs bench \
+    tour format lock lock-cpu clean
 
 ##@ First steps
 help: ## The targets
@@ -37,7 +40,7 @@ demo: $(READY) ## The pipeline on the embedded digits, in .demo (a minute)
 own: $(READY) ## The pipeline on your own images, IMAGES=FOLDER, in .own
 	@python -m stages.own
 
-venv: $(READY) ## The environment alone, in .venv
+venv: $(READY) ## The environment alone (TORCH=cpu: without CUDA), in .venv
 
 ##@ Train
 repro: $(READY) ## The pipeline on params.yaml as it stands: dvc repro
@@ -72,7 +75,7 @@ tour: $(READY) ## Run the tour and update its output
 	python -m tour
 
 ##@ Develop (times on 2 cores)
-check: $(READY) ## Format, lint, types, workflows, Dockerfile
+check: $(READY) ## Format, lint, types, workflows, Dockerfile, texts
 	ruff format --check .
 	ruff check .
 	mypy
@@ -81,6 +84,11 @@ check: $(READY) ## Format, lint, types, workflows, Dockerfile
 	check-jsonschema --builtin-schema vendor.renovate renovate.json
 	zizmor --offline --quiet --persona=auditor .github/workflows
 	hadolint Dockerfile
+	python -m ci.prose
+	mkdocs build --strict --quiet
+
+docs: $(READY) ## The pages as a site, in site/
+	mkdocs build --strict --quiet
 
 test: $(READY) ## The quick tests (4 minutes)
 	python -m pytest
@@ -118,8 +126,12 @@ lock-cpu: $(READY) ## train-cpu.lock: PyTorch without CUDA, for `make image LOCK
 	$(COMPILE) pyproject.toml $(TRAIN) --torch-backend=cpu --output-file=train-cpu.lock
 	sed -i "1i # train.lock $$(sha256sum train.lock | cut -d' ' -f1)" train-cpu.lock
 
-clean: ## Remove .venv, .demo and caches; data and results stay
-	rm -rf .venv .demo .cache .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+clean: ## Remove .venv, .demo, site and caches; data and results stay
+	rm -rf .venv .demo .cache site .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+# TORCH=cpu takes PyTorch without CUDA, from PyTorch's own index, in the lock's version; its hash
+# is not in the lock.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
 # Only packages whose hashes are in the lock, which names them all: older versions of pip, asked to
 # resolve it anew, stumble over extras. The project itself goes in as it is.
@@ -127,6 +139,10 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another by PYTHON=")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(if $(TORCH),awk '/^[a-z]/ { cuda = $$0 ~ /^(torch|torchvision|triton|cuda-.*|nvidia-.*)==/ } !cuda' \
+	    requirements.lock >.venv/requirements.lock)
+	$(PIP) --require-hashes -r $(if $(TORCH),.venv/)requirements.lock
+	$(if $(TORCH),$(PIP) --index-url=https://download.pytorch.org/whl/$(TORCH) \
+	    $$(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2+$(TORCH)/p' requirements.lock))
+	$(PIP) --no-build-isolation --editable .
 	touch $@

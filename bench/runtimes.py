@@ -5,7 +5,7 @@ It takes all samples of the artifact in one batch, in a process for each precisi
 probabilities are compared with those in the artifact. A refusal, a crash and no answer in time are
 results too.
 
-The table in the model card and in the README is made from what this writes:
+The table in the model card and in docs/use.md is made from what this writes:
 
     python -m bench.runtimes artifacts --json alexnet/export/runtimes.json
 """

@@ -92,7 +92,7 @@ def test_a_data_set(copy, tmp_path_factory):
         images, labels = shapes(n)
         (mirror / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx_gz(images))
         (mirror / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx_gz(labels))
-    write_params(project, data__name="shapes", data__source=str(mirror))
+    write_params(project, data__name="shapes", data__source=str(mirror), train__batch_size=8)
     run(project, "-c", PREPARE)
     meta = json.loads((project / "data/processed/meta.json").read_text())
     assert meta["classes"] == ["disc", "square"]

@@ -12,14 +12,16 @@ import torch
 
 from alexnet.network.model import VARIANTS
 from alexnet.network.summary import summarize, totals
+from ci.prose import pages
 from stages.runtime.resolve import RUNTIMES
 from tests.conftest import ROOT, STAGES
 from tour.__main__ import PAGES as TOUR
 
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 # The tour and the page on extensions have tests of their own, which run all that is in them.
-TESTED = {*TOUR, ROOT / "docs" / "extending.md"}
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+TESTED = {*TOUR, DOCS / "extending.md"}
+PAGES = pages()
 BLOCKS = [
     block
     for page in PAGES
@@ -27,7 +29,7 @@ BLOCKS = [
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)
 ]
 LINES = [shlex.split(line, comments=True) for block in BLOCKS for line in block.splitlines()]
-DEEP = {"artifacts", "exp", "metrics", "plots", "remote"}  # commands of dvc that have commands
+DEEP = {"artifacts", "exp", "metrics", "plots", "queue", "remote"}  # they have commands
 RUN_ELSEWHERE = {
     "git",
     "cp",
@@ -75,8 +77,8 @@ def test_make_targets_exist(target):
 def test_alexnet_commands_run(run, line):
     """Those of a receiver up to the artifact, or its signature, which are missing here."""
     arguments = line[1 : line.index(">")] if ">" in line else line[1:]
-    if arguments[0] == "report":
-        return  # it opens a browser; tests/report has it
+    if arguments[0] in ("report", "sweep", "live"):
+        return  # they need a run; tests/report, tests/cli and tests/live have them
     result = run(*arguments)
     is_signed = any(argument in ("--key", "--identity") for argument in arguments)
     missing = {
@@ -126,20 +128,32 @@ def test_the_steps_of_retraining_are_those_of_the_workflow():
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page: Path) -> set[str]:
+    """The places of a page, as GitHub names them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_exist(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        if not target.startswith("https://"):
+            file = page.parent / target if target else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
 
 
 def test_the_table_of_stages_is_complete():
-    rows = re.findall(r"^\| (\w+) \| `", README.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\w+) \| `", (DOCS / "pipeline.md").read_text(), re.MULTILINE)
     assert rows == list(STAGES)
 
 
-def test_the_readme_names_every_page():
+def test_the_readme_is_short_and_links_every_page():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 130
     for page in PAGES[1:]:
-        assert f"docs/{page.name}" in README.read_text()
+        assert f"({page.relative_to(ROOT)})" in text, page
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -149,10 +163,10 @@ def test_the_table_of_variants_is_right(name):
         sums = totals(summarize(variant()))
     size = f"{variant.image_size}x{variant.image_size}"
     row = f"| `{name}` | {size} | {sums['parameters']:,} | {sums['macs']:,} |"
-    assert row in README.read_text()
+    assert row in (DOCS / "network.md").read_text()
 
 
-@pytest.mark.parametrize("file", ["README.md", "CITATION.cff"])
+@pytest.mark.parametrize("file", ["README.md", "docs/network.md", "CITATION.cff"])
 def test_each_paper_has_its_own_link(file):
     text = (ROOT / file).read_text()
     assert "papers.nips.cc/paper/4824-" in text

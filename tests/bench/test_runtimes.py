@@ -115,7 +115,7 @@ def test_every_runtime_was_measured_and_the_documents_say_so(artifact):
     rows = [(row["runtime"], row["version"]) for row in result["rows"]]
     assert rows == [(runtime.name, runtime.version) for runtime in RUNTIMES]
     assert all(list(row["results"]) == ["fp32", "fp16", "int8"] for row in result["rows"])
-    for document in (ROOT / "README.md", artifact / "MODEL_CARD.md"):
+    for document in (ROOT / "docs" / "use.md", artifact / "MODEL_CARD.md"):
         assert f"\n{as_markdown(result)}\n" in document.read_text()
 
 

@@ -173,7 +173,7 @@ def test_the_lines_of_the_documentation_run(artifact, images, tmp_path, monkeypa
     images.rename("photos")
     (tmp_path / "photos/x.jpg").write_bytes(b"")
     shutil.copy("photos/b.jpg", "photo.jpg")
-    text = (ROOT / "docs/artifact.md").read_text()
+    text = (ROOT / "docs/use.md").read_text()
     (lines,) = re.findall(r"## In Python\n\n```python\n(.*?)```", text, re.DOTALL)
     exec(lines, {})
     *classes, first, second = capsys.readouterr().out.splitlines()
