@@ -131,18 +131,19 @@ clean: ## Remove .venv, .demo, site and caches; data and results stay
 
 # TORCH=cpu takes PyTorch without CUDA, from PyTorch's own index, in the lock's version; its hash
 # is not in the lock.
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+PIP := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --no-deps
 
 # Only packages whose hashes are in the lock, which names them all: older versions of pip, asked to
 # resolve it anew, stumble over extras. The project itself goes in as it is.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	    f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another by PYTHON=")'
-	$(PYTHON) -m venv .venv
-	$(if $(TORCH),awk '/^[a-z]/ { cuda = $$0 ~ /^(torch|torchvision|triton|cuda-.*|nvidia-.*)==/ } !cuda' \
+	@echo "Installing what requirements.lock names into .venv, once: some minutes"
+	@$(PYTHON) -m venv .venv
+	@$(if $(TORCH),awk '/^[a-z]/ { cuda = $$0 ~ /^(torch|torchvision|triton|cuda-.*|nvidia-.*)==/ } !cuda' \
 	    requirements.lock >.venv/requirements.lock)
-	$(PIP) --require-hashes -r $(if $(TORCH),.venv/)requirements.lock
-	$(if $(TORCH),$(PIP) --index-url=https://download.pytorch.org/whl/$(TORCH) \
+	@$(PIP) --require-hashes -r $(if $(TORCH),.venv/)requirements.lock
+	@$(if $(TORCH),$(PIP) --index-url=https://download.pytorch.org/whl/$(TORCH) \
 	    $$(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2+$(TORCH)/p' requirements.lock))
-	$(PIP) --no-build-isolation --editable .
-	touch $@
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@

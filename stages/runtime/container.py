@@ -53,8 +53,10 @@ def container(command: list[str]) -> int:
 def _sources(engine: Engine) -> list[str]:
     """What params.yaml names, as the image reads it. Exits with its code if it cannot."""
     text = PARAMS.read_text(errors="replace") if PARAMS.exists() else None
-    # null, the default, is written as no value; a list would begin in the next line.
-    unset = (rf"(?m)^ +{key}: *(null|~)? *(#.*)?$(?!(\n *(#.*)?)*\n *- )" for key in KEYS)
+    # null, the default, is written as no value; a list or a long name begins in the next line.
+    unset = (
+        rf"(?m)^( +){key}: *(null|~)? *(#.*)?$(?!(\n *(#.*)?)*\n\1( +[^ #]|- ))" for key in KEYS
+    )
     if text is None or all(re.search(pattern, text) for pattern in unset):
         return []
     name = _new_name()
