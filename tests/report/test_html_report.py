@@ -1,32 +1,28 @@
 """The pictures of a run, and the page that shows them."""
 
 import base64
-import logging
 import re
 from dataclasses import replace
+from unittest.mock import patch
 from xml.etree import ElementTree
 
-import matplotlib
 import numpy as np
 import pytest
-import torch
-from sklearn.datasets import load_sample_images
 
 from alexnet.data.dataset import Meta, SkippedImage
 from alexnet.errors import UserError
 from alexnet.evaluation.repeats import Repeats
-from alexnet.evaluation.results import ClassMetrics
-from alexnet.network.model import AlexNetOneWeirdTrick
-from alexnet.report.draw import draw_all, most_confident_mistakes
+from alexnet.report.draw import most_confident_mistakes
 from alexnet.report.examples import cells_with_examples
-from alexnet.report.interpretability import FeatureExtractor
+from alexnet.report.page import finding
+from alexnet.report.recall import recall_by_class
 from alexnet.report.run import skipped_images
 from alexnet.report.sections import PICTURES, SECTIONS
 from alexnet.report.settings import flatten
-from alexnet.report.style import BLUE, INK, ON_DARK
-from alexnet.report.svg import compress_images, dark_mode_svg
+from alexnet.report.style import BLUE, INK, ON_DARK, save_body, save_file
+from alexnet.report.svg import compress_images, dark_mode_svg, words_of
 
-from .conftest import METRICS, ONE_SEED, run_of, write_page
+from .conftest import METRICS, ONE_SEED
 from .outline import Outline
 
 UNBALANCED = {
@@ -47,49 +43,6 @@ def test_every_picture_of_the_report_is_drawn_as_png_and_svg(run, drawn):
     assert layers == {f"{name}_maps.svg" for name in run.probes.outputs} | {
         f"{name}_weights.svg" for name in run.weights
     }
-
-
-@pytest.mark.slow
-def test_bytes_do_not_depend_on_the_users_settings(run, drawn, tmp_path, caplog):
-    settings = {"font.size": 30, "lines.linewidth": 9, "svg.hashsalt": None}
-    with matplotlib.rc_context(settings), caplog.at_level(logging.INFO, "alexnet.report"):
-        before = dict(matplotlib.rcParams)
-        assert draw_all(tmp_path, run) == caplog.messages[:-1]
-        assert dict(matplotlib.rcParams) == before  # and these stay as they are
-    for file in drawn.rglob("*.*"):
-        again = tmp_path / file.relative_to(drawn)
-        assert file.read_bytes() == again.read_bytes(), file.name
-
-
-@pytest.mark.slow
-def test_the_page_stays_small_with_large_photographs(tmp_path, monkeypatch):
-    """Of 224 pixels: crops of leaves, roofs and petals, which compress badly."""
-    crops = [
-        photograph[180 + row : 404 + row, column : column + 224]
-        for photograph in load_sample_images().images
-        for row in (0, 10, 20)
-        for column in range(0, 400, 20)
-    ]
-    images = torch.from_numpy(np.stack(crops)[::2])
-    labels = torch.arange(len(images)) % 10
-    model = AlexNetOneWeirdTrick(10, 3, 0.0)
-    # 289 forward passes an image, for a map of 17 by 17.
-    monkeypatch.setattr(FeatureExtractor, "occlusion", lambda *_, **__: np.eye(17))
-    run = run_of(model, (images, labels), len(images))
-    versions = torch.stack([images[:10].roll(shift, dims=1) for shift in range(4)])
-    run = replace(
-        run,
-        samples=images[:10].numpy(),
-        augmented=versions.numpy(),
-        sample_labels=run.actual[:10],
-        predicted=np.where(np.arange(len(images)) % 2, run.actual, (run.actual + 1) % 10),
-        num_mistakes=24,
-    )
-    draw_all(tmp_path, run)
-    cells = cells_with_examples(run.test_images, run.actual, run.predicted, run.confidence)
-    classes = dict.fromkeys(run.classes, ClassMetrics(0.5, 0.5, 1))
-    changes = {"cells": cells, "metrics": replace(METRICS, per_class=classes)}
-    assert len(write_page(tmp_path / "report.html", run, tmp_path, **changes)) < 15_000_000
 
 
 def test_the_page_says_what_pictures_call_a_class(write):
@@ -238,3 +191,70 @@ def test_settings_are_flattened_by_section():
         "": {"seed": "0"},
         "x": {"y.z": "1.5"},
     }
+
+
+def test_titles_and_captions_are_text_beside_the_pictures(write, drawn, run, tmp_path):
+    text = " ".join(Outline(write()).text.split())
+    for picture in PICTURES:
+        title, caption = words_of(drawn / f"{picture.name}.svg")
+        assert f"{finding(title)}. {caption}".strip() in text
+    figure = recall_by_class(np.array([[3, 1], [0, 4]]), ["<b>&", "dog"])
+    for save in save_file, save_body:
+        save(figure, tmp_path / f"{save.__name__}.svg")
+    whole, body = (
+        ElementTree.parse(tmp_path / f"{save.__name__}.svg") for save in (save_file, save_body)
+    )
+    texts = [sum("text_" in e.get("id", "") for e in each.iter()) for each in (whole, body)]
+    assert texts[0] - texts[1] == len(figure.words) == 2
+    heights = [float(each.getroot().get("height")[:-2]) for each in (whole, body)]
+    assert heights[1] == pytest.approx(72 * figure.body.height)
+    assert heights[1] < heights[0]
+    assert words_of(tmp_path / "save_body.svg") == (figure.title, figure.caption)
+
+
+def test_cells_of_the_matrix_lead_to_their_images(write):
+    """Of each cell the images of highest confidence; of all cells one, before any has two."""
+    names = list(METRICS.per_class)
+    images = np.random.default_rng(0).integers(0, 256, (14, 32, 32, 3), dtype=np.uint8)
+    actual = np.array([0] * 11 + [1, 1, 2])
+    predicted = np.array([0] * 10 + [1, 1, 0, 2])
+    confidence = np.linspace(0.3, 0.95, 14)
+    cells = cells_with_examples(images, actual, predicted, confidence)
+    found = {
+        (cell.true, cell.predicted): ([e.index for e in cell.examples], cell.count, cell.support)
+        for cell in cells
+    }
+    best = [9, 8, 7, 6, 5, 4, 3, 2]
+    assert found == {
+        (0, 0): (best, 10, 11),
+        (0, 1): ([10], 1, 11),
+        (1, 0): ([12], 1, 2),
+        (1, 1): ([11], 1, 2),
+        (2, 2): ([13], 1, 1),
+    }
+    page = Outline(write(cells=cells))
+    targets = {a["id"] for tag, a in page.tags if tag == "section" and a.get("class") == "cell"}
+    links = {a["href"][1:]: a["title"] for tag, a in page.tags if "--r" in a.get("style", "")}
+    assert links.keys() == targets == {f"cell-{true}-{predicted}" for true, predicted in found}
+    assert links["cell-0-1"] == f"true: {names[0]}, predicted: {names[1]}, 1 test image"
+    text = " ".join(page.text.split())
+    assert "10 of the 11 test images of this true class; those of highest confidence." in text
+    assert sum(a.get("src", "").startswith("data:image/webp") for _, a in page.tags) == 12
+    with patch("alexnet.report.examples.MAX_PIXELS", 4 * 32 * 32):  # mistakes first
+        few = cells_with_examples(images, actual, predicted, confidence)
+    assert [(cell.true, cell.predicted) for cell in few] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    metrics = replace(METRICS, n=14)
+    assert "room for the largest cells alone" in Outline(write(cells=few, metrics=metrics)).text
+    assert "room" not in Outline(write(cells=cells, metrics=metrics)).text
+
+
+def test_costs_are_of_the_network_as_written_and_as_trained(write, run):
+    text = " ".join(Outline(write()).text.split())
+    assert "The network trains as it is written." in text
+    *layers, last = run.layers
+    text = Outline(write(trained_layers=[*layers, replace(last, parameters=last.parameters - 7)]))
+    total = sum(layer.parameters for layer in run.layers)
+    words = " ".join(text.text.split())
+    assert f"as written {total:,}" in words
+    assert f"as trained {total - 7:,}" in words
+    assert "as it is written" not in words
