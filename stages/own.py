@@ -120,7 +120,7 @@ def closing_lines(metrics: Metrics, start: str) -> list[str]:
         "    alexnet report --open",
         "    alexnet predict artifacts photo.jpg",
         "    dvc exp run -S train.epochs=60",
-        "    dvc exp show --only-changed --drop /",
+        "    dvc exp show --only-changed --drop '.*/'",
     ]
 
 
