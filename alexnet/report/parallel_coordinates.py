@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 Value = float | str  # numbers and booleans as numbers; anything else as its text
 MAX_TICKS = 6
+MIN_DISTANCE = 0.06  # of two labels, in heights
 LOG_RATIO = 10  # from which ratio of the largest value to the smallest an axis is logarithmic
 
 
@@ -53,10 +54,13 @@ def axis_of(name: str, values: Sequence[Value | None]) -> Axis:
             return 0.5
         return ((math.log(value) if is_log else value) - start) / (end - start)
 
-    shown = numbers if len(numbers) <= MAX_TICKS else [low, high]
+    ticks: list[Tick] = []
+    for value in numbers if len(numbers) <= MAX_TICKS else [low, high]:
+        if not ticks or height(value) - ticks[-1].height >= MIN_DISTANCE:
+            ticks.append(Tick(f"{value:.4g}", height(value)))
     return Axis(
         name,
-        [Tick(f"{value:.4g}", height(value)) for value in shown],
+        ticks,
         [None if value is None else height(float(value)) for value in values],
     )
 

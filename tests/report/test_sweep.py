@@ -27,12 +27,22 @@ TRIALS = [
         ([1, 3, 2], [0, 1, 0.5], ["1", "2", "3"]),
         ([0.001, 0.1, 0.01], [0, 1, 0.5], ["0.001", "0.01", "0.1"]),
         ([0, 100, 10], [0, 1, 0.1], ["0", "10", "100"]),
+        ([0, 0.05, 1], [0, 0.05, 1], ["0", "1"]),
         ([5, 5], [0.5, 0.5], ["5"]),
         (["null", 0.014], [0.75, 0.25], ["0.014", "null"]),
         ([1, None, 2], [0, None, 1], ["1", "2"]),
         (range(8), [i / 7 for i in range(8)], ["0", "7"]),
     ],
-    ids=["linear", "logarithmic", "zero", "one value", "texts", "a value is missing", "many"],
+    ids=[
+        "linear",
+        "logarithmic",
+        "zero",
+        "labels that would touch",
+        "one value",
+        "texts",
+        "a value is missing",
+        "many",
+    ],
 )
 def test_the_heights_and_labels_of_an_axis(values, heights, labels):
     axis = axis_of("name", list(values))
