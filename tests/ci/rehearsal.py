@@ -115,6 +115,7 @@ def rehearse(
         "always()": True,
         "inputs.trusted": is_trusted,
         "inputs.trusted && inputs.fresh_data": is_trusted and event == "schedule",
+        "inputs.trusted && vars.RETRAIN_FROM": False,  # which is not set here
     }
     log, failed = "", None
     for step in STEPS:
