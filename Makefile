@@ -143,7 +143,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(if $(TORCH),awk '/^[a-z]/ { cuda = $$0 ~ /^(torch|torchvision|triton|cuda-.*|nvidia-.*)==/ } !cuda' \
 	    requirements.lock >.venv/requirements.lock)
 	@$(PIP) --require-hashes -r $(if $(TORCH),.venv/)requirements.lock
-	@$(if $(TORCH),$(PIP) --index-url=https://download.pytorch.org/whl/$(TORCH) \
-	    $$(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2+$(TORCH)/p' requirements.lock))
+	@$(if $(TORCH),$(PIP) uv && $(BIN)/uv pip install --quiet --python=$(BIN)/python --no-deps \
+	    --torch-backend=$(TORCH) $$(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2+$(TORCH)/p' requirements.lock))
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@

@@ -16,7 +16,7 @@ def preprocess(params: ParamsFile = PARAMS) -> None:
     from alexnet.data.preprocess import preprocess
 
     # train.batch_size and gate.* decide none of the outputs, so DVC does not track them for this
-    # stage: a wrong one is only told here, before a training that it would spoil.
+    # stage: a wrong one is only reported here, before a training that it would spoil.
     preprocess(values.data, paths.RAW, paths.PROCESSED, check=partial(check_against_data, values))
     record(paths.PREPROCESS_PARAMS, values)
 

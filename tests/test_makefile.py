@@ -21,7 +21,7 @@ def test_without_cuda_the_rest_of_the_lock_and_its_pytorch_are_installed():
     command = ["make", "--dry-run", "--always-make", "venv", "TORCH=cpu"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (left,) = re.findall(r"^(awk .*) >\.venv", shown, re.MULTILINE)
-    (torch,) = re.findall(r"--index-url=https://download.pytorch.org/whl/cpu (.*)", shown)
+    (torch,) = re.findall(r"--torch-backend=cpu (.*)", shown)
 
     def output(script: str) -> list[str]:
         command = ["bash", "-c", script]
