@@ -33,7 +33,7 @@ help: ## The targets
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
 	    /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## The pipeline on the embedded digits, in .demo (a minute)
+demo: $(READY) ## The pipeline on the embedded digits, in .demo (2 minutes)
 	@demo/run
 
 # The shell expands no name in it: make passes both variables in the environment.

@@ -17,6 +17,7 @@ BELOW_TRAINING = {"network", "data"}
 BELOW_EXPORT = BELOW_TRAINING | {"training", "evaluation"}
 ROOMS = {
     "alexnet": set(),  # the ground floor itself
+    "alexnet/bundled": set(),
     "alexnet/data": set(),
     "alexnet/network": set(),
     "alexnet/pretrained": BELOW_TRAINING | {"inference"},
@@ -27,7 +28,7 @@ ROOMS = {
     "alexnet/report": BELOW_EXPORT,
     "alexnet/export": BELOW_EXPORT | {"inference"},
     "alexnet/live": BELOW_EXPORT | {"inference", "report", "export"},
-    "alexnet/cli": BELOW_EXPORT | {"inference", "serving", "report", "export", "live"},
+    "alexnet/cli": BELOW_EXPORT | {"bundled", "inference", "serving", "report", "export", "live"},
     "stages": BELOW_EXPORT | {"inference", "report", "export", "cli", "pretrained", "stages"},
     "stages/runtime": {"cli", "stages.params", "stages.paths", "training.checkpoint_store"},
 }

@@ -5,12 +5,20 @@ from typing import Annotated
 
 import typer
 
+from alexnet.bundled import MODELS
+
 
 def given_path(name: str) -> Path:
     """A path; an empty name, as of a variable that is not set, would be the current folder."""
     if not name:
         raise typer.BadParameter("an empty name")
     return Path(name)
+
+
+def model_path(name: str) -> Path:
+    """A path, or that of the bundled model of this name, if nothing else has it here."""
+    path = given_path(name)
+    return path if path.exists() else MODELS.get(name, path)
 
 
 Variant = Annotated[str, typer.Option(help="cifar, imagenet-2012 or one-weird-trick.")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
-from alexnet.cli.options import given_path
+from alexnet.cli.options import given_path, model_path
 from alexnet.cli.output import end_of_output
 from alexnet.errors import UserError
 from alexnet.escape import for_csv, for_terminal
@@ -32,7 +32,9 @@ def predict(
     model: Annotated[
         Path,
         typer.Argument(
-            help="The exported artifact (a folder), or its model.onnx.", parser=given_path
+            help="The exported artifact (a folder), its model.onnx, or cifar10: a trained model "
+            "that comes with this package.",
+            parser=model_path,
         ),
     ],
     images: Annotated[

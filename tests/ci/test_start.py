@@ -50,7 +50,10 @@ def test_a_training_that_is_up_to_date_stays_so(ran, project, capsys):
     assert PRETRAINED not in ran
 
 
-@pytest.mark.parametrize("due", ["images", "code", "command", "first"])
+@pytest.mark.parametrize(
+    "due",
+    ["images", "first", *(pytest.param(d, marks=pytest.mark.slow) for d in ("code", "command"))],
+)
 def test_one_that_is_due_reads_mains_weights_again(ran, project, capsys, due):
     if due == "command":
         pipeline = (project / "dvc.yaml").read_text()
