@@ -130,9 +130,10 @@ def test_every_stage_and_tool_that_computes_with_a_network_configures_torch():
 
 
 def test_no_file_is_too_long_for_a_sitting():
-    """300 lines; but for data, locks and pictures."""
+    """300 lines; but for data, locks, pictures and what a run has written."""
     endings = (".py", ".md", ".yaml", ".yml", ".toml", ".j2", ".js", ".html", ".css", ".sh")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     for name in [*listed.stdout.splitlines()]:
-        if name.endswith(endings) or name in ("Dockerfile", "Makefile"):
+        is_read = name.endswith(endings) and not name.startswith("docs/cifar10/")
+        if is_read or name in ("Dockerfile", "Makefile"):
             assert len((ROOT / name).read_text().splitlines()) <= 300, name
