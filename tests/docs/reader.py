@@ -42,6 +42,7 @@ class Reader:
         self.environment = AUTHOR | {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.home),
+            "NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"),  # where packages come from
             "BROWSER": str(browser),
             "PYTHONWARNINGS": "default",
             "COLUMNS": "100",
@@ -92,16 +93,15 @@ class Reader:
         return terminal
 
     def open(self, folder: Path) -> Terminal:
-        return Terminal(folder, self.environment, self.folder / "terminal")
+        # The environment has the code of the checkout under test, which may be another by now.
+        environment = self.environment | {"PYTHONPATH": str(folder)}
+        return Terminal(folder, environment, self.folder / "terminal")
 
     def adopt(self, clone: Path) -> None:
         """The environment of these tests is the clone's, as `make venv` has left it there."""
         (clone / ".venv").symlink_to(READY.parent)
         for name in ("requirements.lock", "pyproject.toml"):
             os.utime(clone / name, (0, 0))
-        self.environment["PYTHONPATH"] = str(
-            clone
-        )  # that environment has the other checkout's code
 
     def translate(self, text: str) -> str:
         for theirs, own in self.own.items():
@@ -125,11 +125,11 @@ class Reader:
 
 
 def _write_classes(folder: Path) -> None:
-    """Forty parts each of two halves of a photograph, as classes."""
+    """Sixty parts each of two halves of a photograph, as classes."""
     for name, left in (("left", 0), ("right", 320)):
         (folder / name).mkdir(parents=True)
-        for k in range(40):
-            x, y = left + 28 * (k % 8), 70 * (k // 8)
+        for k in range(60):
+            x, y = left + 22 * (k % 10), 60 * (k // 10)
             PHOTO.crop((x, y, x + 80, y + 80)).save(folder / name / f"{k}.jpg")
 
 

@@ -139,6 +139,7 @@ class Visit:
             self.printed.append((command, printed))
             if command.startswith("git clone"):
                 self.reader.adopt(self.terminal.folder)
+                self.terminal.type('export PYTHONPATH="$PWD"')
             if command == "dvc queue start":
                 self.wait_for_the_queue()
 
