@@ -39,15 +39,19 @@ class Reader:
         browser = folder / "browser"
         browser.write_text(f'#!/bin/sh\necho "$1" >>{self.opened}\n')
         browser.chmod(0o755)
-        self.environment = AUTHOR | {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(self.home),
-            "NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"),  # where packages come from
-            "BROWSER": str(browser),
-            "PYTHONWARNINGS": "default",
-            "COLUMNS": "100",
-            "DVC_NO_ANALYTICS": "1",
-        }
+        self.environment = (
+            os.environ
+            | AUTHOR
+            | {
+                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": str(self.home),
+                "NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"),  # where packages come from
+                "VIRTUAL_ENV": "",
+                "BROWSER": str(browser),
+                "COLUMNS": "100",
+                "DVC_NO_ANALYTICS": "1",
+            }
+        )
         # What stands in the pages for something of the reader's own.
         self.own = {
             "<this repository>": str(self.origin),
@@ -100,6 +104,7 @@ class Reader:
     def adopt(self, clone: Path) -> None:
         """The environment of these tests is the clone's, as `make venv` has left it there."""
         (clone / ".venv").symlink_to(READY.parent)
+        (clone / ".git/info/exclude").write_text(".venv\n")  # .gitignore names the folder alone
         for name in ("requirements.lock", "pyproject.toml"):
             os.utime(clone / name, (0, 0))
 

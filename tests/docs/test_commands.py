@@ -61,7 +61,7 @@ PORTS = {
 # What the text says of a command: what it then prints, or the file that is there.
 SAYS = [
     ("README", "to 98.89 % of 359 test images", "make demo", "accuracy 98.89% on 359 test images"),
-    ("pipeline", "queues six runs", "alexnet sweep", "sweep.html: 7 experiments"),
+    ("pipeline", "queues six runs", "alexnet sweep", "sweep.html: 8 experiments"),  # and two before
     ("report", "writes `reports/compare.html`", "alexnet report --compare", "reports/compare.html"),
     ("network", "| 58,322,314 |", "alexnet summary", "58,322,314"),
     ("data", "`.own/artifacts`", "make own", ".own/artifacts/manifest.json"),
