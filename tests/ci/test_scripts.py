@@ -211,6 +211,7 @@ def test_a_model_without_a_signature_is_not_released(job):
     assert "is its signature; run ci/sign.sh" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_is_signed_with_a_key_and_verified(job, artifact):
     """By the command that its receiver will use."""
     (job / "results/artifacts.sigstore.json").touch()  # of an earlier run

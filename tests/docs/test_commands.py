@@ -52,7 +52,9 @@ ELSEWHERE = {
     r"(?s)gh .*|deploy/ec2/start.sh .*": "needs an account of GitHub; tests/deploy/test_runners.py",
     r"pip install 'skypilot.*|sky .*|aws .*": "needs an account; tests/deploy/test_runners.py",
 }
-DOWNLOADS = {("finetuning", "dvc repro"): "ImageNet's weights; tests/stages/test_finetuning.py"}
+DOWNLOADS = {
+    ("docs/finetuning", "dvc repro"): "ImageNet's weights; tests/stages/test_finetuning.py"
+}
 PROGRAMS = {"make live": "npm", "npm ci": "npm"}
 PORTS = {
     "python -m http.server --bind 127.0.0.1": 8000,
@@ -61,11 +63,25 @@ PORTS = {
 # What the text says of a command: what it then prints, or the file that is there.
 SAYS = [
     ("README", "to 98.89 % of 359 test images", "make demo", "accuracy 98.89% on 359 test images"),
-    ("pipeline", "queues six runs", "alexnet sweep", "sweep.html: 8 experiments"),  # and two before
-    ("report", "writes `reports/compare.html`", "alexnet report --compare", "reports/compare.html"),
-    ("network", "| 58,322,314 |", "alexnet summary", "58,322,314"),
-    ("data", "`.own/artifacts`", "make own", ".own/artifacts/manifest.json"),
+    (
+        "docs/pipeline",
+        "queues six runs",
+        "alexnet sweep",
+        "sweep.html: 8 experiments",
+    ),  # and two before
+    (
+        "docs/report",
+        "writes `reports/compare.html`",
+        "alexnet report --compare",
+        "reports/compare.html",
+    ),
+    ("docs/network", "| 58,322,314 |", "alexnet summary", "58,322,314"),
+    ("docs/data", "`.own/artifacts`", "make own", ".own/artifacts/manifest.json"),
 ]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).with_suffix("").as_posix()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +89,7 @@ def reader(tmp_path_factory) -> Reader:
     return Reader(tmp_path_factory.mktemp("reader"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_commands_of_a_page(page, reader):
     if not any(map(_asks_something, blocks(page))):
         pytest.skip("no command")
@@ -84,8 +100,8 @@ def test_the_commands_of_a_page(page, reader):
             visit.follow(block)
     finally:
         terminal.close()
-    for stem, sentence, start, evidence in SAYS:
-        if stem == page.stem:
+    for name, sentence, start, evidence in SAYS:
+        if name == name_of(page):
             assert sentence in page.read_text()
             assert visit.shows(start, evidence), (start, evidence)
     if visit.missing:
@@ -127,7 +143,7 @@ class Visit:
 
     def type(self, command: str) -> None:
         program = next((PROGRAMS[start] for start in PROGRAMS if command.startswith(start)), "")
-        if _is_elsewhere(command) or (self.page.stem, command) in DOWNLOADS:
+        if _is_elsewhere(command) or (name_of(self.page), command) in DOWNLOADS:
             return
         if program and not shutil.which(program):
             self.missing.add(program)

@@ -90,6 +90,7 @@ class AlexNetOdd(AlexNet):
         return F.relu(self.logits(x))
 
 
+@pytest.mark.slow
 def test_a_variant_of_another_form(tmp_path, digits):
     """Each name is the network's own or an operator's, and there once; the logits are right."""
     model = AlexNetOdd().eval()

@@ -75,10 +75,10 @@ def repository(tmp_path_factory, in_all_precisions):
     folder = tmp_path_factory.mktemp("triton")
     shutil.copytree(in_all_precisions, folder / "artifacts")
     section = (ROOT / "docs" / "artifact.md").read_text().split("## In Triton")[1]
-    (lines,) = re.findall("```bash\n(.*?)```", section, re.DOTALL)
-    subprocess.run(["bash", "-euc", lines], cwd=folder, check=True)
+    blocks = re.findall("```bash\n(.*?)```", section, re.DOTALL)
+    subprocess.run(["bash", "-euc", "".join(blocks)], cwd=folder, check=True)
     shutil.rmtree(folder / "artifacts")
-    return folder / "models"
+    return folder / "triton"
 
 
 def test_each_precision_is_a_model_with_a_config_that_fits_it(repository):

@@ -29,7 +29,7 @@ def plain(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["artifact", "plain"])
+@pytest.mark.parametrize("name", ["artifact", pytest.param("plain", marks=pytest.mark.slow)])
 def test_the_logits_are_the_artifacts(name, small, request):
     folder = request.getfixturevalue(name)
     parent, model, metadata = read_artifact(folder)

@@ -86,7 +86,11 @@ def uninterrupted():
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("steps", [[3], [5], [10], range(1, 11)], ids=["3", "5", "10", "each"])
+@pytest.mark.parametrize(
+    "steps",
+    [range(1, 11), *(pytest.param([n], marks=pytest.mark.slow) for n in (3, 5, 10))],
+    ids=["each", "3", "5", "10"],
+)
 def test_a_resumed_run_ends_in_the_same_bytes(checkpoints, uninterrupted, steps, case):
     """Step 3 is in the middle of an epoch. Step 5 is an epoch's last, before its validation, and
     the one whose layers are recorded; step 10 is the run's last.

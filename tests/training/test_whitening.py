@@ -69,6 +69,7 @@ def test_the_filters_whiten_the_patches(photos, channels, variant, starts):
     assert not model.conv1.bias.any()
 
 
+@pytest.mark.slow
 def test_of_large_images_as_many_are_read_as_have_enough_patches(photos, monkeypatch):
     """All are read in batches of one image."""
     monkeypatch.setattr(whitening, "BATCH_PATCHES", 1)
@@ -80,6 +81,7 @@ def test_of_large_images_as_many_are_read_as_have_enough_patches(photos, monkeyp
     assert torch.equal(few.conv1.weight, all_of_them.conv1.weight)
 
 
+@pytest.mark.slow
 def test_where_patches_vary_in_few_directions_the_other_filters_stay(digits):
     """The digits are grey, of 4x4 equal pixels: a patch has 9 values at most."""
     model, before = seeded(make=AlexNetCifar), seeded(make=AlexNetCifar)
