@@ -11,6 +11,7 @@ from tests.live.driver import install_packages, use
 DRIVE = Path(__file__).with_name("drive.mjs")
 # Some of each kind of content.
 MAIN = ["index", "pipeline", "data", "tour", "network", "live/index", "results", "use", "extending"]
+MAIN += ["cifar10/report"]
 pytestmark = NEEDS
 
 
