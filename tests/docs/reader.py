@@ -31,13 +31,12 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.opened = folder / "opened"  # what the browser was asked for, one a line
         self.origin = self._put_code(folder / "origin")
         self.home = folder / "home"
         _write_classes(self.home / "photographs")
         PHOTO.save(self.home / "photo.jpg")
         browser = folder / "browser"
-        browser.write_text(f'#!/bin/sh\necho "$1" >>{self.opened}\n')
+        browser.write_text(f'#!/bin/sh\necho "$1" >>{folder}/opened\n')
         browser.chmod(0o755)
         self.environment = (
             os.environ
@@ -81,6 +80,12 @@ class Reader:
         _write_classes(clone / "path/to/photographs")
         _write_scans(clone / "images")
         return clone
+
+    @property
+    def opened(self) -> list[str]:
+        """The addresses that the browser was asked for."""
+        opened = self.folder / "opened"
+        return opened.read_text().split() if opened.exists() else []
 
     def begin(self, page: Path) -> Terminal:
         """Where a page begins: one that clones in an empty folder, others in the project."""

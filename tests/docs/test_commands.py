@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -56,25 +57,13 @@ DOWNLOADS = {
     ("docs/finetuning", "dvc repro"): "ImageNet's weights; tests/stages/test_finetuning.py"
 }
 PROGRAMS = {"make live": "npm", "npm ci": "npm"}
-PORTS = {
-    "python -m http.server --bind 127.0.0.1": 8000,
-    "alexnet serve artifacts": 8080,
-}
+PORTS = {"python -m http.server --bind 127.0.0.1": 8000, "alexnet serve artifacts": 8080}
 # What the text says of a command: what it then prints, or the file that is there.
 SAYS = [
     ("README", "to 98.89 % of 359 test images", "make demo", "accuracy 98.89% on 359 test images"),
-    (
-        "docs/pipeline",
-        "queues six runs",
-        "alexnet sweep",
-        "sweep.html: 8 experiments",
-    ),  # and two before
-    (
-        "docs/report",
-        "writes `reports/compare.html`",
-        "alexnet report --compare",
-        "reports/compare.html",
-    ),
+    # Two runs were there before.
+    ("docs/pipeline", "queues six runs", "alexnet sweep", "sweep.html: 8 experiments"),
+    ("docs/report", "`reports/compare.html`", "alexnet report --compare", "reports/compare.html"),
     ("docs/network", "| 58,322,314 |", "alexnet summary", "58,322,314"),
     ("docs/data", "`.own/artifacts`", "make own", ".own/artifacts/manifest.json"),
 ]
@@ -151,8 +140,12 @@ class Visit:
             self.terminal.serve(command, PORTS[command])
             self.open_addresses(command)
         else:
+            before = self.reader.opened
             printed = self.terminal.type(self.reader.translate(command))
             self.printed.append((command, printed))
+            if "--open" in command:
+                (address,) = self.reader.opened[len(before) :]
+                assert Path(unquote(urlsplit(address).path)).is_file(), address
             if command.startswith("git clone"):
                 self.reader.adopt(self.terminal.folder)
                 self.terminal.type('export PYTHONPATH="$PWD"')
