@@ -109,7 +109,6 @@ class Reader:
     def adopt(self, clone: Path) -> None:
         """The environment of these tests is the clone's, as `make venv` has left it there."""
         (clone / ".venv").symlink_to(READY.parent)
-        (clone / ".git/info/exclude").write_text(".venv\n")  # .gitignore names the folder alone
         for name in ("requirements.lock", "pyproject.toml"):
             os.utime(clone / name, (0, 0))
 
